@@ -1,0 +1,48 @@
+// Package conformance judges servers and clients: a [Check] is a requirement as a value, a [Probe] is all
+// that its Run may touch, and [Run] executes a list of them. The lists themselves stand in serverchecks
+// (and clientchecks), the catalogue of all of them in conformance/catalogue.
+//
+// It may import reference/* and reports/result. To add a check: one entry in a file of serverchecks, and two scripts: one on
+// which it passes, one on which it must fail.
+package conformance
+
+import (
+	"context"
+
+	"ssegauge/reports/result"
+)
+
+// Check is one requirement that a target can be held to.
+type Check struct {
+	ID     string       // stable name, never reused: "data/multiline"
+	Title  string       // one line, what a right server does
+	Level  result.Level // a fact with a citation
+	Clause string       // "WHATWG HTML 9.2.5", or "no clause; contract"
+	Needs  Needs        // cooperation it cannot do without
+	Core   bool         // of the core set: a run that decides too little of it concludes nothing
+
+	// For `explain`, in our own words.
+	Text     string   // the requirement
+	Why      string   // what breaks in the field when it is not met
+	Good     string   // bytes that meet it
+	Bad      string   // bytes that do not
+	Evidence []string // public issues: "nestjs/nest#16686"
+
+	// Run judges through p; nil: listed, not built yet.
+	Run func(ctx context.Context, p *Probe)
+}
+
+// Needs is a set of means of cooperation, as the catalogue's column names them.
+type Needs uint16
+
+// The means.
+const (
+	Observe  Needs = 1 << iota // O: one normal connection
+	Extra                      // H: further requests with other fields, methods or versions
+	Publish                    // P: a publish hook
+	Scenario                   // S: a scenario URL
+	Kill                       // K: a way to end or restart the stream
+	Gauge                      // G: number of open streams
+	Long                       // L: long observation
+	Many                       // M: several connections
+)
