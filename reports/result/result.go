@@ -1,8 +1,13 @@
 // Package result is the data model: [Run] is the one stored artefact of every command, what
 // the checks and the load engine write and what every renderer reads. The JSON form is the
-// published contract (schema.json beside this file, held by a test); times are in the unit their name gives.
+// published contract ([Encode], [Decode]; check-v1.schema.json and load-v1.schema.json beside
+// this file, held by a test); times are in the unit their name gives.
 //
-// It imports the standard library (and the HDR histogram for merging) only.
+// Two rules for whoever fills it live here too, each in one place: [Mask] and its kin keep
+// credentials out, [NewEvidence] and [Escape] make bytes of a target safe to show.
+//
+// It imports the standard library (and the HDR histogram for merging) only. To add a measure:
+// one member of [Load] (or one key of LatencyUS) and its line in the schema file.
 package result
 
 import "time"
@@ -15,6 +20,7 @@ const (
 )
 
 // Run is one run of a command. Exactly one of Check, Load is set; their members stand inline in the JSON.
+// (No type embedded here may have a MarshalJSON method: it would be Run's.)
 type Run struct {
 	Schema      string    `json:"schema"`
 	Tool        Tool      `json:"tool"`
@@ -90,21 +96,23 @@ type Finding struct {
 	Level     Level      `json:"level"`
 	Clause    string     `json:"clause"`
 	Verdict   Verdict    `json:"verdict"`
-	Message   string     `json:"message"`   // one line: what was seen
-	Hint      string     `json:"hint"`      // one line: what to do, or which flag would decide it
-	Evidence  []Evidence `json:"evidence"`  // never null
-	Reproduce string     `json:"reproduce"` // a shell command, credentials masked
+	Message   string     `json:"message"`              // one line: what was seen
+	Hint      string     `json:"hint"`                 // one line: what to do, or what would decide it
+	DecidedBy string     `json:"decided_by,omitempty"` // not-observed: the flag that would decide it, "--publish"
+	Evidence  []Evidence `json:"evidence"`             // never null
+	Reproduce string     `json:"reproduce"`            // a shell command, credentials masked
 	Core      bool       `json:"core,omitempty"`
 }
 
-// Evidence points at bytes that a connection carried.
+// Evidence points at bytes that a connection carried. [NewEvidence] fills Length, Text, Mark and Hex.
 type Evidence struct {
-	Connection string  `json:"connection"` // "c1"
-	Offset     int64   `json:"offset"`     // of the first byte at fault, in the bytes received on that connection
-	Length     int     `json:"length"`
-	TimeMS     float64 `json:"time_ms"` // arrival, since the connection's start
-	Text       string  `json:"text"`    // bytes around, valid UTF-8, control characters escaped Go-style
-	Hex        string  `json:"hex"`     // the bytes at fault
+	Connection string  `json:"connection"`     // "c1"
+	Offset     int64   `json:"offset"`         // of the first byte at fault, in the bytes received on that connection
+	Length     int     `json:"length"`         // bytes at fault; 0: something is missing at Offset
+	TimeMS     float64 `json:"time_ms"`        // arrival, since the connection's start
+	Text       string  `json:"text"`           // bytes around, valid UTF-8, what does not print escaped Go-style (backslash doubled)
+	Mark       *[2]int `json:"mark,omitempty"` // where in Text the bytes at fault begin and end, in bytes of UTF-8
+	Hex        string  `json:"hex"`            // the bytes at fault, "0d 0a"; at most the first 32
 }
 
 // Load is the outcome of a load run. Times are microseconds.
@@ -168,7 +176,7 @@ type Quantiles struct {
 	P99   *float64 `json:"p99"`
 	P999  *float64 `json:"p99_9"`
 	Max   *float64 `json:"max"`
-	// HDR is the histogram itself (HdrHistogram V2, base64), so that runs can be merged and drawn.
+	// HDR is the histogram itself (HdrHistogram V2, compressed, base64), so that runs can be merged and drawn.
 	HDR string `json:"hdr,omitempty"`
 }
 
@@ -181,16 +189,21 @@ type Generator struct {
 	Workers        int        `json:"workers"`
 }
 
-// Gate is a threshold and its outcome.
+// Gate is a threshold and its outcome. A value that cannot be resolved fails it, with the reason.
 type Gate struct {
 	Expression string   `json:"expression"`
 	Value      *float64 `json:"value"`
+	Unit       string   `json:"unit,omitempty"` // of Value: "us", "s", "bytes", "ratio"; "" is a count
 	Pass       bool     `json:"pass"`
+	Reason     string   `json:"reason,omitempty"` // why there is no value, or what the value takes into account
 }
 
 // Series is one measure over time.
 type Series struct {
-	Name   string    `json:"name"` // "open_streams", "events_per_second", "deliver_p99_us"
-	StepMS int64     `json:"step_ms"`
-	Values []float64 `json:"values"`
+	Name   string `json:"name"` // "open_streams", "events_per_second", "deliver_p99_us"
+	StepMS int64  `json:"step_ms"`
+	Values Points `json:"values"`
 }
+
+// Points are the values of a series, one a step from the start of the run; NaN where nothing was measured (null in JSON).
+type Points []float64

@@ -1,0 +1,225 @@
+package result
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// MaxFile bounds what [Decode] reads: far above any run, far below what would hurt.
+const MaxFile = 64 << 20
+
+// Encode writes the run as the JSON of the contract, indented, with a line feed at the end. Lists are
+// never null, and whatever a terminal might obey or a reader could not see (DEL, C1 controls, bidirectional
+// overrides) is written as \u escapes, so that the file can be shown as it is.
+func Encode(w io.Writer, r *Run) error {
+	b, err := json.MarshalIndent(r.complete(), "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode run: %w", err)
+	}
+	_, err = w.Write(append(asciiControls(b), '\n'))
+	return err
+}
+
+// EncodeLine writes any value of a run as one line of JSON, with the same care as [Encode].
+func EncodeLine(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	_, err = w.Write(append(asciiControls(b), '\n'))
+	return err
+}
+
+// asciiControls rewrites, in JSON, every rune that does not print as \u escapes: outside of strings JSON has no
+// such rune but line ends, so the meaning stays.
+func asciiControls(b []byte) []byte {
+	if bytes.IndexFunc(b, hidden) < 0 {
+		return b
+	}
+	out := make([]byte, 0, len(b)+64)
+	for len(b) > 0 {
+		c, n := utf8.DecodeRune(b)
+		switch {
+		case !hidden(c):
+			out = append(out, b[:n]...)
+		case c > 0xffff:
+			hi, lo := utf16.EncodeRune(c)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, c)
+		}
+		b = b[n:]
+	}
+	return out
+}
+
+func hidden(c rune) bool { return c != '\n' && !strconv.IsPrint(c) }
+
+// SchemaError is returned by [Decode] for a document of a schema that it does not know.
+type SchemaError struct {
+	Schema string // what the document says, "" if nothing
+}
+
+func (e *SchemaError) Error() string {
+	if e.Schema == "" {
+		return "not a result of ssegauge: no \"schema\" member"
+	}
+	return fmt.Sprintf("schema %q is not known here (known: %s, %s)", Escape(clip(e.Schema, 60)), SchemaCheck, SchemaLoad)
+}
+
+// Decode reads one run from JSON as [Encode] writes it, at most [MaxFile] bytes. Members that this version does not know are
+// ignored. The error is a [*SchemaError] for other schemas; otherwise it names the member, or the place in the document.
+func Decode(rd io.Reader) (*Run, error) {
+	b, err := io.ReadAll(io.LimitReader(rd, MaxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > MaxFile {
+		return nil, fmt.Errorf("larger than %d MiB: not a result of ssegauge", MaxFile>>20)
+	}
+	b = bytes.TrimPrefix(b, []byte("\ufeff"))
+	var head struct {
+		Schema string `json:"schema"`
+	}
+	if err := unmarshal(b, &head); err != nil {
+		return nil, err
+	}
+	r := new(Run)
+	switch head.Schema {
+	case SchemaCheck:
+		r.Check = new(Check)
+	case SchemaLoad:
+		r.Load = new(Load)
+	default:
+		return nil, &SchemaError{head.Schema}
+	}
+	if err := unmarshal(b, r); err != nil {
+		return nil, err
+	}
+	switch head.Schema {
+	case SchemaCheck:
+		r.Load = nil // members of the other command are unknown members
+		if r.Check.Results == nil {
+			return nil, fmt.Errorf("%s without \"results\"", SchemaCheck)
+		}
+	case SchemaLoad:
+		r.Check = nil
+		if r.Validity.Verdict == "" {
+			return nil, fmt.Errorf("%s without \"validity\"", SchemaLoad)
+		}
+	}
+	return r.complete(), nil
+}
+
+func unmarshal(b []byte, v any) error {
+	err := json.Unmarshal(b, v)
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case len(bytes.TrimSpace(b)) == 0:
+		return errors.New("empty: not a result of ssegauge")
+	case errors.As(err, &syntax):
+		line := 1 + bytes.Count(b[:min(int(syntax.Offset), len(b))], []byte("\n"))
+		return fmt.Errorf("not JSON: line %d: %s", line, Escape(err.Error()))
+	case errors.As(err, &kind):
+		return fmt.Errorf("member %q: a JSON %s where %s is expected", Escape(kind.Field), kind.Value, kind.Type)
+	}
+	return errors.New(Escape(err.Error()))
+}
+
+// complete returns the run with every list and map that the contract promises present; r is not changed.
+func (r *Run) complete() *Run {
+	out := *r
+	if r.Check != nil {
+		c := *r.Check
+		c.Results = make([]Finding, len(r.Results))
+		for i, f := range r.Results {
+			if f.Evidence == nil {
+				f.Evidence = []Evidence{}
+			}
+			c.Results[i] = f
+		}
+		out.Check = &c
+	}
+	if r.Load != nil {
+		l := *r.Load
+		if l.Validity.Reasons == nil {
+			l.Validity.Reasons = []string{}
+		}
+		if l.Plan == nil {
+			l.Plan = map[string]any{}
+		}
+		if l.Streams.Failures == nil {
+			l.Streams.Failures = map[string]int{}
+		}
+		latency := make(map[string]*Quantiles, len(l.LatencyUS))
+		for name, q := range l.LatencyUS {
+			if q == nil {
+				q = new(Quantiles)
+			}
+			latency[name] = q
+		}
+		l.LatencyUS = latency
+		if l.Generator.DelayUS == nil {
+			l.Generator.DelayUS = new(Quantiles)
+		}
+		if l.Gates == nil {
+			l.Gates = []Gate{}
+		}
+		l.Series = make([]Series, len(r.Series))
+		for i, s := range r.Series {
+			if s.Values == nil {
+				s.Values = Points{}
+			}
+			l.Series[i] = s
+		}
+		out.Load = &l
+	}
+	return &out
+}
+
+// MarshalJSON writes what is no number as null.
+func (p Points) MarshalJSON() ([]byte, error) {
+	out := make([]byte, 0, 2+8*len(p))
+	out = append(out, '[')
+	for i, v := range p {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			out = append(out, "null"...)
+			continue
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b...)
+	}
+	return append(out, ']'), nil
+}
+
+// UnmarshalJSON reads null as NaN.
+func (p *Points) UnmarshalJSON(b []byte) error {
+	var values []*float64
+	if err := json.Unmarshal(b, &values); err != nil {
+		return err
+	}
+	*p = make(Points, len(values))
+	for i, v := range values {
+		(*p)[i] = math.NaN()
+		if v != nil {
+			(*p)[i] = *v
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package result
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Micros writes a time given in microseconds for people: three significant digits and a unit ("912 µs", "1.24 ms", "13.0 s", "2 h 3 min").
+func Micros(us float64) string {
+	switch a := math.Abs(us); {
+	case math.IsNaN(us) || math.IsInf(us, 0):
+		return "-"
+	case a < 999.5:
+		return digits(us) + " µs"
+	case a < 999.5e3:
+		return digits(us/1e3) + " ms"
+	case a < 120e6:
+		return digits(us/1e6) + " s"
+	case a < 1e15:
+		return strings.TrimSuffix((time.Duration(us) * time.Microsecond).Round(time.Second).String(), "0s")
+	}
+	return strconv.FormatFloat(us/1e6, 'g', 3, 64) + " s"
+}
+
+// Count writes a number with commas between thousands.
+func Count(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	sign := ""
+	if s[0] == '-' {
+		sign, s = "-", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return sign + s
+}
+
+// Bytes writes a size with binary units: "512 B", "24.1 MiB".
+func Bytes(n float64) string {
+	if math.IsNaN(n) || math.IsInf(n, 0) {
+		return "-"
+	}
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	i := 0
+	for math.Abs(n) >= 999.5 && i < len(units)-1 {
+		n, i = n/1024, i+1
+	}
+	if i == 0 {
+		return strconv.FormatFloat(n, 'f', 0, 64) + " B"
+	}
+	return digits(n) + " " + units[i]
+}
+
+// Number writes a measure without a unit: whole numbers with commas, others with three significant digits.
+func Number(v float64) string {
+	switch {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return "-"
+	case v == math.Trunc(v) && math.Abs(v) < 1e15, math.Abs(v) >= 1000 && math.Abs(v) < 1e15:
+		return Count(int64(math.Round(v)))
+	}
+	return digits(v)
+}
+
+// Measure writes a value in a unit of [Gate].
+func Measure(v float64, unit string) string {
+	switch unit {
+	case "us":
+		return Micros(v)
+	case "s":
+		return Micros(v * 1e6)
+	case "bytes":
+		return Bytes(v)
+	case "ratio":
+		return digits(100*v) + " %"
+	}
+	return Number(v)
+}
+
+// digits writes three significant digits, without an exponent where it can.
+func digits(v float64) string {
+	a := math.Abs(v)
+	switch {
+	case a == 0:
+		return "0"
+	case a < 0.001 || a >= 1e6:
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	case a >= 99.95:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case a >= 9.995:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	case a >= 0.9995:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 3, 64)
+}

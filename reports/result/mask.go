@@ -1,0 +1,122 @@
+package result
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// Masked stands where a credential was.
+const Masked = "***"
+
+// secrets are the words that make a name of a query parameter or header field one of a credential, wherever among its words they stand.
+var secrets = map[string]bool{
+	"token": true, "key": true, "apikey": true, "sig": true, "signature": true, "auth": true, "authorization": true, "authentication": true,
+	"password": true, "passwd": true, "passphrase": true, "pass": true, "pwd": true, "secret": true, "jwt": true, "bearer": true,
+	"credential": true, "credentials": true, "session": true, "sessionid": true, "sid": true, "cookie": true, "otp": true,
+	"accesstoken": true, "csrf": true, "xsrf": true,
+}
+
+// Secret tells whether values under this name (of a query parameter, a header field, a member) are credentials:
+// "access_token", "apiKey", "X-Amz-Signature", "Set-Cookie".
+func Secret(name string) bool {
+	if u, err := url.QueryUnescape(name); err == nil {
+		name = u
+	}
+	if secrets[strings.ToLower(name)] {
+		return true
+	}
+	word := make([]rune, 0, len(name))
+	lower := false
+	for _, c := range name + "-" {
+		camel := lower && unicode.IsUpper(c)
+		lower = unicode.IsLower(c)
+		if camel || !unicode.IsLetter(c) {
+			if secrets[strings.ToLower(string(word))] {
+				return true
+			}
+			word = word[:0]
+		}
+		if unicode.IsLetter(c) {
+			word = append(word, c)
+		}
+	}
+	return false
+}
+
+// Mask returns the URL with the userinfo and the values of [Secret] query and fragment parameters replaced by [Masked], all else as it
+// was written. It needs no well-formed URL: what a user typed wrongly holds secrets too.
+func Mask(raw string) string {
+	rest, fragment, hasFragment := strings.Cut(raw, "#")
+	rest, query, hasQuery := strings.Cut(rest, "?")
+	scheme, authority := "", ""
+	if i := strings.Index(rest, "://"); i >= 0 {
+		scheme, rest = rest[:i+3], rest[i+3:]
+		authority = rest
+		if j := strings.IndexByte(rest, '/'); j >= 0 {
+			authority = rest[:j]
+		}
+		rest = rest[len(authority):]
+		// "user:pa/ss@host": a slash that should have been escaped is part of the password.
+		if j := strings.LastIndexByte(rest, '@'); j >= 0 && brokenPassword.MatchString(authority) {
+			authority, rest = authority+rest[:j+1], rest[j+1:]
+			host, _, _ := strings.Cut(rest, "/")
+			authority, rest = authority+host, rest[len(host):]
+		}
+	}
+	if j := strings.LastIndexByte(authority, '@'); j >= 0 {
+		authority = Masked + authority[j:]
+	}
+	out := scheme + authority + rest
+	if hasQuery {
+		out += "?" + maskQuery(query)
+	}
+	if hasFragment {
+		out += "#" + maskQuery(fragment)
+	}
+	return out
+}
+
+// brokenPassword is an authority that ends in a colon and no port.
+var brokenPassword = regexp.MustCompile(`^[^@\[]*:[^@]*[^@0-9][^@]*$`)
+
+func maskQuery(q string) string {
+	var b strings.Builder
+	for len(q) > 0 {
+		pair, sep := q, ""
+		if i := strings.IndexAny(q, "&;"); i >= 0 {
+			pair, sep = q[:i], q[i:i+1]
+		}
+		q = q[len(pair)+len(sep):]
+		if name, value, ok := strings.Cut(pair, "="); ok && value != "" && Secret(name) {
+			pair = name + "=" + Masked
+		}
+		b.WriteString(pair + sep)
+	}
+	return b.String()
+}
+
+var authScheme = regexp.MustCompile(`^(?i)(Basic|Bearer|Digest|Negotiate|NTLM|Token|ApiKey|AWS4-HMAC-SHA256|DPoP|HOBA|Mutual|SCRAM-SHA-\d+) `)
+
+// MaskHeader returns the value of a header field as it may be shown: [Masked] for credentials (the scheme of an Authorization stays), URLs in it
+// masked, anything else as it is.
+func MaskHeader(name, value string) string {
+	if value == "" || !Secret(name) {
+		return MaskText(value)
+	}
+	if s := authScheme.FindString(value); s != "" {
+		return s + Masked
+	}
+	return Masked
+}
+
+var urls = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>\x60]+`)
+
+// MaskText masks every URL in a text, such as an error of net/http or a command line.
+func MaskText(s string) string {
+	if !strings.Contains(s, "://") {
+		return s
+	}
+	return urls.ReplaceAllStringFunc(s, Mask)
+}

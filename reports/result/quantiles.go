@@ -1,0 +1,164 @@
+package result
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Resolvable tells whether n samples can say anything about the quantile p (0 to 1): at least one sample must be expected beyond it,
+// n >= 1/(1-p). So p50 needs 2 samples, p90 10, p99 100, p99.9 1000. It is the very least: what n it takes for an interval of a
+// stated confidence is another question, and a larger one.
+func Resolvable(p float64, n int64) bool {
+	if p >= 1 {
+		return n > 0
+	}
+	// 1/(1-0.999) is a little more than 1000 in binary; the slack forgives it.
+	return p >= 0 && float64(n)*(1-p) >= 1-1e-9
+}
+
+// FromHist summarises a histogram of microseconds; quantiles it cannot resolve ([Resolvable]) are nil. The histogram itself goes along, encoded.
+// Values are HDR's: the upper end of the bucket that holds the quantile (the lower end for the minimum), so at most one part in 10^digits too high.
+func FromHist(h *hdrhistogram.Histogram) *Quantiles {
+	q := new(Quantiles)
+	if h == nil || h.TotalCount() == 0 {
+		return q
+	}
+	q.Count = h.TotalCount()
+	q.Min = new(float64(h.Min()))
+	q.Mean = new(h.Mean())
+	q.Max = new(float64(h.Max()))
+	at := func(p float64) *float64 {
+		if !Resolvable(p, q.Count) {
+			return nil
+		}
+		return new(float64(h.ValueAtPercentile(100 * p)))
+	}
+	q.P50, q.P90, q.P99, q.P999 = at(0.5), at(0.9), at(0.99), at(0.999)
+	// The encoding of a histogram in memory fails only for one that overflowed; then there is nothing to merge.
+	if b, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase); err == nil {
+		q.HDR = string(b)
+	}
+	return q
+}
+
+// Hist decodes the histogram; an error if the run carries none (nil without an error if it is empty).
+func (q *Quantiles) Hist() (*hdrhistogram.Histogram, error) {
+	switch {
+	case q == nil || q.Count == 0:
+		return nil, nil
+	case q.HDR == "":
+		return nil, errors.New("no histogram stored")
+	}
+	h, err := hdrhistogram.Decode([]byte(q.HDR))
+	if err != nil {
+		return nil, fmt.Errorf("stored histogram: %w", err)
+	}
+	if h.TotalCount() != q.Count {
+		return nil, fmt.Errorf("stored histogram holds %d samples, the run says %d", h.TotalCount(), q.Count)
+	}
+	return h, nil
+}
+
+// At returns any quantile p (0 to 1) in microseconds: 0 is the minimum, 1 the maximum; nil where the sample cannot resolve it, or where it is neither among the
+// members nor to be had from the histogram.
+func (q *Quantiles) At(p float64) *float64 { return q.Beyond(p, 0) }
+
+// Beyond is [Quantiles.At] for a sample of which `missing` values never came: they count as larger than all that did, so that losing events cannot better a
+// quantile. nil where the quantile lies among the missing.
+func (q *Quantiles) Beyond(p float64, missing int64) *float64 {
+	if q == nil || q.Count <= 0 || p < 0 || p > 1 || missing < 0 || !Resolvable(p, q.Count+missing) {
+		return nil
+	}
+	if p == 0 {
+		return q.Min
+	}
+	if missing > 0 {
+		rank := math.Ceil(p*float64(q.Count+missing) - 1e-9)
+		if rank > float64(q.Count) {
+			return nil
+		}
+		p = rank / float64(q.Count)
+	}
+	switch p {
+	case 0.5:
+		return q.P50
+	case 0.9:
+		return q.P90
+	case 0.99:
+		return q.P99
+	case 0.999:
+		return q.P999
+	case 1:
+		return q.Max
+	}
+	h, err := q.Hist()
+	if err != nil || h == nil {
+		return nil
+	}
+	return new(float64(h.ValueAtPercentile(100 * p)))
+}
+
+// MergeQuantiles adds up the histograms of several runs or workers: percentiles are never averaged. Empty ones count for nothing; one that carries no histogram is an error.
+func MergeQuantiles(parts ...*Quantiles) (*Quantiles, error) {
+	var sum *hdrhistogram.Histogram
+	for _, q := range parts {
+		h, err := q.Hist()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case h == nil:
+		case sum == nil:
+			sum = h
+		default:
+			if dropped := sum.Merge(h); dropped > 0 {
+				return nil, fmt.Errorf("histograms of different range: %d samples do not fit", dropped)
+			}
+		}
+	}
+	return FromHist(sum), nil
+}
+
+// metrics are the names of latencies in the order in which they are read, with what they span.
+var metrics = []struct{ name, text string }{
+	{"open", "planned start of a stream to its response head"},
+	{"first_event", "request written to the first event"},
+	{"deliver", "intended publish time to the event's arrival, each receiver"},
+	{"fanout_t50", "intended publish time until half of the receivers have it"},
+	{"fanout_t90", "intended publish time until 90 % of the receivers have it"},
+	{"fanout_t99", "intended publish time until 99 % of the receivers have it"},
+	{"fanout_t100", "intended publish time until every receiver has it"},
+	{"spread", "first receiver to last receiver of the same event"},
+	{"gap", "between two events of the same stream"},
+}
+
+// Metrics returns the names of the latencies of the run: the known ones in reading order, others after them by name.
+func (l *Load) Metrics() []string {
+	var names, others []string
+	for _, m := range metrics {
+		if _, ok := l.LatencyUS[m.name]; ok {
+			names = append(names, m.name)
+		}
+	}
+	for name := range l.LatencyUS {
+		if !slices.Contains(names, name) {
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	return append(names, others...)
+}
+
+// MetricText says what a latency spans, "" if the name is not known.
+func MetricText(name string) string {
+	for _, m := range metrics {
+		if m.name == name {
+			return m.text
+		}
+	}
+	return ""
+}

@@ -1,0 +1,170 @@
+package result
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Status is what a run comes to, in one word.
+type Status string
+
+// The statuses.
+const (
+	Passed       Status = "passed"
+	Failed       Status = "failed"       // a check or a gate failed
+	Inconclusive Status = "inconclusive" // too little of the core set was decided, or the measurement is not valid
+)
+
+// Validity verdicts.
+const (
+	Valid   = "valid"
+	Suspect = "suspect"
+	Invalid = "invalid"
+)
+
+// Summarise counts findings. Of the core set, what does not apply counts for nothing; not-observed and error are not decided.
+func Summarise(findings []Finding) Summary {
+	var s Summary
+	for i := range findings {
+		f := &findings[i]
+		switch f.Verdict {
+		case Pass:
+			s.Pass++
+		case Fail:
+			s.Fail++
+		case Warn:
+			s.Warn++
+		case Info:
+			s.Info++
+		case NotObserved:
+			s.NotObserved++
+		case NotApplicable:
+			s.NotApplicable++
+		case Error:
+			s.Error++
+		}
+		if f.Core && f.Verdict != NotApplicable {
+			s.Core++
+			if f.Verdict != NotObserved && f.Verdict != Error {
+				s.CoreDecided++
+			}
+		}
+	}
+	return s
+}
+
+// Status says what the run comes to. A failed check stands even where too little was decided; a gate does not stand on an invalid measurement.
+func (r *Run) Status() Status {
+	switch {
+	case r.Check != nil:
+		switch {
+		case r.Summary.Fail > 0:
+			return Failed
+		case r.Summary.CoreDecided < r.Summary.Core || r.Summary.Pass+r.Summary.Warn+r.Summary.Info == 0:
+			return Inconclusive
+		}
+	case r.Load != nil:
+		if r.Validity.Verdict != Valid && r.Validity.Verdict != Suspect {
+			return Inconclusive
+		}
+		for _, g := range r.Gates {
+			if !g.Pass {
+				return Failed
+			}
+		}
+	}
+	return Passed
+}
+
+// Sentence says in one line of plain words what the run comes to.
+func (r *Run) Sentence() string {
+	s := ""
+	switch {
+	case r.Check != nil:
+		s = r.checkSentence()
+	case r.Load != nil:
+		s = r.loadSentence()
+	}
+	if r.Interrupted {
+		s = "Interrupted; what is known so far: " + s
+	}
+	return s
+}
+
+func (r *Run) checkSentence() string {
+	n := r.Summary
+	decided := n.Pass + n.Warn + n.Fail + n.Info
+	var s string
+	switch r.Status() {
+	case Failed:
+		s = fmt.Sprintf("%d of %s failed", n.Fail, plural(int64(decided), "check"))
+		if n.Warn > 0 {
+			s += ", " + plural(int64(n.Warn), "warning")
+		}
+	case Inconclusive:
+		s = fmt.Sprintf("nothing can be concluded: %d of %s decided", n.CoreDecided, plural(int64(n.Core), "core check"))
+	default:
+		s = fmt.Sprintf("%s passed", plural(int64(n.Pass), "check"))
+		if n.Warn > 0 {
+			s += ", " + plural(int64(n.Warn), "warning")
+		}
+	}
+	if n.Error > 0 {
+		s += fmt.Sprintf("; %s could not be judged (network or ssegauge, not the target)", plural(int64(n.Error), "check"))
+	}
+	if open := n.NotObserved; open > 0 {
+		s += fmt.Sprintf("; %d not observed", open)
+	}
+	return s + "."
+}
+
+func (r *Run) loadSentence() string {
+	var parts []string
+	parts = append(parts, fmt.Sprintf("%s of %s opened", Count(int64(r.Streams.Opened)), plural(int64(r.Streams.Planned), "stream")))
+	if e := r.Events; e.Published > 0 || e.Eligible > 0 {
+		lost := "none lost"
+		if e.Lost > 0 {
+			lost = Count(e.Lost) + " lost"
+		}
+		parts = append(parts, fmt.Sprintf("%s received, %s", plural(e.Received, "event"), lost))
+	} else {
+		parts = append(parts, plural(e.Received, "event")+" received")
+	}
+	if q := r.LatencyUS["deliver"]; q != nil && q.P50 != nil {
+		s := "delivered in " + Micros(*q.P50) + " (p50)"
+		if q.P99 != nil {
+			s += ", " + Micros(*q.P99) + " (p99)"
+		}
+		parts = append(parts, s)
+	}
+	failed := 0
+	for _, g := range r.Gates {
+		if !g.Pass {
+			failed++
+		}
+	}
+	if len(r.Gates) > 0 {
+		if failed == 0 {
+			parts = append(parts, plural(int64(len(r.Gates)), "threshold")+" met")
+		} else {
+			parts = append(parts, fmt.Sprintf("%d of %s failed", failed, plural(int64(len(r.Gates)), "threshold")))
+		}
+	}
+	s := strings.Join(parts, "; ")
+	switch r.Validity.Verdict {
+	case Valid:
+	case Suspect:
+		s += "; the measurement is suspect"
+	default:
+		s = "nothing can be concluded, the measurement is not valid; " + s
+	}
+	return s + "."
+}
+
+// plural is "1 check", "2,000 checks".
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return Count(n) + " " + noun + "s"
+}
