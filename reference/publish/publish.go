@@ -1,11 +1,15 @@
 // Package publish makes a server that nobody here wrote emit an event: the user says once how to publish (an
 // HTTP request or a command, as templates), and the checks and the load generator both use it.
 //
-// It may import the standard library, reference/sse and reference/wire.
+// It may import the standard library, reference/sse and reference/wire. A further way to publish (a queue, a socket) is
+// one more sender in this package beside httpSender and commandSender.
 package publish
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -15,19 +19,87 @@ type Message struct {
 	Marker                 string // load: a token to be found as a substring in whatever the target makes of the event
 }
 
-// Hook describes how to publish. URL, header values and body are Go templates over Message with the functions json and urlquery.
+// Hook describes how to publish: either HTTP or Command is set.
+//
+// URL, header values and body are Go templates (text/template) over [Message] with the functions json (a quoted JSON string, for values of any kind) and
+// urlquery (form and query escaping).
+//
+// Defaults of an HTTP hook, so that the shortest hook works:
+//   - Body empty, method POST, PUT or PATCH, and neither URL nor header values mention .Data or .Marker: the body is {{.Data}}.
+//   - no Content-Type given: application/json where the body, filled with an empty message, is a JSON object or array;
+//     application/x-www-form-urlencoded where the body's template calls urlquery; else text/plain; charset=utf-8.
 type Hook struct {
 	HTTP    string   // "METHOD URL"
 	Header  []string // "K: V"
 	Body    string
 	Command string // run by sh -c; fields in the environment (SSE_ID, SSE_EVENT, SSE_DATA, SSE_RETRY, SSE_MARKER), data on stdin
+
+	Timeout   time.Duration     // of one publish; 0: 10 s
+	TLS       *tls.Config       // for https; nil: the defaults
+	Transport http.RoundTripper // nil: one of its own, with connections kept alive; TLS is not used when it is set
 }
 
-// Publisher is a compiled Hook; safe for concurrent use.
-type Publisher struct{ _ int }
+// DefaultTimeout bounds one publish where the hook says nothing.
+const DefaultTimeout = 10 * time.Second
 
-// Compile checks the templates. Errors are usage errors: one line that says what was wrong, where, what would be right.
-func Compile(h Hook) (*Publisher, error) { panic("pending") }
+// maxAnswer is how much of an answer or of a command's output a [Receipt] keeps, in bytes.
+const maxAnswer = 64 << 10
+
+// Publisher is a compiled Hook; safe for concurrent use.
+type Publisher struct {
+	send    sender
+	timeout time.Duration
+}
+
+// sender is one way to publish.
+type sender interface {
+	send(ctx context.Context, m *Message, r *Receipt) error
+	uses(field string) bool
+	String() string
+}
+
+// HookError is a hook that cannot be used: a usage error, in one line that says what was wrong, where, and what would be right.
+type HookError struct {
+	Part   string // "URL", "header X-Token", "body", "command", "hook"
+	Reason string
+}
+
+func (e *HookError) Error() string { return "publish " + e.Part + ": " + e.Reason }
+
+// CarryError is a message that this hook cannot carry to the target (a line break in a header value, U+0000 in the environment of a
+// command). Nothing was sent, so nothing is known of the target.
+type CarryError struct {
+	Part   string
+	Reason string
+}
+
+func (e *CarryError) Error() string { return "publish " + e.Part + ": " + e.Reason }
+
+// Compile checks the hook and its templates. Errors are *[HookError].
+func Compile(h Hook) (*Publisher, error) {
+	p := &Publisher{timeout: h.Timeout}
+	if p.timeout <= 0 {
+		p.timeout = DefaultTimeout
+	}
+	switch {
+	case h.HTTP != "" && h.Command != "":
+		return nil, &HookError{"hook", "both an HTTP request and a command are given; use one of them"}
+	case h.HTTP != "":
+		s, err := compileHTTP(&h)
+		if err != nil {
+			return nil, err
+		}
+		p.send = s
+	case h.Command != "":
+		if h.Body != "" || len(h.Header) > 0 {
+			return nil, &HookError{"hook", "a command takes no header and no body; it gets the data on stdin and the fields as SSE_* in its environment"}
+		}
+		p.send = commandSender(h.Command)
+	default:
+		return nil, &HookError{"hook", "nothing to publish with; give 'METHOD URL' or a command"}
+	}
+	return p, nil
+}
 
 // Receipt is how a publish went. Refused means that the target answered and said no (other than 2xx, or the command's exit code was not 0): its right.
 type Receipt struct {
@@ -37,8 +109,30 @@ type Receipt struct {
 	Body       []byte // capped at 64 KiB
 }
 
-// Publish publishes m. err is a fault of the network or of the command itself, never a refusal.
-func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) { panic("pending") }
+// Publish publishes m. err is a fault of the network or of the command itself (or a [CarryError]), never a refusal; it names no
+// credentials.
+func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, fmt.Errorf("no answer within %v", p.timeout))
+	defer cancel()
+	r := Receipt{Sent: time.Now()}
+	err := p.send.send(ctx, &m, &r)
+	r.Done = time.Now()
+	return r, err
+}
 
 // Uses tells whether any template mentions the field ("Data", "ID", "Marker" ...): a hook that never mentions ID cannot set one.
-func (p *Publisher) Uses(field string) bool { panic("pending") }
+// A command is always taken to use every field, because nobody can look into it.
+func (p *Publisher) Uses(field string) bool { return p.send.uses(field) }
+
+// String names the hook without credentials: "POST http://host/publish", or "a command".
+func (p *Publisher) String() string { return p.send.String() }
+
+// capped keeps the first maxAnswer bytes written to it and counts no error for the rest.
+type capped struct{ b []byte }
+
+func (c *capped) Write(p []byte) (int, error) {
+	if room := maxAnswer - len(c.b); room > 0 {
+		c.b = append(c.b, p[:min(room, len(p))]...)
+	}
+	return len(p), nil
+}
