@@ -1,0 +1,82 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+)
+
+var (
+	errTooManyStreams = errors.New("too many open streams")
+	errTooManyFromOne = errors.New("too many open streams from this address")
+)
+
+// limiter counts open streams, overall and by address.
+type limiter struct {
+	total, perIP int // 0: no limit
+
+	mu   sync.Mutex
+	open int
+	byIP map[string]int
+}
+
+func (l *limiter) enter(addr string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.total > 0 && l.open >= l.total:
+		return errTooManyStreams
+	case l.perIP > 0 && l.byIP[addr] >= l.perIP:
+		return errTooManyFromOne
+	}
+	l.open++
+	if l.perIP > 0 {
+		l.byIP[addr]++
+	}
+	return nil
+}
+
+func (l *limiter) leave(addr string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if l.perIP == 0 {
+		return
+	}
+	if l.byIP[addr]--; l.byIP[addr] == 0 {
+		delete(l.byIP, addr)
+	}
+}
+
+func (l *limiter) streams() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open
+}
+
+// address is whose limit a request counts against: the peer of its connection. Forwarding fields are the
+// client's word and are not believed.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// enter counts a stream in; an error says which limit is reached. leave is its counterpart.
+func (s *Server) enter(r *http.Request) error {
+	select {
+	case <-s.stop:
+		return errStopping
+	default:
+	}
+	if err := s.limits.enter(address(r)); err != nil {
+		return err
+	}
+	s.count.opened.Add(1)
+	return nil
+}
+
+func (s *Server) leave(r *http.Request) { s.limits.leave(address(r)) }
