@@ -1,19 +1,21 @@
 package result
 
 import (
+	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Micros writes a time given in microseconds for people: three significant digits and a unit ("912 µs", "1.24 ms", "13.0 s", "2 h 3 min").
+// Micros writes a time given in microseconds for people: a unit and three significant digits, whole microseconds ("912 µs", "1.24 ms", "13.0 s", "2 h 3 min").
 func Micros(us float64) string {
 	switch a := math.Abs(us); {
 	case math.IsNaN(us) || math.IsInf(us, 0):
 		return "-"
 	case a < 999.5:
-		return digits(us) + " µs"
+		return strconv.FormatFloat(us, 'f', 0, 64) + " µs"
 	case a < 999.5e3:
 		return digits(us/1e3) + " ms"
 	case a < 120e6:
@@ -95,4 +97,27 @@ func digits(v float64) string {
 		return strconv.FormatFloat(v, 'f', 2, 64)
 	}
 	return strconv.FormatFloat(v, 'f', 3, 64)
+}
+
+// Protocol writes a [Target.HTTP] for people.
+func Protocol(http string) string {
+	switch http {
+	case "h2c":
+		return "HTTP/2 (cleartext)"
+	case "":
+		return "HTTP"
+	}
+	return "HTTP/" + http
+}
+
+// PlanValue writes a member of a plan: strings as they are, anything else as JSON.
+func PlanValue(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(b)
 }

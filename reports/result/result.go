@@ -10,7 +10,10 @@
 // one member of [Load] (or one key of LatencyUS) and its line in the schema file.
 package result
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Schemas of the commands.
 const (
@@ -102,6 +105,14 @@ type Finding struct {
 	Evidence  []Evidence `json:"evidence"`             // never null
 	Reproduce string     `json:"reproduce"`            // a shell command, credentials masked
 	Core      bool       `json:"core,omitempty"`
+}
+
+// Source is where the requirement comes from: "MUST, WHATWG HTML 9.2.5"; for a contract the clause says that there is none.
+func (f *Finding) Source() string {
+	if f.Level == Contract || f.Clause == "" {
+		return cmp.Or(f.Clause, string(f.Level))
+	}
+	return string(f.Level) + ", " + f.Clause
 }
 
 // Evidence points at bytes that a connection carried. [NewEvidence] fills Length, Text, Mark and Hex.

@@ -97,20 +97,20 @@ func (r *Run) checkSentence() string {
 	var s string
 	switch r.Status() {
 	case Failed:
-		s = fmt.Sprintf("%d of %s failed", n.Fail, plural(int64(decided), "check"))
+		s = fmt.Sprintf("%d of %s failed", n.Fail, Plural(int64(decided), "check"))
 		if n.Warn > 0 {
-			s += ", " + plural(int64(n.Warn), "warning")
+			s += ", " + Plural(int64(n.Warn), "warning")
 		}
 	case Inconclusive:
-		s = fmt.Sprintf("nothing can be concluded: %d of %s decided", n.CoreDecided, plural(int64(n.Core), "core check"))
+		s = fmt.Sprintf("nothing can be concluded: %d of %s decided", n.CoreDecided, Plural(int64(n.Core), "core check"))
 	default:
-		s = fmt.Sprintf("%s passed", plural(int64(n.Pass), "check"))
+		s = fmt.Sprintf("%s passed", Plural(int64(n.Pass), "check"))
 		if n.Warn > 0 {
-			s += ", " + plural(int64(n.Warn), "warning")
+			s += ", " + Plural(int64(n.Warn), "warning")
 		}
 	}
 	if n.Error > 0 {
-		s += fmt.Sprintf("; %s could not be judged (network or ssegauge, not the target)", plural(int64(n.Error), "check"))
+		s += fmt.Sprintf("; %s could not be judged (network or ssegauge, not the target)", Plural(int64(n.Error), "check"))
 	}
 	if open := n.NotObserved; open > 0 {
 		s += fmt.Sprintf("; %d not observed", open)
@@ -120,15 +120,15 @@ func (r *Run) checkSentence() string {
 
 func (r *Run) loadSentence() string {
 	var parts []string
-	parts = append(parts, fmt.Sprintf("%s of %s opened", Count(int64(r.Streams.Opened)), plural(int64(r.Streams.Planned), "stream")))
+	parts = append(parts, fmt.Sprintf("%s of %s opened", Count(int64(r.Streams.Opened)), Plural(int64(r.Streams.Planned), "stream")))
 	if e := r.Events; e.Published > 0 || e.Eligible > 0 {
 		lost := "none lost"
 		if e.Lost > 0 {
 			lost = Count(e.Lost) + " lost"
 		}
-		parts = append(parts, fmt.Sprintf("%s received, %s", plural(e.Received, "event"), lost))
+		parts = append(parts, fmt.Sprintf("%s received, %s", Plural(e.Received, "event"), lost))
 	} else {
-		parts = append(parts, plural(e.Received, "event")+" received")
+		parts = append(parts, Plural(e.Received, "event")+" received")
 	}
 	if q := r.LatencyUS["deliver"]; q != nil && q.P50 != nil {
 		s := "delivered in " + Micros(*q.P50) + " (p50)"
@@ -145,9 +145,9 @@ func (r *Run) loadSentence() string {
 	}
 	if len(r.Gates) > 0 {
 		if failed == 0 {
-			parts = append(parts, plural(int64(len(r.Gates)), "threshold")+" met")
+			parts = append(parts, Plural(int64(len(r.Gates)), "threshold")+" met")
 		} else {
-			parts = append(parts, fmt.Sprintf("%d of %s failed", failed, plural(int64(len(r.Gates)), "threshold")))
+			parts = append(parts, fmt.Sprintf("%d of %s failed", failed, Plural(int64(len(r.Gates)), "threshold")))
 		}
 	}
 	s := strings.Join(parts, "; ")
@@ -161,8 +161,8 @@ func (r *Run) loadSentence() string {
 	return s + "."
 }
 
-// plural is "1 check", "2,000 checks".
-func plural(n int64, noun string) string {
+// Plural is "1 check", "2,000 checks".
+func Plural(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

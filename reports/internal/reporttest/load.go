@@ -1,0 +1,106 @@
+package reporttest
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"ssegauge/reports/result"
+)
+
+// samples returns a histogram of n values whose logarithm is normal about the median, with a heavier tail above.
+func samples(seed uint64, n int, median, sigma float64) *result.Quantiles {
+	h := hdrhistogram.New(1, 3600e6, 3)
+	rng := rand.New(rand.NewPCG(seed, 7))
+	for range n {
+		x := rng.NormFloat64()
+		if x > 2 {
+			x *= 1.6
+		}
+		_ = h.RecordValue(int64(median * math.Exp(sigma*x))) // far within the range
+	}
+	return result.FromHist(h)
+}
+
+func wave(n int, f func(i int) float64) result.Points {
+	p := make(result.Points, n)
+	for i := range p {
+		p[i] = f(i)
+	}
+	return p
+}
+
+// Load is a healthy run over HTTP/2.
+func Load() *result.Run {
+	r := head(result.SchemaLoad, "http://127.0.0.1:8080/events?channel=load", "h2c", 12032.5)
+	noise := rand.New(rand.NewPCG(3, 3))
+	r.Load = &result.Load{
+		Validity:    result.Validity{Verdict: result.Valid},
+		Plan:        map[string]any{"streams": 2000, "ramp": "2s", "duration": "10s", "streams_per_conn": 100, "publish_rate": 10, "seed": 1},
+		Environment: result.Environment{OS: "linux", Arch: "amd64", CPUs: 2, Kernel: "6.12.0", MaxFiles: 1048576},
+		Streams:     result.Streams{Planned: 2000, Opened: 2000, Peak: 2000, Connections: 20},
+		Events:      result.Events{Published: 100, Received: 200000, Eligible: 200000, Bytes: 17_400_000},
+		LatencyUS: map[string]*result.Quantiles{
+			"open": samples(1, 2000, 640, 0.5), "first_event": samples(2, 2000, 52_000, 0.7), "deliver": samples(3, 200_000, 1900, 0.45),
+			"fanout_t50": samples(4, 100, 1950, 0.2), "fanout_t99": samples(5, 100, 6100, 0.3), "fanout_t100": samples(6, 100, 8200, 0.35),
+			"spread": samples(7, 100, 7600, 0.35), "gap": samples(8, 198_000, 100_000, 0.02),
+		},
+		Generator: result.Generator{CPUSeconds: 1.84, RSSBytes: 41 << 20, BytesPerStream: 1210, DelayUS: samples(9, 200_000, 38, 0.6), Workers: 2},
+		Series: []result.Series{
+			{Name: "open_streams", StepMS: 1000, Values: wave(13, func(i int) float64 { return min(2000, float64(i)*1000) })},
+			{Name: "events_per_second", StepMS: 1000, Values: wave(13, func(i int) float64 {
+				if i < 2 {
+					return 0
+				}
+				return 20000 + math.Round(900*noise.NormFloat64())
+			})},
+			{Name: "deliver_p99_us", StepMS: 1000, Values: wave(13, func(i int) float64 {
+				if i < 2 {
+					return math.NaN()
+				}
+				return 5600 + math.Round(600*noise.NormFloat64())
+			})},
+		},
+	}
+	value := *r.LatencyUS["deliver"].P99
+	r.Gates = []result.Gate{{Expression: "deliver.p99 < 250ms", Value: &value, Unit: "us", Pass: true}, {Expression: "lost == 0", Value: new(0.0), Pass: true}}
+	return r
+}
+
+// LoadFew is a run too short for most quantiles.
+func LoadFew() *result.Run {
+	r := head(result.SchemaLoad, "https://sse.example.test/events", "2", 2011)
+	r.Load = &result.Load{
+		Validity:    result.Validity{Verdict: result.Suspect, Reasons: []string{"only 5 events were published: nothing beyond the median can be resolved"}},
+		Plan:        map[string]any{"streams": 5},
+		Environment: result.Environment{OS: "linux", Arch: "arm64", CPUs: 4, MaxFiles: 1024},
+		Streams:     result.Streams{Planned: 5, Opened: 5, Peak: 5, Connections: 1},
+		Events:      result.Events{Published: 5, Received: 25, Eligible: 25, Bytes: 900},
+		LatencyUS: map[string]*result.Quantiles{
+			"open": samples(1, 5, 84_000, 0.2), "deliver": samples(3, 25, 31_000, 0.3), "fanout_t99": samples(5, 1, 45_000, 0.1), "spread": {},
+		},
+		Generator: result.Generator{CPUSeconds: 0.04, RSSBytes: 19 << 20, DelayUS: samples(9, 25, 60, 0.4), Workers: 1},
+	}
+	return r
+}
+
+// LoadFailing is a run that lost streams and events on a target that answers with hostile text.
+func LoadFailing() *result.Run {
+	r := Load()
+	r.Target.URL, r.Target.HTTP, r.Interrupted = "http://***@127.0.0.1:8080/events?api_key=***", "1.1", true
+	r.Validity = result.Validity{Verdict: result.Invalid, Reasons: []string{"the generator used 97 % of its processors", "own delay p99 is 41 % of deliver p99"}}
+	r.Plan["header"] = "X-Note: " + Hostile
+	r.Streams = result.Streams{Planned: 12000, Opened: 9412, Failed: 2588, Peak: 9400, Connections: 9412, ClosedByServer: 212, Reconnects: 12, Failures: map[string]int{
+		"connect: connection refused": 2201, "response: 503 Service Unavailable, Retry-After: 5": 366, "response: " + Hostile: 21,
+	}}
+	r.Events = result.Events{Published: 100, Received: 938_100, Eligible: 941_200, Lost: 3100, Duplicated: 4, Reordered: 17, Bytes: 82_000_000}
+	r.LatencyUS["deliver"] = samples(13, 300_000, 48_000, 0.9)
+	r.Gates = []result.Gate{
+		{Expression: "deliver.p99 < 250ms", Value: new(812_000.0), Unit: "us", Reason: "3,100 lost events counted as late"},
+		{Expression: "lost == 0", Value: new(3100.0)},
+		{Expression: "fanout_t99.p99.9 < 1s", Unit: "us", Reason: "100 samples cannot resolve p99.9"},
+		{Expression: "streams.failed < 5000", Value: new(2588.0), Pass: true},
+	}
+	return r
+}

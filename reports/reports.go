@@ -1,0 +1,39 @@
+// Package reports is the table of formats in which a stored run can be written.
+//
+// To add a format: one package beside these, and one line in [Formats].
+package reports
+
+import (
+	"io"
+
+	"ssegauge/reports/result"
+	"ssegauge/reports/text"
+)
+
+// A Renderer writes one run.
+type Renderer func(io.Writer, *result.Run) error
+
+// Format is a way to write a run.
+type Format struct {
+	Name   string // as --format and --report take it
+	Title  string // one line for the help
+	Render Renderer
+}
+
+// Formats returns every format, in the order of the help.
+func Formats() []Format {
+	return []Format{
+		{"text", "for a person at a terminal", func(w io.Writer, r *result.Run) error { return text.Render(w, r, text.Options{}) }},
+		{"json", "the stored result, complete", result.Encode},
+	}
+}
+
+// Lookup finds a format by name.
+func Lookup(name string) (Format, bool) {
+	for _, f := range Formats() {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Format{}, false
+}

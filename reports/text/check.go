@@ -1,0 +1,182 @@
+package text
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+
+	"ssegauge/reports/result"
+)
+
+// indent is where the text of a finding stands, behind its verdict.
+const indent = 7
+
+func (p *report) check() {
+	for _, v := range []result.Verdict{result.Fail, result.Warn, result.Error} {
+		for i := range p.Results {
+			if f := &p.Results[i]; f.Verdict == v {
+				p.finding(f)
+			}
+		}
+	}
+	p.verdicts()
+	p.notObserved()
+	p.notApplicable()
+	p.line("")
+}
+
+// word is how a verdict is written, and its colour.
+func word(v result.Verdict) (string, style) {
+	switch v {
+	case result.Pass:
+		return "PASS", green
+	case result.Fail:
+		return "FAIL", red
+	case result.Warn:
+		return "WARN", yellow
+	case result.Error:
+		return "ERROR", magenta
+	case result.Info:
+		return "INFO", ""
+	}
+	return strings.ToUpper(result.Escape(string(v))), ""
+}
+
+func (p *report) finding(f *result.Finding) {
+	labelled := func(label, s string) {
+		if s != "" {
+			p.hanging(fmt.Sprintf("%*s%-6s", indent, "", label), indent+6, result.Escape(s))
+		}
+	}
+	w, color := word(f.Verdict)
+	p.line(p.paint(color, fmt.Sprintf("%-*s", indent-1, w)) + " " + p.paint(bold, clip(result.Escape(f.ID), p.Width-indent)))
+	if f.Message != "" {
+		p.hanging(strings.Repeat(" ", indent), indent, result.Escape(f.Message))
+	}
+	for i := range f.Evidence {
+		p.evidence(&f.Evidence[i])
+	}
+	labelled("rule:", f.Title+" ("+f.Source()+")")
+	labelled("do:", f.Hint)
+	if f.Reproduce != "" {
+		p.linef("%*srun:  %s", indent, "", result.Escape(result.MaskText(f.Reproduce))) // not wrapped, to be copied
+	}
+	p.line("")
+}
+
+// evidence writes where the bytes came, the bytes among their neighbours with the ones at fault marked below, and those in hexadecimal.
+func (p *report) evidence(e *result.Evidence) {
+	where := "something is missing here"
+	switch {
+	case e.Length == 1:
+		where = "1 byte"
+	case e.Length > 0:
+		where = result.Count(int64(e.Length)) + " bytes"
+	}
+	p.linef("       %s, byte %s, %s, after %s:", result.Escape(e.Connection), result.Count(e.Offset), where, result.Micros(e.TimeMS*1e3))
+
+	const margin = indent + 4
+	room := p.Width - margin
+	before, fault, after, marked := e.Marked()
+	before, fault, after = result.Escape(before), result.Escape(fault), result.Escape(after)
+	if !marked {
+		p.linef("%*s%s", margin, "", clip(before, room))
+	} else {
+		fault = clip(fault, room*2/3)
+		before = clipLeft(before, max(room/3, room-twwidth.Width(fault)-twwidth.Width(after)))
+		before = clipLeft(before, room-twwidth.Width(fault)-1)
+		after = clip(after, room-twwidth.Width(before)-twwidth.Width(fault))
+		p.linef("%*s%s%s%s", margin, "", before, p.paint(red, fault), after)
+		p.linef("%*s%*s%s", margin, "", twwidth.Width(before), "", p.paint(red, strings.Repeat("^", max(1, twwidth.Width(fault)))))
+	}
+	if e.Hex != "" {
+		more := ""
+		if 3*e.Length-1 > len(e.Hex) {
+			more = " …"
+		}
+		p.hanging(strings.Repeat(" ", margin)+p.paint(dim, "hex "), margin+4, result.Escape(e.Hex)+more)
+	}
+}
+
+// verdicts writes the table of every check that has a verdict.
+func (p *report) verdicts() {
+	var rows [][]string
+	idWidth := 0
+	for _, f := range p.Results {
+		idWidth = min(34, max(idWidth, twwidth.Width(result.Escape(f.ID))))
+	}
+	seen := p.Width - 5 - 2 - idWidth - 2 - 8 - 2
+	for _, f := range p.Results {
+		if f.Verdict == result.NotObserved || f.Verdict == result.NotApplicable {
+			continue
+		}
+		w, color := word(f.Verdict)
+		rows = append(rows, []string{p.paint(color, w), clip(result.Escape(f.ID), idWidth), clip(result.Escape(string(f.Level)), 8), clip(result.Escape(f.Message), seen)})
+	}
+	if len(rows) > 0 {
+		p.table("llll", []string{"", "check", "level", "seen"}, rows)
+	}
+}
+
+// notObserved groups the open checks by the flag that would decide them, the one that decides most first.
+func (p *report) notObserved() {
+	byFlag := map[string][]string{}
+	total := 0
+	var rest []result.Finding
+	for _, f := range p.Results {
+		if f.Verdict != result.NotObserved {
+			continue
+		}
+		total++
+		if f.DecidedBy == "" {
+			rest = append(rest, f)
+			continue
+		}
+		flag := result.Escape(f.DecidedBy)
+		byFlag[flag] = append(byFlag[flag], result.Escape(f.ID))
+	}
+	if total == 0 {
+		return
+	}
+	flags := make([]string, 0, len(byFlag))
+	for flag := range byFlag {
+		flags = append(flags, flag)
+	}
+	slices.SortFunc(flags, func(a, b string) int {
+		if d := len(byFlag[b]) - len(byFlag[a]); d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	s := result.Plural(int64(total), "check") + " not observed"
+	for i, flag := range flags {
+		if i == 0 {
+			s += fmt.Sprintf("; %s would decide %d of them", flag, len(byFlag[flag]))
+		} else {
+			s += fmt.Sprintf(", %s %d", flag, len(byFlag[flag]))
+		}
+	}
+	p.line("")
+	p.hanging("", 0, s+".")
+	for _, flag := range flags {
+		p.hanging("  "+flag+"  ", 4+twwidth.Width(flag), strings.Join(byFlag[flag], ", "))
+	}
+	for _, f := range rest {
+		p.hanging("  ", 4, result.Escape(f.ID)+": "+result.Escape(f.Message))
+	}
+}
+
+func (p *report) notApplicable() {
+	var ids []string
+	for _, f := range p.Results {
+		if f.Verdict == result.NotApplicable {
+			ids = append(ids, result.Escape(f.ID))
+		}
+	}
+	if len(ids) > 0 {
+		p.line("")
+		p.hanging("Not applicable: ", 2, strings.Join(ids, ", "))
+	}
+}

@@ -1,0 +1,192 @@
+package text
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+
+	"ssegauge/reports/result"
+)
+
+func (p *report) load() {
+	p.validity()
+	p.streams()
+	p.events()
+	p.latency()
+	p.generator()
+	p.failures()
+	p.gates()
+	p.plan()
+	p.line("")
+}
+
+// validity comes first: what follows is worth no more than it says.
+func (p *report) validity() {
+	v := result.Escape(p.Validity.Verdict)
+	color, text := red, "the measurement cannot be trusted"
+	switch p.Validity.Verdict {
+	case result.Valid:
+		color, text = green, "the measurement can be trusted"
+	case result.Suspect:
+		color, text = yellow, "take the figures with care"
+	}
+	p.linef("%s  %s", p.paint(color, strings.ToUpper(v)), text)
+	for _, r := range p.Validity.Reasons {
+		p.hanging("  - ", 4, result.Escape(r))
+	}
+}
+
+func (p *report) streams() {
+	s := p.Streams
+	p.section("Streams")
+	p.numbers([]string{"planned", "opened", "failed", "peak", "connections", "closed by server", "reconnects"},
+		s.Planned, s.Opened, s.Failed, s.Peak, s.Connections, s.ClosedByServer, s.Reconnects)
+}
+
+func (p *report) events() {
+	e := p.Events
+	p.section("Events")
+	p.numbers([]string{"published", "received", "eligible", "lost", "duplicated", "reordered", "bytes"},
+		e.Published, e.Received, e.Eligible, e.Lost, e.Duplicated, e.Reordered, result.Bytes(float64(e.Bytes)))
+}
+
+// numbers writes a table of one row.
+func (p *report) numbers(header []string, values ...any) {
+	row := make([]string, len(values))
+	for i, v := range values {
+		switch v := v.(type) {
+		case int:
+			row[i] = result.Count(int64(v))
+		case int64:
+			row[i] = result.Count(v)
+		case string:
+			row[i] = v
+		}
+	}
+	p.table(strings.Repeat("r", len(row)), header, [][]string{row})
+}
+
+func (p *report) latency() {
+	var rows [][]string
+	add := func(name string, q *result.Quantiles) {
+		if q == nil || q.Count == 0 {
+			return
+		}
+		count := result.Count(q.Count)
+		if q.Count >= 1e8 {
+			count = fmt.Sprintf("%.3g M", float64(q.Count)/1e6)
+		}
+		rows = append(rows, []string{clip(name, 16), count, aligned(q.Min), aligned(q.P50), aligned(q.P90), aligned(q.P99), aligned(q.P999), aligned(q.Max)})
+	}
+	for _, name := range p.Metrics() {
+		add(result.Escape(name), p.LatencyUS[name])
+	}
+	add("(own delay)", p.Generator.DelayUS)
+	if len(rows) == 0 {
+		return
+	}
+	p.section("Latency")
+	p.table("lrrrrrrr", []string{"", "count", "min   ", "p50   ", "p90   ", "p99   ", "p99.9   ", "max   "}, rows)
+	for _, row := range rows {
+		if slices.ContainsFunc(row, func(c string) bool { return strings.HasPrefix(c, "-") }) {
+			p.line(p.paint(dim, "-  too few samples to resolve this quantile"))
+			break
+		}
+	}
+}
+
+// aligned pads the unit to two columns, so that right-aligned numbers end in the same column.
+func aligned(us *float64) string {
+	if us == nil {
+		return "-   "
+	}
+	s := result.Micros(*us)
+	if number, unit, ok := strings.Cut(s, " "); ok && len([]rune(unit)) < 2 {
+		return number + " " + unit + " "
+	}
+	return s
+}
+
+func (p *report) generator() {
+	g := p.Generator
+	parts := []string{"processor " + result.Micros(g.CPUSeconds*1e6), "memory " + result.Bytes(float64(g.RSSBytes))}
+	if g.BytesPerStream != 0 {
+		parts = append(parts, result.Bytes(float64(g.BytesPerStream))+" a stream")
+	}
+	parts = append(parts, result.Plural(int64(g.Workers), "worker"))
+	if q := g.DelayUS; q != nil && q.P50 != nil {
+		s := "own delay p50 " + result.Micros(*q.P50)
+		if q.P99 != nil {
+			s += ", p99 " + result.Micros(*q.P99)
+		}
+		parts = append(parts, s)
+	}
+	p.section("Generator")
+	p.hanging("", 0, strings.Join(parts, " · "))
+}
+
+// failures are the causes of failed streams, the commonest first.
+func (p *report) failures() {
+	if len(p.Streams.Failures) == 0 {
+		return
+	}
+	causes := slices.SortedFunc(maps.Keys(p.Streams.Failures), func(a, b string) int {
+		return cmp.Or(p.Streams.Failures[b]-p.Streams.Failures[a], strings.Compare(a, b))
+	})
+	var rows [][]string
+	for _, c := range causes {
+		rows = append(rows, []string{result.Count(int64(p.Streams.Failures[c])), clip(result.Escape(c), p.Width-12)})
+	}
+	p.section("Failed streams")
+	p.table("rl", []string{"count", "cause"}, rows)
+}
+
+func (p *report) gates() {
+	if len(p.Gates) == 0 {
+		return
+	}
+	var rows [][]string
+	widest, values := 0, 0
+	for _, g := range p.Gates {
+		widest = max(widest, twwidth.Width(clip(result.Escape(g.Expression), 34)))
+		if g.Value != nil {
+			values = max(values, twwidth.Width(result.Measure(*g.Value, g.Unit)))
+		}
+	}
+	room := p.Width - 4 - 2 - max(widest, 9) - 2 - max(values, 5) - 2 - 2
+	for _, g := range p.Gates {
+		w, color := "PASS", green
+		if !g.Pass {
+			w, color = "FAIL", red
+		}
+		value := "-"
+		if g.Value != nil {
+			value = result.Measure(*g.Value, g.Unit)
+		}
+		expression := clip(result.Escape(g.Expression), 34)
+		rows = append(rows, []string{p.paint(color, w), expression, value, clip(result.Escape(g.Reason), room)})
+	}
+	p.section("Thresholds")
+	p.table("llrl", []string{"", "threshold", "value", ""}, rows)
+}
+
+func (p *report) plan() {
+	p.section("Run")
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(p.Plan)) {
+		parts = append(parts, result.Escape(name)+" "+result.Escape(result.MaskText(result.PlanValue(p.Plan[name]))))
+	}
+	if len(parts) > 0 {
+		p.hanging("plan     ", 9, strings.Join(parts, ", "))
+	}
+	e := p.Environment
+	s := fmt.Sprintf("%s/%s, %s, %s files", result.Escape(e.OS), result.Escape(e.Arch), result.Plural(int64(e.CPUs), "CPU"), result.Count(int64(min(e.MaxFiles, 1<<62))))
+	if e.Kernel != "" {
+		s += ", kernel " + result.Escape(e.Kernel)
+	}
+	p.hanging("machine  ", 9, s)
+}

@@ -1,0 +1,124 @@
+package text_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+
+	"ssegauge/reports/internal/reporttest"
+	"ssegauge/reports/result"
+	"ssegauge/reports/text"
+)
+
+func render(t *testing.T, r *result.Run, o text.Options) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := text.Render(&b, r, o); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestGolden(t *testing.T) {
+	for _, r := range reporttest.Runs() {
+		t.Run(r.Name, func(t *testing.T) {
+			got := render(t, r.Run, text.Options{})
+			reporttest.Golden(t, r.Name+".txt", []byte(got))
+			for _, c := range got {
+				if c != '\n' && !unicode.IsPrint(c) {
+					t.Errorf("rune %q reaches the terminal", c)
+				}
+			}
+			for line := range strings.Lines(got) {
+				line = strings.TrimSuffix(line, "\n")
+				if w := twwidth.Width(line); w > 80 && !strings.HasPrefix(strings.TrimSpace(line), "run: ") {
+					t.Errorf("%d columns: %s", w, line)
+				}
+				if strings.TrimRight(line, " ") != line {
+					t.Errorf("spaces at the end of %q", line)
+				}
+			}
+		})
+	}
+}
+
+// Colour adds escapes and nothing else, and only those of its own.
+func TestColor(t *testing.T) {
+	for _, r := range reporttest.Runs() {
+		plain, colored := render(t, r.Run, text.Options{Width: 100}), render(t, r.Run, text.Options{Width: 100, Color: true})
+		if plain == colored {
+			t.Errorf("%s: no colour", r.Name)
+		}
+		for _, s := range []string{"0", "1", "2", "1;31", "32", "33", "35"} {
+			colored = strings.ReplaceAll(colored, "\x1b["+s+"m", "")
+		}
+		squeeze := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+		if squeeze(colored) != squeeze(plain) {
+			t.Errorf("%s: with colours removed\n%s\nwithout colour\n%s", r.Name, colored, plain)
+		}
+	}
+}
+
+// The carets stand below the bytes at fault, however wide the text before them is.
+func TestCaret(t *testing.T) {
+	for _, tc := range []struct {
+		bytes    string
+		from, to int
+		width    int
+		want     string // the marked part of the line above the carets
+	}{
+		{"data: a\nb\n\n", 8, 9, 0, "b"},
+		{"data: \u65e5\u672c\n\xff\n", 13, 14, 0, `\xff`},
+		{strings.Repeat("x", 200) + "\x00" + strings.Repeat("y", 200), 200, 201, 60, `\x00`},
+		{strings.Repeat("\n", 40) + "BAD" + strings.Repeat("\t", 40), 40, 43, 60, `BAD`},
+		{"data: cut off", 13, 13, 0, ""},
+	} {
+		e := result.NewEvidence([]byte(tc.bytes), tc.from, tc.to)
+		r := reporttest.Clean()
+		r.Results = []result.Finding{{ID: "x/y", Verdict: result.Fail, Evidence: []result.Evidence{e}}}
+		lines := strings.Split(render(t, r, text.Options{Width: tc.width}), "\n")
+		found := false
+		for i, l := range lines {
+			if !strings.HasPrefix(strings.TrimSpace(l), "^") {
+				continue
+			}
+			found = true
+			above := lines[i-1]
+			start, end := strings.Index(l, "^"), len(l)
+			got, col := "", 0
+			for _, c := range above {
+				if col >= start && col < end {
+					got += string(c)
+				}
+				col += twwidth.Width(string(c))
+			}
+			if got != tc.want {
+				t.Errorf("%q: marked %q, want %q in\n%s\n%s", tc.bytes, got, tc.want, above, l)
+			}
+		}
+		if !found {
+			t.Errorf("%q: nothing marked", tc.bytes)
+		}
+	}
+}
+
+// A run as a stranger may have written it into a file: nothing panics.
+func TestBareRuns(t *testing.T) {
+	evidence := result.Evidence{Length: -1, Offset: -5, Text: "\x1b[31m", Mark: &[2]int{3, 99}}
+	for _, r := range []*result.Run{
+		{Check: &result.Check{}},
+		{Check: &result.Check{Results: []result.Finding{{Verdict: result.Fail, Evidence: []result.Evidence{evidence}}}}},
+		{Load: &result.Load{}},
+		{Load: &result.Load{LatencyUS: map[string]*result.Quantiles{"x": nil}}},
+	} {
+		if s := render(t, r, text.Options{Width: 1}); strings.Contains(s, "\x1b") {
+			t.Errorf("escape in %q", s)
+		}
+	}
+	if err := text.Render(new(bytes.Buffer), &result.Run{}, text.Options{}); err == nil {
+		t.Error("a run without an outcome was rendered")
+	}
+}
