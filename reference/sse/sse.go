@@ -1,6 +1,7 @@
 // Package sse is the wire format of Server-Sent Events: an incremental
-// [Decoder] and an [Encoder], exactly as the WHATWG HTML standard, section 9.2
-// ("Server-sent events", living standard of 16 March 2026) defines them.
+// [Decoder] and an encoder ([AppendMessage], [AppendComment]), exactly as the
+// WHATWG HTML standard, section 9.2 ("Server-sent events", living standard of
+// 16 March 2026) defines them.
 //
 // Nothing here does I/O: the decoder is fed bytes by whoever reads the socket.
 // It is everyone's one parser: the checks, the load engine, the client state
@@ -8,11 +9,11 @@
 // thing everywhere in the house.
 //
 // The package may import the standard library only. To add a wire vector, put
-// a file into testdata; every vector is replayed whole, byte by byte and cut
-// at every place.
+// a file into testdata (its README tells the format); every vector is replayed
+// whole, byte by byte, in twos and cut at every place.
 package sse
 
-import "time"
+import "strconv"
 
 // Event is one dispatched event.
 //
@@ -32,7 +33,9 @@ type Event struct {
 	// IDSet tells that this very block carried an id field that was taken.
 	IDSet bool
 	// Start and End are byte offsets in the stream: the first byte of the
-	// block's first line, and the byte after its blank line.
+	// block's first line, and the byte after its blank line. Where a chunk ends
+	// between the CR and the LF of the blank line's CRLF, End is just past the
+	// CR: the event does not wait for the LF.
 	Start, End int64
 }
 
@@ -56,45 +59,67 @@ const (
 	LineID                           // id field that was taken
 	LineIDIgnored                    // id field whose value holds U+0000: ignored
 	LineRetry                        // retry field that was taken
-	LineRetryIgnored                 // retry field whose value is not all ASCII digits: ignored
+	LineRetryIgnored                 // retry field whose value is empty or not all ASCII digits: ignored
 	LineUnknown                      // a field of any other name: ignored
 	LineBOM                          // the one leading byte order mark, which is stripped
 	LineLateLF                       // the LF of a CRLF whose CR ended an earlier chunk: that line was reported as EOLCR
 )
+
+var lineKindNames = [...]string{
+	"blank", "comment", "data", "event", "id", "id-ignored", "retry", "retry-ignored", "unknown", "bom", "late-lf",
+}
+
+// String is a short name of the kind, for messages and tests.
+func (k LineKind) String() string {
+	if int(k) < len(lineKindNames) {
+		return lineKindNames[k]
+	}
+	return "LineKind(" + strconv.Itoa(int(k)) + ")"
+}
 
 // EOL is how a line ended.
 type EOL uint8
 
 // The line endings of the grammar.
 const (
-	EOLNone EOL = iota // not a line (LineBOM), or the stream ended inside it
+	EOLNone EOL = iota // not a line (LineBOM, LineLateLF), or the stream ended inside it
 	EOLLF
 	EOLCR
 	EOLCRLF
 )
+
+// String is "none", "LF", "CR" or "CRLF".
+func (e EOL) String() string {
+	switch e {
+	case EOLLF:
+		return "LF"
+	case EOLCR:
+		return "CR"
+	case EOLCRLF:
+		return "CRLF"
+	}
+	return "none"
+}
 
 // Line is one line of the stream, as a checker sees it. Slices are raw and valid only
 // during the call that reports them.
 type Line struct {
 	Kind       LineKind
 	Name       []byte // field name; nil for comments and blank lines
-	Value      []byte // field value after the one optional space, or the comment's text after its colon
+	Value      []byte // field value after the one optional space, or all of the comment's text after its colon
 	Colon      bool   // the line had a colon
-	Space      bool   // one space after the colon was removed
+	Space      bool   // one space after a field's colon was removed
+	Truncated  bool   // Name and Value were cut: see MaxNote
 	Dispatched bool   // LineBlank only: an event fired
 	EOL        EOL    // EOLCR is also reported for a CR that ends a chunk; a LineLateLF follows if it was a CRLF
 	Start, End int64  // offsets in the stream; End is just past the line ending
 }
 
-// Decoder is the incremental parser: a small value (at most 24 bytes), no
-// buffer while idle. The zero value is ready, with [DefaultMaxEvent] as its cap.
-//
-//	for len(chunk) > 0 {
-//		n, ok, err := d.Next(chunk, &ev)
-//		chunk = chunk[n:]
-//		...
-//	}
-type Decoder struct{ _ [3]uint64 }
+// MaxNote is how many bytes, name and value together, [Decoder.Inspect] reports
+// of a line that the parser has no use for: comments, unknown fields and retry
+// fields. A longer one is cut and marked [Line.Truncated]; its End still tells
+// its true length. Data, event and id values are always whole.
+const MaxNote = 4096
 
 // DefaultMaxEvent is the default cap, in bytes, on what one block may make the decoder hold.
 const DefaultMaxEvent = 16 << 20
@@ -105,66 +130,7 @@ type TooLongError struct {
 	Limit  int   // the cap, bytes
 }
 
-func (e *TooLongError) Error() string { panic("pending") }
-
-// SetMax sets the cap in bytes; 0 restores the default.
-func (d *Decoder) SetMax(n int) { panic("pending") }
-
-// SetLastEventID seeds the last event ID string, as a client does on a
-// reconnect (web-platform-tests, format-field-id.any.js).
-func (d *Decoder) SetLastEventID(id []byte) { panic("pending") }
-
-// Next consumes bytes of chunk until one event is complete or the chunk is used up.
-// It returns how many bytes it consumed, and true if ev now holds an event.
-// n is len(chunk) when ok is false and err is nil. After an error the decoder stays in that error.
-func (d *Decoder) Next(chunk []byte, ev *Event) (n int, ok bool, err error) { panic("pending") }
-
-// Inspect is Next that also reports every line it completes, including what clients throw away.
-func (d *Decoder) Inspect(chunk []byte, ev *Event, line func(*Line)) (n int, ok bool, err error) {
-	panic("pending")
+func (e *TooLongError) Error() string {
+	return "sse: the block that begins at offset " + strconv.FormatInt(e.Offset, 10) +
+		" holds more than " + strconv.Itoa(e.Limit) + " bytes of data, event and id"
 }
-
-// LastEventID is the last event ID string (it changes at a blank line, also without data). Raw; valid until the next Next.
-func (d *Decoder) LastEventID() []byte { panic("pending") }
-
-// Retry is the reconnection time last set by the stream; false if none was. It saturates at [math.MaxInt64] ns.
-func (d *Decoder) Retry() (time.Duration, bool) { panic("pending") }
-
-// Offset is the number of bytes consumed so far.
-func (d *Decoder) Offset() int64 { panic("pending") }
-
-// Pending tells what would be discarded if the stream ended now: from is the
-// offset where the incomplete block began. False when the stream stands on a block boundary.
-func (d *Decoder) Pending() (from int64, ok bool) { panic("pending") }
-
-// Reset makes the decoder ready for a new stream and returns its buffers;
-// the last event ID and the reconnection time are kept if keep is true.
-func (d *Decoder) Reset(keep bool) { panic("pending") }
-
-// Text is "UTF-8 decode" of raw bytes: ill-formed sequences become U+FFFD, one for each maximal subpart.
-func Text(raw []byte) string { panic("pending") }
-
-// Message is what the [Encoder] writes.
-type Message struct {
-	Event string // event type; empty: no event field
-	Data  string // split at CRLF, LF and CR into data lines; empty: one empty data line
-	// NoData leaves the data lines out: a block that only carries id or retry and dispatches nothing.
-	NoData  bool
-	ID      string // empty: no id field, unless ResetID
-	ResetID bool   // write an empty id field, which tells clients to forget their position
-	Retry   string // reconnection time in milliseconds, ASCII digits; empty: no retry field
-}
-
-// FieldError reports a value that would break framing.
-type FieldError struct {
-	Field  string // "event", "id", "retry"
-	Reason string // one line: what was wrong and what would be right
-}
-
-func (e *FieldError) Error() string { panic("pending") }
-
-// AppendMessage appends the encoding of m, including its blank line. On an error dst is returned unchanged.
-func AppendMessage(dst []byte, m *Message) ([]byte, error) { panic("pending") }
-
-// AppendComment appends text as a comment, one comment line for each line of text, without a blank line.
-func AppendComment(dst []byte, text string) []byte { panic("pending") }

@@ -1,0 +1,410 @@
+package sse
+
+import (
+	"bytes"
+	"math"
+	"time"
+)
+
+// Decoder is the incremental parser: a small value (at most 24 bytes) that owns
+// no buffer while idle. The zero value is ready, with [DefaultMaxEvent] as its
+// cap. It must not be copied once it was fed, nor used by two goroutines at once.
+//
+//	for {
+//		n, ok, err := d.Next(chunk, &ev)
+//		chunk = chunk[n:]
+//		if !ok {
+//			break // err, or read the next chunk
+//		}
+//		...
+//	}
+//
+// This loop's last call, which finds nothing more, is worth keeping (a chunk may be empty): an event
+// that came in pieces or on several data lines lives in a pooled buffer, and
+// only the call after it may give that buffer back. A stream that then idles
+// holds nothing but, where it uses them, a small record of its last event ID and
+// its reconnection time.
+type Decoder struct {
+	off   int64   // bytes consumed
+	rec   *record // nil while there is nothing to remember
+	max   uint32  // cap in bytes; 0: DefaultMaxEvent
+	ahead uint32  // how many of the next bytes are known to hold no CR; or afterCR
+}
+
+const (
+	// afterCR in Decoder.ahead: the last chunk ended with a CR, so an LF that comes first now belongs to it.
+	// (At a chunk's end nothing is known of the next bytes, so the field is free for this.)
+	afterCR = math.MaxUint32
+
+	// maxChunk is how much of a chunk is looked at in one go, so that a count fits Decoder.ahead on every platform.
+	maxChunk = 1 << 30
+
+	bom = "\xEF\xBB\xBF"
+)
+
+// SetMax sets the cap on what one block may make the decoder hold, in bytes: its
+// data (with one LF for each line), its event type and its ids together. 0 or
+// less restores [DefaultMaxEvent]; the highest cap is 4 GiB - 1. Comments and
+// unknown fields are not held and do not count.
+func (d *Decoder) SetMax(n int) {
+	d.max = uint32(min(uint64(max(n, 0)), math.MaxUint32))
+}
+
+func (d *Decoder) limit() int {
+	if d.max == 0 {
+		return DefaultMaxEvent
+	}
+	return int(d.max)
+}
+
+// SetLastEventID seeds the last event ID string, as a client does on a
+// reconnect (web-platform-tests, format-field-id.any.js). id is copied.
+func (d *Decoder) SetLastEventID(id []byte) {
+	if d.rec == nil && len(id) == 0 {
+		return
+	}
+	r := d.record()
+	r.id = append(r.id[:0], id...)
+}
+
+// Next consumes bytes of chunk until one event is complete or the chunk is used up.
+// It returns how many bytes it consumed, and true if ev now holds an event; ev is untouched otherwise.
+// n is len(chunk) when ok is false and err is nil; what was not consumed must be fed again.
+// The only error is a [*TooLongError]; after it the decoder stays in that error until [Decoder.Reset].
+func (d *Decoder) Next(chunk []byte, ev *Event) (n int, ok bool, err error) {
+	return d.decode(chunk, ev, nil)
+}
+
+// Inspect is Next that also reports every line it completes, including what
+// clients throw away, in the order of the stream and before it returns the event
+// that a blank line fires. One stream is read by Next or by Inspect, not by both in
+// turns: a line that Next began is reported without the bytes that Next threw away.
+func (d *Decoder) Inspect(chunk []byte, ev *Event, line func(*Line)) (n int, ok bool, err error) {
+	return d.decode(chunk, ev, line)
+}
+
+func (d *Decoder) decode(chunk []byte, ev *Event, line func(*Line)) (n int, ok bool, err error) {
+	if r := d.rec; r != nil && r.block != nil {
+		if r.block.err != nil {
+			return 0, false, r.block.err
+		}
+		if r.block.lent {
+			d.close()
+		}
+	}
+	if len(chunk) == 0 {
+		return 0, false, nil
+	}
+	if len(chunk) > maxChunk {
+		n, ok, err = d.decode(chunk[:maxChunk], ev, line)
+		if ok || err != nil {
+			return n, ok, err
+		}
+		m, ok, err := d.decode(chunk[maxChunk:], ev, line)
+		return n + m, ok, err
+	}
+
+	p := 0
+	if d.ahead == afterCR {
+		d.ahead = 0
+		if chunk[0] == '\n' {
+			p = 1
+			if line != nil {
+				line(&Line{Kind: LineLateLF, Start: d.off, End: d.off + 1})
+			}
+		}
+	}
+	cr := min(int(d.ahead), len(chunk)) // the first CR at or after p; len(chunk) if there is none
+	if cr < len(chunk) && chunk[cr] != '\r' {
+		known := cr
+		cr = nextCR(chunk, cr)
+		if d.open() {
+			d.rec.block.work += int64(cr - known)
+		}
+	}
+	if d.off == 0 || d.open() && d.rec.block.state == inBOM {
+		p = d.stripBOM(chunk, line)
+	}
+	for p < len(chunk) && !ok && err == nil {
+		if !d.open() {
+			if line == nil {
+				p, cr, ok = d.whole(chunk, p, cr, ev)
+				if ok || p == len(chunk) {
+					break
+				}
+			}
+			d.begin(d.off + int64(p))
+			d.rec.block.work = int64(len(chunk) - p) // what whole may have looked at in vain
+		}
+		p, cr, ok, err = d.resume(chunk, p, cr, ev, line)
+	}
+	d.off += int64(p)
+	switch {
+	case p < len(chunk):
+		d.ahead = uint32(max(cr-p, 0))
+	case chunk[p-1] == '\r':
+		d.ahead = afterCR
+	default:
+		d.ahead = 0
+	}
+	return p, ok, err
+}
+
+// nextCR is the index of the first CR of b at or after i, or len(b).
+func nextCR(b []byte, i int) int {
+	if j := bytes.IndexByte(b[i:], '\r'); j >= 0 {
+		return i + j
+	}
+	return len(b)
+}
+
+// whole takes blocks that lie whole in b[p:] and need no buffer: at most one data
+// line each. It stops after one that fires an event (true), at the end of b, or in
+// front of a block that [Decoder.resume] must take. cr is the first CR at or after
+// p, or len(b): where b holds no CR at all, LF is all that is looked for.
+func (d *Decoder) whole(b []byte, p, cr int, ev *Event) (int, int, bool) {
+	for p < len(b) {
+		var typ, data, id []byte
+		var hasData, idSet bool
+		q, c := p, cr
+		for {
+			var line []byte
+			if i := bytes.IndexByte(b[q:c], '\n'); i >= 0 {
+				line = b[q : q+i]
+				q += i + 1
+			} else if c == len(b) {
+				return p, cr, false // the block is not complete
+			} else {
+				line = b[q:c]
+				q = c + 1
+				if q < len(b) && b[q] == '\n' {
+					q++
+				}
+				c = nextCR(b, q)
+			}
+			if len(line) == 0 {
+				break
+			}
+			switch line[0] {
+			case 'd':
+				if v, ok := field(line, "data"); ok {
+					if hasData {
+						return p, cr, false // several data lines must be joined
+					}
+					data, hasData = v, true
+				}
+			case 'e':
+				if v, ok := field(line, "event"); ok {
+					typ = v
+				}
+			case 'i':
+				if v, ok := field(line, "id"); ok && bytes.IndexByte(v, 0) < 0 {
+					id, idSet = v, true
+				}
+			case 'r':
+				// It takes effect here and now. If resume must take this block after all, it sets the same again.
+				if v, ok := field(line, "retry"); ok {
+					var n digits
+					n.feed(v)
+					if n.valid() {
+						d.record().setRetry(n.value)
+					}
+				}
+			}
+		}
+		if q-p > d.limit() {
+			return p, cr, false // resume counts exactly
+		}
+		if idSet {
+			r := d.record()
+			r.id = append(r.id[:0], id...)
+		}
+		if hasData {
+			ev.Type, ev.Data, ev.ID, ev.IDSet = typ, data, d.LastEventID(), idSet
+			ev.Start, ev.End = d.off+int64(p), d.off+int64(q)
+			return q, c, true
+		}
+		p, cr = q, c
+	}
+	return p, cr, false
+}
+
+// field is the value of line if its field name is name.
+func field(line []byte, name string) ([]byte, bool) {
+	if len(line) < len(name) || string(line[:len(name)]) != name {
+		return nil, false
+	}
+	v := line[len(name):]
+	if len(v) == 0 {
+		return v, true // no colon: the whole line is the name
+	}
+	if v[0] != ':' {
+		return nil, false
+	}
+	v = v[1:]
+	if len(v) > 0 && v[0] == ' ' {
+		v = v[1:]
+	}
+	return v, true
+}
+
+// resume takes the lines of the open block from b[p:], up to the blank line that ends it or the end of b.
+func (d *Decoder) resume(b []byte, p, cr int, ev *Event, line func(*Line)) (int, int, bool, error) {
+	k := d.rec.block
+	for p < len(b) {
+		// The line goes on to end; the next one begins at next, or this one is not complete (next is 0).
+		end, next := len(b), 0
+		if i := bytes.IndexByte(b[p:cr], '\n'); i >= 0 {
+			end, next = p+i, p+i+1
+		} else if cr < len(b) {
+			end, next = cr, cr+1
+			if next < len(b) && b[next] == '\n' {
+				next++
+			}
+			cr = nextCR(b, next)
+			k.work += int64(cr - next)
+		}
+		k.work += int64(end - p)
+
+		if k.state == atLine {
+			k.lineStart = d.off + int64(p)
+			if end == p {
+				ok := d.dispatch(ev, d.off+int64(next))
+				if line != nil {
+					k.line = Line{Kind: LineBlank, Dispatched: ok, EOL: eol(b, end, next), Start: k.lineStart, End: d.off + int64(next)}
+					line(&k.line)
+				}
+				if !ok {
+					d.close()
+				}
+				return next, cr, ok, nil
+			}
+		}
+		fits := k.feed(b[p:end], line != nil, d.limit())
+		if fits && next > 0 {
+			fits = k.endLine(d.rec, d.limit())
+		}
+		if !fits {
+			k.fail(d.limit())
+			return end, cr, false, k.err
+		}
+		if next == 0 {
+			return end, cr, false, nil
+		}
+		if line != nil {
+			k.describe(&k.line)
+			k.line.EOL, k.line.End = eol(b, end, next), d.off+int64(next)
+			line(&k.line)
+		}
+		p = next
+	}
+	return p, cr, false, nil
+}
+
+// eol is the line ending b[end:next].
+func eol(b []byte, end, next int) EOL {
+	switch {
+	case b[end] == '\n':
+		return EOLLF
+	case next == end+2:
+		return EOLCRLF
+	}
+	return EOLCR
+}
+
+// dispatch is what a blank line does (9.2.6): the id becomes the last event ID
+// string, and where there is data it fires an event, to which the block is lent.
+func (d *Decoder) dispatch(ev *Event, end int64) bool {
+	k := d.rec.block
+	if k.idSet {
+		d.rec.id = append(d.rec.id[:0], k.id...)
+	}
+	if len(k.data) == 0 {
+		return false
+	}
+	ev.Type, ev.Data, ev.ID, ev.IDSet = k.typ, k.data[:len(k.data)-1], d.rec.id, k.idSet
+	ev.Start, ev.End = k.start, end
+	k.lent = true
+	return true
+}
+
+// stripBOM takes what of chunk belongs to a byte order mark at the start of the
+// stream, also one whose bytes come apart. It returns how many bytes it took.
+func (d *Decoder) stripBOM(chunk []byte, line func(*Line)) int {
+	had := 0
+	if d.open() {
+		had = int(d.rec.block.nameLen)
+	}
+	p, n := 0, had
+	for p < len(chunk) && n < len(bom) && chunk[p] == bom[n] {
+		p, n = p+1, n+1
+	}
+	switch {
+	case n == len(bom):
+		if d.open() {
+			d.close()
+		}
+		if line != nil {
+			line(&Line{Kind: LineBOM, Start: 0, End: int64(n)})
+		}
+		return p
+	case p == len(chunk): // more may come
+		if !d.open() {
+			d.begin(0)
+		}
+		d.rec.block.state = inBOM
+	case had == 0: // nothing was consumed yet
+		return 0
+	default: // no mark, but the beginning of the first line
+		d.rec.block.startLine()
+		d.rec.block.state = inName
+	}
+	k := d.rec.block
+	k.nameLen = uint8(copy(k.name[:], bom[:n]))
+	return p
+}
+
+// LastEventID is the last event ID string (it changes at a blank line, also without data).
+// Raw; valid until the next call of Next or Inspect. Empty if the stream has not set one.
+func (d *Decoder) LastEventID() []byte {
+	if d.rec == nil {
+		return nil
+	}
+	return d.rec.id
+}
+
+// Retry is the reconnection time last set by the stream; false if none was. It saturates at [math.MaxInt64] ns.
+func (d *Decoder) Retry() (time.Duration, bool) {
+	if d.rec == nil || !d.rec.hasRetry {
+		return 0, false
+	}
+	return d.rec.retry, true
+}
+
+// Offset is the number of bytes consumed so far. Inside the callback of
+// [Decoder.Inspect] it is the number before that call.
+func (d *Decoder) Offset() int64 { return d.off }
+
+// Pending tells what would be discarded if the stream ended now: from is the
+// offset where the incomplete block began. False when the stream stands on a block boundary.
+// [Decoder.Tail] says what the block holds, and so whether anything of worth would be lost.
+func (d *Decoder) Pending() (from int64, ok bool) {
+	if !d.open() || d.rec.block.lent {
+		return 0, false
+	}
+	return d.rec.block.start, true
+}
+
+// Reset makes the decoder ready for a new stream and returns its buffers, also those of the last event;
+// the last event ID and the reconnection time are kept if keep is true. The cap stays.
+func (d *Decoder) Reset(keep bool) {
+	if d.rec != nil {
+		if d.rec.block != nil {
+			d.close()
+		}
+		if !keep {
+			d.forget()
+		}
+	}
+	d.off, d.ahead = 0, 0
+}
