@@ -46,3 +46,23 @@ const (
 	Long                       // L: long observation
 	Many                       // M: several connections
 )
+
+// means are the bits of Needs with the word that users read.
+var means = [...]struct {
+	bit  Needs
+	name string
+}{
+	{Observe, "observe"}, {Extra, "extra requests"}, {Publish, "publish hook"}, {Scenario, "scenario URL"},
+	{Kill, "kill hook"}, {Gauge, "gauge"}, {Long, "long observation"}, {Many, "several connections"},
+}
+
+// Names lists the means in words: "observe", "publish hook".
+func (n Needs) Names() []string {
+	var names []string
+	for _, m := range means {
+		if n&m.bit != 0 {
+			names = append(names, m.name)
+		}
+	}
+	return names
+}
