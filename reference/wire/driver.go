@@ -3,85 +3,290 @@ package wire
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"net/http/httptrace"
 	"net/url"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
-	"ssegauge/reference/sse"
+	"golang.org/x/net/http/httpguts"
 )
 
 // Dialer opens streams. The zero value works: HTTP/1.1 in the clear, ALPN over TLS, no redirects, no transcript.
 type Dialer struct {
 	Proto        Proto
 	TLS          *tls.Config                                                       // cloned; ServerName and NextProtos are set where empty
-	ConnectTo    string                                                            // host:port to dial instead of the URL's
+	ConnectTo    string                                                            // host:port to dial instead of the URL's; redirects to elsewhere go there
 	NetDial      func(ctx context.Context, network, addr string) (net.Conn, error) // nil: a net.Dialer
 	HeadTimeout  time.Duration                                                     // from dialling to the final head, each hop; 0: none but the context's
 	MaxRedirects int                                                               // 301, 302, 303, 307, 308 followed as fetch does for EventSource; 0: none, the 3xx is the answer
 	Decode       bool                                                              // decode gzip and deflate content where the response declares it, flush boundaries preserved
-	Record       int                                                               // keep a Transcript of at most this many bytes a connection; 0: none
+	Record       int                                                               // keep a Transcript of at most this many bytes a connection, bookkeeping included; 0: none
 	MaxEvent     int                                                               // cap for the sse.Decoder of Stream.Next
+	Limits       *Limits                                                           // caps of the HTTP/1.1 reader; nil: the defaults
 	Frames       FramesOptions
 }
 
+// Stamper is what a net.Conn from [Dialer.NetDial] may be besides: its reads then tell when the bytes arrived (a kernel time stamp,
+// the time of a recording) instead of the driver taking the time after the read.
+type Stamper interface {
+	ReadStamped(p []byte) (n int, at time.Time, err error)
+}
+
+// readBuffer is the size of the one read buffer of a connection.
+const readBuffer = 32 << 10
+
 // Conn is one connection to a target. Over HTTP/1.1 it carries one stream at a time, over HTTP/2 many.
-type Conn struct{ _ int }
+type Conn struct {
+	dialer *Dialer
+	raw    net.Conn // what was dialled
+	nc     net.Conn // raw, or TLS over it
+	addr   string
+	proto  Proto
+	timing Timing
+	record *Transcript
 
-// Dial connects (and shakes hands) without asking for anything.
-func (d *Dialer) Dial(ctx context.Context, u *url.URL) (*Conn, error) { panic("pending") }
+	closing atomic.Bool // we are closing: what reads and writes say from now on is not the peer's doing
+	close   sync.Once
+	wmu     sync.Mutex // serialises writes and their record
 
-// Open sends r and returns when the final head is there (or, over HTTP/2, the stream was reset).
-func (c *Conn) Open(ctx context.Context, r *Request) (*Stream, error) { panic("pending") }
+	h1 h1
+}
+
+// TLS returns the state of the TLS connection; nil in the clear.
+func (c *Conn) TLS() *tls.ConnectionState {
+	if t, ok := c.nc.(*tls.Conn); ok {
+		s := t.ConnectionState()
+		return &s
+	}
+	return nil
+}
 
 // Proto is the protocol spoken.
-func (c *Conn) Proto() Proto { panic("pending") }
-
-// Peer returns the HTTP/2 settings of the peer; the zero value over HTTP/1.1.
-func (c *Conn) Peer() PeerSettings { panic("pending") }
+func (c *Conn) Proto() Proto { return c.proto }
 
 // Transcript is the live record of the connection; nil where Record is 0.
-func (c *Conn) Transcript() *Transcript { panic("pending") }
+func (c *Conn) Transcript() *Transcript { return c.record }
+
+// Timing holds the moments of connecting.
+func (c *Conn) Timing() Timing { return c.timing }
+
+// RemoteAddr is the address of the peer.
+func (c *Conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
 
 // Close closes the connection and ends its streams.
-func (c *Conn) Close() error { panic("pending") }
-
-// Open dials, sends r, follows redirects as configured, and returns at the final head.
-// The connection belongs to the stream: Stream.Close closes it.
-func (d *Dialer) Open(ctx context.Context, r *Request) (*Stream, error) { panic("pending") }
-
-// Hop is one redirect that was followed.
-type Hop struct {
-	URL  *url.URL
-	Head *Head
+func (c *Conn) Close() error {
+	c.closing.Store(true)
+	var err error
+	c.close.Do(func() { err = c.nc.Close() })
+	return err
 }
 
-// Stream is one response whose head has arrived. Read gives content bytes; Next gives events; use one of the two.
-// A Stream is for one goroutine; Close may be called from any.
-type Stream struct {
-	Request *Request // as sent, the last hop's
-	URL     *url.URL // final URL after redirects
-	Hops    []Hop
-	Head    *Head
-	Timing  Timing
-	Trailer Header
-	Conn    *Conn
-	ID      uint32 // HTTP/2 stream
-	Decoder sse.Decoder
+// abort closes the connection at once, without the farewell of TLS, which could block.
+func (c *Conn) abort() {
+	c.closing.Store(true)
+	c.raw.Close()
 }
 
-var _ io.ReadCloser = (*Stream)(nil)
+// Dial connects (and shakes hands) without asking for anything. HeadTimeout bounds it.
+func (d *Dialer) Dial(ctx context.Context, u *url.URL) (*Conn, error) {
+	ctx, cancel := d.headContext(ctx)
+	defer cancel()
+	return d.dial(ctx, u, d.ConnectTo)
+}
 
-// Read reads content after transfer coding (and content coding where Decode is on). io.EOF only at a proper end of the message;
-// a message cut short is *Error with Phase body and io.ErrUnexpectedEOF, a reset one *ResetError.
-func (s *Stream) Read(p []byte) (int, error) { panic("pending") }
+// headContext bounds ctx by HeadTimeout.
+func (d *Dialer) headContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.HeadTimeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, d.HeadTimeout, &TimeoutError{d.HeadTimeout})
+}
 
-// Next blocks until the next event. ev is valid until the next call. io.EOF as for Read.
-// at is when the read that completed the event returned.
-func (s *Stream) Next(ev *sse.Event) (at time.Time, err error) { panic("pending") }
+// hostPort is the authority of u with its port.
+func hostPort(u *url.URL) (string, error) {
+	port := u.Port()
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", &RequestError{"the URL " + quote(u.Redacted()) + " is not http or https"}
+	case u.Hostname() == "":
+		return "", &RequestError{"the URL " + quote(u.Redacted()) + " names no host"}
+	case port == "" && u.Scheme == "http":
+		port = "80"
+	case port == "":
+		port = "443"
+	}
+	addr, err := httpguts.PunycodeHostPort(net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return "", &RequestError{"the host name of " + quote(u.Redacted()) + ": " + err.Error()}
+	}
+	return addr, nil
+}
 
-// SetReadDeadline bounds Read and Next; the error is os.ErrDeadlineExceeded and the stream stays usable.
-func (s *Stream) SetReadDeadline(t time.Time) error { panic("pending") }
+func (d *Dialer) dial(ctx context.Context, u *url.URL, connectTo string) (*Conn, error) {
+	c := &Conn{dialer: d, proto: HTTP11}
+	c.timing.Start = time.Now()
+	if d.Record > 0 {
+		c.record = newTranscript(c.timing.Start, d.Record)
+	}
+	host, err := hostPort(u)
+	if c.addr = host; err != nil {
+		c.addr = u.Redacted()
+		return nil, c.error(ctx, PhaseResolve, err)
+	}
+	if connectTo != "" {
+		c.addr = connectTo
+	}
+	switch {
+	case d.Proto == H2C && u.Scheme == "https":
+		return nil, c.error(ctx, PhaseConnect, &ProtoError{d.Proto, "h2c is HTTP/2 in the clear, the URL asks for TLS"})
+	case d.Proto == HTTP2 && u.Scheme == "http":
+		return nil, c.error(ctx, PhaseConnect, &ProtoError{d.Proto, "HTTP/2 over TLS needs an https URL; in the clear it is h2c"})
+	case d.Proto == H2C:
+		c.proto = H2C
+	}
+	if c.raw, err = c.connect(ctx); err != nil {
+		phase := PhaseConnect
+		if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
+			phase = PhaseResolve
+		}
+		return nil, c.error(ctx, phase, err)
+	}
+	c.timing.Connected = time.Since(c.timing.Start)
+	if c.nc = c.raw; u.Scheme == "https" {
+		if err := c.shakeHands(ctx, u); err != nil {
+			c.record.end(time.Now(), howClosed(err))
+			c.abort()
+			return nil, c.error(ctx, PhaseTLS, err)
+		}
+		c.timing.TLS = time.Since(c.timing.Start)
+	}
+	return c, nil
+}
 
-// Close ends the stream: over HTTP/2 RST_STREAM CANCEL, over HTTP/1.1 the connection is closed unless the message was complete.
-func (s *Stream) Close() error { panic("pending") }
+func (c *Conn) connect(ctx context.Context) (net.Conn, error) {
+	var mu sync.Mutex // a net.Dialer that gives up may still call back
+	trace := &httptrace.ClientTrace{DNSDone: func(httptrace.DNSDoneInfo) {
+		mu.Lock()
+		defer mu.Unlock()
+		c.timing.Resolved = time.Since(c.timing.Start)
+	}}
+	dial := c.dialer.NetDial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	nc, err := dial(httptrace.WithClientTrace(ctx, trace), "tcp", c.addr)
+	mu.Lock()
+	trace.DNSDone = nil
+	mu.Unlock()
+	return nc, err
+}
+
+func (c *Conn) shakeHands(ctx context.Context, u *url.URL) error {
+	cfg := new(tls.Config)
+	if c.dialer.TLS != nil {
+		cfg = c.dialer.TLS.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = u.Hostname()
+	}
+	if len(cfg.NextProtos) == 0 {
+		cfg.NextProtos = offers(c.dialer.Proto)
+	}
+	t := tls.Client(c.raw, cfg)
+	if err := t.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.nc = t
+	picked := t.ConnectionState().NegotiatedProtocol
+	if picked == "h2" {
+		c.proto = HTTP2
+	}
+	if want := c.dialer.Proto; want == HTTP2 && c.proto != HTTP2 {
+		if picked == "" {
+			picked = "nothing"
+		}
+		return &ProtoError{want, "ALPN picked " + quote(picked) + ", not \"h2\""}
+	}
+	return nil
+}
+
+func offers(p Proto) []string {
+	switch p {
+	case HTTP2:
+		return []string{"h2"}
+	default:
+		return []string{"http/1.1"}
+	}
+}
+
+// read takes one read from the connection and the time of its arrival, before anything else.
+func (c *Conn) read(p []byte) (n int, at time.Time, err error) {
+	if s, ok := c.nc.(Stamper); ok {
+		n, at, err = s.ReadStamped(p)
+	} else {
+		n, err = c.nc.Read(p)
+		at = time.Now()
+	}
+	c.record.chunk(at, false, p[:n])
+	if err != nil && !c.closing.Load() && !isTimeout(err) {
+		c.record.end(at, howClosed(err))
+	}
+	return n, at, err
+}
+
+// write sends p and keeps what went out.
+func (c *Conn) write(p []byte) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	n, err := c.nc.Write(p)
+	c.record.chunk(time.Now(), true, p[:n])
+	return err
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// howClosed names the way in which the peer ended the connection.
+func howClosed(err error) string {
+	var alert tls.AlertError
+	switch {
+	case errors.Is(err, io.EOF):
+		return "FIN"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "FIN without close_notify"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "RST"
+	case errors.As(err, &alert):
+		return "TLS alert: " + alert.Error()
+	}
+	return err.Error()
+}
+
+// error makes an [Error] of err; where ctx is done its cause is the reason.
+func (c *Conn) error(ctx context.Context, phase Phase, err error) *Error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return &Error{Phase: phase, Addr: c.addr, Err: err, Timing: c.timing, Transcript: c.record}
+}
+
+// Open sends r and returns when the final head is there (or, over HTTP/2, the stream was reset). ctx governs the stream to its end;
+// HeadTimeout counts from here. Over HTTP/1.1 a connection whose last message is not complete or that
+// must be closed after it gives [ErrBusy].
+func (c *Conn) Open(ctx context.Context, r *Request) (*Stream, error) {
+	head, cancel := c.dialer.headContext(ctx)
+	defer cancel()
+	return c.open(ctx, head, r)
+}
+
+// open is Open with life, the context of the stream, and head, that of its opening, which is done when life is.
+func (c *Conn) open(life, head context.Context, r *Request) (*Stream, error) {
+	return c.openH1(life, head, r)
+}

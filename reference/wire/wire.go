@@ -12,7 +12,9 @@
 package wire
 
 import (
+	"context"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 )
@@ -165,16 +167,49 @@ const (
 )
 
 // Error is why a stream could not be opened or went on no further. Err unwraps to the cause
-// (context errors, syscall.Errno, *ResetError, *GoAwayError, *CapError ...).
+// (context errors, *TimeoutError, syscall.Errno, *FaultError, *CapError, *RedirectError, *ProtoError, *ResetError, *GoAwayError ...).
 type Error struct {
 	Phase Phase
 	Addr  string // host:port, or the URL for a redirect
 	Err   error
+
+	Timing     Timing      // as far as the request came
+	Transcript *Transcript // of the connection it happened on; nil where none was made or kept
+	Head       *Head       // of the response, where one had come: of a redirect that cannot be followed, of a body that broke off
+	Hops       []Hop       // redirects followed before
 }
 
 func (e *Error) Error() string { return string(e.Phase) + " " + e.Addr + ": " + e.Err.Error() }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// TimeoutError is the cause where [Dialer.HeadTimeout] ran out. It is os.ErrDeadlineExceeded and context.DeadlineExceeded to errors.Is.
+type TimeoutError struct{ After time.Duration }
+
+func (e *TimeoutError) Error() string {
+	return "no response head within " + e.After.String()
+}
+
+// Timeout makes it a net.Error's timeout.
+func (e *TimeoutError) Timeout() bool { return true }
+
+// Is reports the kinship with the two deadline errors of the standard library.
+func (e *TimeoutError) Is(target error) bool {
+	return target == os.ErrDeadlineExceeded || target == context.DeadlineExceeded
+}
+
+// ProtoError is the cause where the protocol that was asked for cannot be spoken.
+type ProtoError struct {
+	Want   Proto
+	Reason string
+}
+
+func (e *ProtoError) Error() string { return "HTTP version " + e.Want.String() + ": " + e.Reason }
+
+// RequestError is the cause where a [Request] cannot be sent as it stands: the fault is the caller's.
+type RequestError struct{ Reason string }
+
+func (e *RequestError) Error() string { return e.Reason }
 
 // Timing holds the moments of one request as offsets from Start, on the monotonic clock; zero where a phase did not happen.
 type Timing struct {

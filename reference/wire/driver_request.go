@@ -1,0 +1,92 @@
+package wire
+
+import (
+	"encoding/base64"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// method of the request.
+func (r *Request) method() string {
+	if r.Method == "" {
+		return "GET"
+	}
+	return r.Method
+}
+
+// authority is what Host or :authority say: the URL's host, without a port that is the scheme's own.
+func authority(u *url.URL) string {
+	host := u.Host
+	if p := u.Port(); p == "" || p == "80" && u.Scheme == "http" || p == "443" && u.Scheme == "https" {
+		host = strings.TrimSuffix(host, ":"+p)
+	}
+	if ascii, err := httpguts.PunycodeHostPort(host); err == nil {
+		return ascii
+	}
+	return host
+}
+
+// fields is the header to send beside Host: the request's own, with Content-Length for a body and Authorization for
+// credentials in the URL.
+func (r *Request) fields() Header {
+	h := slices.Clone(r.Header)
+	if u := r.URL.User; u != nil && !h.Has("Authorization") {
+		password, _ := u.Password()
+		h = append(h, Field{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password))})
+	}
+	expects := len(r.Body) > 0 || r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH"
+	if expects && !h.Has("Content-Length") && !h.Has("Transfer-Encoding") {
+		h = append(h, Field{"Content-Length", strconv.Itoa(len(r.Body))})
+	}
+	return h
+}
+
+// check refuses what would break the framing of the request.
+func (r *Request) check() error {
+	switch {
+	case r.URL == nil:
+		return &RequestError{"the request has no URL"}
+	case !isToken(r.method()):
+		return &RequestError{"the method " + quote(r.Method) + " is not a token"}
+	}
+	for _, f := range r.Header {
+		switch {
+		case !isToken(f.Name):
+			return &RequestError{"the field name " + quote(f.Name) + " is not a token"}
+		case strings.ContainsAny(f.Value, "\r\n\x00"):
+			return &RequestError{"the value of " + f.Name + " holds CR, LF or NUL"}
+		}
+	}
+	if strings.ContainsAny(r.URL.RequestURI(), " \r\n\x00") || strings.ContainsAny(r.URL.Host, " \r\n\x00/") {
+		return &RequestError{"the URL holds white space or control bytes"}
+	}
+	return nil
+}
+
+// appendHTTP1 appends the request as HTTP/1.1 has it (RFC 9112 3).
+func (r *Request) appendHTTP1(p []byte) []byte {
+	p = append(p, r.method()...)
+	p = append(p, ' ')
+	p = append(p, r.URL.RequestURI()...)
+	if r.HTTP10 {
+		p = append(p, " HTTP/1.0\r\n"...)
+	} else {
+		p = append(p, " HTTP/1.1\r\n"...)
+	}
+	if !r.Header.Has("Host") {
+		p = appendField(p, "Host", authority(r.URL))
+	}
+	for _, f := range r.fields() {
+		p = appendField(p, f.Name, f.Value)
+	}
+	return append(append(p, "\r\n"...), r.Body...)
+}
+
+func appendField(p []byte, name, value string) []byte {
+	p = append(append(p, name...), ": "...)
+	return append(append(p, value...), "\r\n"...)
+}
