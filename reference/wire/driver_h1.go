@@ -38,8 +38,8 @@ type h1Source struct {
 	life    context.Context
 	resp    Response
 	content int64
-	keep    bool // the connection may carry another exchange
-	ended   bool
+	keep    bool        // the connection may carry another exchange
+	ended   bool        // under h1.mu
 	stop    func() bool // detaches life
 	written chan error  // result of a write beside the reading; nil if there is none
 }
@@ -86,6 +86,9 @@ func (c *Conn) openH1(life, head context.Context, r *Request) (*Stream, error) {
 		return nil, e
 	}
 	src.stop = context.AfterFunc(life, c.abort)
+	if src.resp.state == sEnd { // no content: the connection is free at once
+		src.piece()
+	}
 	return s, nil
 }
 
@@ -197,15 +200,14 @@ func (src *h1Source) next(it *Item) error {
 			return err
 		}
 		if b.pending == nil {
-			if err := src.fill(); err == nil {
+			err := src.fill()
+			if err == nil {
 				continue
-			} else if isTimeout(err) && !c.closing.Load() {
-				b.pending = nil
+			}
+			if isTimeout(err) && !c.closing.Load() {
+				b.pending = nil // a read deadline: the connection is as good as before
 				return err
 			}
-		}
-		if b.pending == nil {
-			continue
 		}
 		if !errors.Is(b.pending, io.EOF) && !errors.Is(b.pending, io.ErrUnexpectedEOF) {
 			return b.pending
@@ -255,7 +257,7 @@ func (src *h1Source) record(it *Item) {
 
 func (src *h1Source) piece() ([]byte, time.Time, error) {
 	b := &src.c.h1
-	if src.ended {
+	if src.resp.Done() {
 		return nil, b.at, io.EOF
 	}
 	for {
@@ -281,7 +283,6 @@ func (src *h1Source) piece() ([]byte, time.Time, error) {
 
 // finish looks at what follows the end of the message and gives the connection free for another one.
 func (src *h1Source) finish() {
-	src.ended = true
 	b := &src.c.h1
 	if b.r < b.w {
 		var it Item
@@ -291,11 +292,11 @@ func (src *h1Source) finish() {
 		src.keep = false
 	}
 	src.stop()
-	if src.keep && b.pending == nil && !src.s.owns {
-		b.mu.Lock()
-		b.taken = false
-		b.mu.Unlock()
-	}
+	src.keep = src.keep && b.pending == nil
+	b.mu.Lock()
+	src.ended = true
+	b.taken = !src.keep
+	b.mu.Unlock()
 }
 
 func (src *h1Source) setReadDeadline(t time.Time) error {
@@ -303,11 +304,12 @@ func (src *h1Source) setReadDeadline(t time.Time) error {
 }
 
 func (src *h1Source) close() error {
-	src.c.h1.mu.Lock()
-	free := !src.c.h1.taken
-	src.c.h1.mu.Unlock()
-	if free {
-		return nil
+	b := &src.c.h1
+	b.mu.Lock()
+	done := src.ended && src.keep
+	b.mu.Unlock()
+	if done {
+		return nil // the connection is free, or another exchange's by now
 	}
 	src.stop()
 	err := src.c.Close()
@@ -320,7 +322,7 @@ func (src *h1Source) close() error {
 // closed it, nil at the deadline. The connection carries no further request.
 func (s *Stream) Listen(until time.Time) error {
 	src, ok := s.src.(*h1Source)
-	if !ok || !src.ended {
+	if !ok || !src.resp.Done() {
 		return ErrBusy
 	}
 	c := src.c

@@ -42,6 +42,7 @@ type Stream struct {
 	use    sync.Mutex
 	closed atomic.Bool
 	chunk  []byte // content that Read and Next have not taken yet
+	again  bool   // Next found an event in it last time
 	at     time.Time
 	err    error // lasting
 }
@@ -83,7 +84,7 @@ func (s *Stream) more() error {
 		}
 		return nil
 	}
-	if !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if err != io.EOF {
 		if s.closed.Load() {
 			err = os.ErrClosed
 		}
@@ -129,7 +130,8 @@ func (s *Stream) Next(ev *sse.Event) (at time.Time, err error) {
 	s.use.Lock()
 	defer s.use.Unlock()
 	for {
-		for len(s.chunk) == 0 {
+		// After an event the decoder is called once more even with nothing: it gives its buffers back then.
+		for len(s.chunk) == 0 && !s.again {
 			if err := s.more(); err != nil {
 				return s.at, err
 			}
@@ -141,7 +143,7 @@ func (s *Stream) Next(ev *sse.Event) (at time.Time, err error) {
 		} else {
 			n, ok, err = s.Decoder.Inspect(s.chunk, ev, s.Line)
 		}
-		s.chunk = s.chunk[n:]
+		s.chunk, s.again = s.chunk[n:], ok
 		if err != nil {
 			s.err = s.error(err)
 			return s.at, s.err

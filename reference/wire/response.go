@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 )
 
@@ -14,7 +13,7 @@ import (
 // let go. While content flows nothing is held and nothing is allocated: Data of a Body item points into the input.
 //
 // Faults that leave the meaning of what follows clear are reported and reading goes on; those that do not end it: the
-// Broken item then comes together with a *[FaultError]. [ResponseFaults] lists which is which. Where the framing
+// Broken item then comes together with a *[Fault] as error. [ResponseFaults] lists which is which. Where the framing
 // of a message cannot be known, its head is still reported (Final) before the error.
 type Response struct {
 	spill    *spill // what does not fit here; nil while content flows
@@ -34,35 +33,6 @@ type Limits struct {
 	Interims  int // 1xx heads before the final one; 0: 16, at most 255
 	ChunkLine int // bytes of a chunk-size line with its extensions; 0: 4 KiB
 	Trailer   int // bytes of the trailer section; 0: 16 KiB
-}
-
-// CapError reports that a peer went past a bound of ours; what it sent need not be wrong.
-type CapError struct {
-	What   string // "head", "fields", "interim heads", "chunk-size line", "trailers", "faults"
-	Limit  int    // bytes, or a number where What is one
-	Offset int64  // where in the connection's received bytes the thing began
-}
-
-func (e *CapError) Error() string {
-	return fmt.Sprintf("%s beyond the limit of %d, from offset %d", e.What, e.Limit, e.Offset)
-}
-
-// FaultError is the error of a fault after which reading cannot go on.
-type FaultError struct{ Fault Fault }
-
-func (e *FaultError) Error() string {
-	return e.Fault.Detail + " (" + e.Fault.Clause + ", offset " + fmt.Sprint(e.Fault.Offset) + ")"
-}
-
-// Unwrap gives io.ErrUnexpectedEOF for messages cut short, nothing for the rest.
-func (e *FaultError) Unwrap() error {
-	switch e.Fault.Code {
-	case FaultHeadCut, FaultBodyCut:
-		return io.ErrUnexpectedEOF
-	case FaultNoResponse:
-		return ErrNoResponse
-	}
-	return nil
 }
 
 type state uint8
@@ -158,7 +128,7 @@ func (r *Response) maxTrailer() int {
 // Next consumes bytes of in until one item is known or in is used up (it.Kind is None then).
 // It returns how many bytes it consumed. Call it until in is used up AND it returns None.
 // Bytes after the end of the message are not consumed; they are reported once (FaultAfterEnd, FaultContentForbidden): who
-// expects another response there stops at End. err is non-nil where reading cannot go on (*FaultError, *CapError); it is lasting.
+// expects another response there stops at End. err is non-nil where reading cannot go on (*Fault, *CapError); it is lasting.
 func (r *Response) Next(in []byte, it *Item) (n int, err error) {
 	*it = Item{}
 	if r.spill != nil {
@@ -226,7 +196,7 @@ func (r *Response) chunkByte(b byte, it *Item) error {
 	r.off++
 	if r.state <= sSizeLF {
 		if r.line++; int(r.line) > r.maxChunkLine() {
-			return r.fail(&CapError{What: "chunk-size line", Limit: r.maxChunkLine(), Offset: r.off - int64(r.line)})
+			return r.fail(&CapError{What: "chunk-size line", Limit: int64(r.maxChunkLine()), Offset: r.off - int64(r.line)})
 		}
 	}
 	switch r.state {
@@ -381,7 +351,7 @@ func (r *Response) block(in []byte, it *Item) (n int, err error) {
 		line, lineLen = held+n, 0
 	}
 	if held+n > bound {
-		return n, r.fail(&CapError{What: what, Limit: bound, Offset: start})
+		return n, r.fail(&CapError{What: what, Limit: int64(bound), Offset: start})
 	}
 	r.off += int64(n)
 	if !whole {
@@ -446,7 +416,8 @@ func (r *Response) fail(err error) error {
 // fatal reports a fault after which reading cannot go on.
 func (r *Response) fatal(it *Item, code FaultCode, off int64, length int, format string, args ...any) error {
 	it.broken(code, off, length, format, args...)
-	return r.fail(&FaultError{it.Fault})
+	f := it.Fault
+	return r.fail(&f)
 }
 
 // EOF tells the reader that the peer closed its side. Items are End (a close-delimited body), Broken (cut short; with an error unless

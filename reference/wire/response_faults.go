@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 )
 
@@ -94,6 +95,17 @@ var ResponseFaults = []FaultDef{
 	{FaultNoResponse, true, "RFC 9112 9.6", "the connection ended before the first byte of a response"},
 	{FaultHeadCut, true, "RFC 9112 8", "the connection ended within a head"},
 	{FaultBodyCut, true, "RFC 9112 8", "the connection ended before the declared end of the content"},
+}
+
+// Unwrap gives io.ErrUnexpectedEOF for messages cut short and [ErrNoResponse] where nothing came.
+func (f *Fault) Unwrap() error {
+	switch f.Code {
+	case FaultHeadCut, FaultBodyCut:
+		return io.ErrUnexpectedEOF
+	case FaultNoResponse:
+		return ErrNoResponse
+	}
+	return nil
 }
 
 func clauseOf(code FaultCode) string {

@@ -90,7 +90,7 @@ func (r *Response) head(text string, start int64, it *Item) error {
 	item := Item{Kind: Final, Head: h, Offset: start}
 	if h.Status >= 100 && h.Status <= 199 && h.Status != 101 {
 		if r.interims++; int(r.interims) > r.maxInterims() {
-			return r.fail(&CapError{What: "interim heads", Limit: r.maxInterims(), Offset: start})
+			return r.fail(&CapError{What: "interim heads", Limit: int64(r.maxInterims()), Offset: start})
 		}
 		s.forbidden(h)
 		item.Kind = Interim
@@ -100,7 +100,7 @@ func (r *Response) head(text string, start int64, it *Item) error {
 	items := append(s.done(), item)
 	if fatal != nil {
 		last := Item{Kind: Broken, Offset: fatal.Offset, Fault: *fatal}
-		return r.report(it, append(items, last), &FaultError{*fatal})
+		return r.report(it, append(items, last), fatal)
 	}
 	return r.report(it, items, nil)
 }
@@ -162,7 +162,7 @@ func (s *section) fields(most int) (Header, error) {
 			return header, nil
 		}
 		if lines > most {
-			return nil, &CapError{What: "fields", Limit: most, Offset: start}
+			return nil, &CapError{What: "fields", Limit: int64(most), Offset: start}
 		}
 		if line[0] == ' ' || line[0] == '\t' {
 			switch {

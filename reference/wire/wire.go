@@ -167,7 +167,7 @@ const (
 )
 
 // Error is why a stream could not be opened or went on no further. Err unwraps to the cause
-// (context errors, *TimeoutError, syscall.Errno, *FaultError, *CapError, *RedirectError, *ProtoError, *ResetError, *GoAwayError ...).
+// (context errors, *TimeoutError, syscall.Errno, *Fault, *CapError, *RedirectError, *ProtoError, *ResetError, *GoAwayError ...).
 type Error struct {
 	Phase Phase
 	Addr  string // host:port, or the URL for a redirect
