@@ -1,0 +1,162 @@
+package measure
+
+import (
+	"math"
+	"time"
+)
+
+// conclusionDelay is how long after an event's deadline it is concluded: what was read before the deadline has been recorded by then.
+const conclusionDelay = 500 * time.Millisecond
+
+// Tick concludes events: those that every eligible receiver has, and those whose deadline is over. It is called about ten times a second.
+func (b *Board) Tick() { b.conclude(b.Now(), false) }
+
+// Settled tells whether no event is under way.
+func (b *Board) Settled() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.base == b.begun.Load()
+}
+
+// Finish concludes everything at the end of the run. What is still within its deadline, because the run was cut short, is neither delivered nor lost.
+func (b *Board) Finish() { b.conclude(b.Now(), true) }
+
+func (b *Board) conclude(now int64, end bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.workers {
+		r.Lock()
+		defer r.Unlock()
+	}
+	open := 0
+	for _, r := range b.workers {
+		open += r.n.open
+	}
+	b.peak = max(b.peak, open)
+	begun := b.begun.Load()
+	eligible := b.eligible
+	contiguous := true
+	for q := b.base; q < begun; q++ {
+		var arrived, missed int
+		for _, r := range b.workers {
+			eligible += r.diff[q]
+			arrived += int(r.shard(q).arrived)
+			missed += int(r.shard(q).missed)
+		}
+		slot := b.slot(q)
+		if !slot.over {
+			overdue := now > slot.intended+b.deadline+int64(conclusionDelay)
+			complete := slot.outcome != Pending && arrived+missed >= eligible
+			if complete || overdue || end {
+				b.judge(q, slot, eligible-missed, arrived, complete || overdue)
+			}
+		}
+		if contiguous = contiguous && slot.over; contiguous {
+			b.eligible = eligible
+			b.forget(q)
+		}
+	}
+}
+
+// judge counts event q, of which receivers should have it and arrived do. decided is false for one that the end of the run cut short.
+func (b *Board) judge(q uint32, slot *slot, receivers, arrived int, decided bool) {
+	slot.over = true
+	for _, r := range b.workers {
+		sh := r.shard(q)
+		sh.over = true
+		if sh.at != nil {
+			b.merged.merge(sh.at)
+			sh.at.reset()
+			r.spare = append(r.spare, sh.at)
+			sh.at = nil
+		}
+	}
+	defer b.merged.reset()
+	seen := slot.seen.Load()
+	outcome := slot.outcome
+	if outcome == Pending && seen {
+		outcome = Published // no answer to the publish yet, but there it is
+	}
+	t := &b.total
+	if q < b.warm {
+		if outcome == Published && receivers > 0 && decided {
+			t.warm++
+			if !seen {
+				t.warmUnmatched++
+			}
+		}
+		return
+	}
+	switch outcome {
+	case Refused:
+		t.refused++
+		return
+	case Failed, Pending:
+		t.failed++
+		return
+	}
+	t.published++
+	t.eligible += int64(arrived)
+	if !decided {
+		if arrived < receivers {
+			t.undecided++
+			return
+		}
+	}
+	if receivers <= 0 {
+		return
+	}
+	lost := max(0, receivers-arrived)
+	t.eligible += int64(lost)
+	t.lost += int64(lost)
+	if !seen {
+		t.unmatched++
+	}
+	b.completion(q, int64(arrived), int64(arrived+lost))
+}
+
+// completion records when shares of the receivers of q had it. An event of which so many are missing that the share was never reached is infinitely late: it is
+// counted, and stands in no histogram.
+func (b *Board) completion(q uint32, arrived, receivers int64) {
+	first, last := int64(math.MaxInt64), int64(0)
+	for _, r := range b.workers {
+		if sh := r.shard(q); sh.arrived > 0 {
+			first, last = min(first, sh.min), max(last, sh.max)
+		}
+	}
+	for _, c := range [...]struct {
+		name  string
+		share int64 // percent
+	}{{"fanout_t50", 50}, {"fanout_t90", 90}, {"fanout_t99", 99}, {"fanout_t100", 100}} {
+		rank := (receivers*c.share + 99) / 100
+		switch {
+		case rank > arrived:
+			if b.total.never == nil {
+				b.total.never = map[string]int64{}
+			}
+			b.total.never[c.name]++
+		case rank == arrived:
+			b.record(c.name, last) // the slowest is known exactly
+		default:
+			b.record(c.name, min(max(b.merged.rank(rank)*1000, first), last))
+		}
+	}
+	if arrived > 0 {
+		b.record("spread", last-first)
+	}
+}
+
+// forget frees the place of q for a later event.
+func (b *Board) forget(q uint32) {
+	for _, r := range b.workers {
+		delete(r.diff, q)
+		*r.shard(q) = shard{}
+		r.base = q + 1
+	}
+	s := b.slot(q)
+	s.intended, s.outcome, s.over = 0, Pending, false
+	s.sent.Store(0)
+	s.done.Store(0)
+	s.seen.Store(false)
+	b.base = q + 1
+}

@@ -1,0 +1,295 @@
+package measure
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Range of every histogram: 1 us to 1 h with three significant digits (188 KB each when all of it is touched).
+const (
+	lowest  = 1
+	highest = int64(time.Hour / time.Microsecond)
+	digits  = 3
+)
+
+func newHist() *hdrhistogram.Histogram { return hdrhistogram.New(lowest, highest, digits) }
+
+// The latencies a recorder keeps.
+const (
+	mOpen = iota
+	mOpenService
+	mConnect
+	mTLS
+	mFirstEvent
+	mDeliver
+	mDeliverFromSend
+	mGap
+	mCount
+)
+
+var metricNames = [mCount]string{"open", "open_service", "tcp_connect", "tls", "first_event", "deliver", "deliver_from_send", "gap"}
+
+// Recorder is one worker's share of the measuring. A worker takes its lock once for each read of a socket, not for each event; the board
+// takes it ten times a second. All times are nanoseconds since the board's epoch.
+type Recorder struct {
+	mu    sync.Mutex
+	board *Board
+
+	hist     [mCount]*hdrhistogram.Histogram
+	outside  int64 // values that no histogram could take
+	base     uint32
+	shards   []shard        // ring over the numbers of events under way
+	diff     map[uint32]int // at event number k, how many more (or fewer) streams are eligible than for k-1
+	spare    []*offsets     // for reuse
+	failures map[string]int // by cause
+	n        counters
+}
+
+// shard is what this recorder knows of one event under way.
+type shard struct {
+	arrived  uint32 // eligible receivers that have it
+	missed   uint32 // eligible receivers that closed without it
+	over     bool   // the board has concluded it
+	min, max int64  // offsets of arrival, ns
+	at       *offsets
+}
+
+// counters are added up over recorders.
+type counters struct {
+	opened, open, failed, closed int
+	received, bytes              int64
+	unmarked, corrupt            int64 // events without a marker; markers that no event has
+	early                        int64 // of streams that were not yet eligible when the event was due
+	late                         int64 // after the deadline: counted as lost
+	duplicated, reordered        int64
+	closedBefore                 int64 // eligible receivers that closed before the deadline without the event
+	stragglers                   int64 // arrivals after the event was thought complete
+}
+
+func (c *counters) add(d counters) {
+	c.opened += d.opened
+	c.open += d.open
+	c.failed += d.failed
+	c.closed += d.closed
+	c.received += d.received
+	c.bytes += d.bytes
+	c.unmarked += d.unmarked
+	c.corrupt += d.corrupt
+	c.early += d.early
+	c.late += d.late
+	c.duplicated += d.duplicated
+	c.reordered += d.reordered
+	c.closedBefore += d.closedBefore
+	c.stragglers += d.stragglers
+}
+
+func newRecorder(b *Board) *Recorder {
+	r := &Recorder{board: b, shards: make([]shard, len(b.slots)), diff: map[uint32]int{}, failures: map[string]int{}}
+	for i := range r.hist {
+		r.hist[i] = newHist()
+	}
+	return r
+}
+
+// Lock begins a batch of calls of the other methods.
+func (r *Recorder) Lock() { r.mu.Lock() }
+
+// Unlock ends it.
+func (r *Recorder) Unlock() { r.mu.Unlock() }
+
+func (r *Recorder) record(m int, ns int64) { recordNS(r.hist[m], ns, &r.outside) }
+
+func recordNS(h *hdrhistogram.Histogram, ns int64, outside *int64) {
+	if h.RecordValue(ns/1000) != nil {
+		*outside++
+	}
+}
+
+// Opening holds the moments of one opening, ns since the epoch; Connected and TLS are 0 on a connection that was there before.
+type Opening struct {
+	Planned, Started, Dialled, Connected, TLS, Written, Head int64
+}
+
+// Opened notes that a stream has the head of a right answer.
+func (r *Recorder) Opened(s *Stream, o Opening) {
+	*s = Stream{opened: o.Head, last: o.Written}
+	s.first = r.board.firstFrom(o.Head + r.board.settle)
+	s.high = s.first
+	r.diff[s.first]++
+	r.n.opened++
+	r.n.open++
+	r.record(mOpen, o.Head-o.Planned)
+	r.record(mOpenService, o.Head-o.Started)
+	if o.Connected > 0 {
+		r.record(mConnect, o.Connected-o.Dialled)
+	}
+	if o.TLS > 0 {
+		r.record(mTLS, o.TLS-o.Connected)
+	}
+}
+
+// Failed notes that a stream could not be opened.
+func (r *Recorder) Failed(cause string) {
+	r.n.failed++
+	r.blame(cause)
+}
+
+// Closed notes that an open stream ended at time at, and not because the run did.
+func (r *Recorder) Closed(s *Stream, at int64, cause string) {
+	if s.opened == 0 {
+		return
+	}
+	r.n.open--
+	r.n.closed++
+	r.blame("closed: " + cause)
+	b := r.board
+	// It was no receiver of what was due after it closed, and is to be forgiven what was under way.
+	end := b.firstFrom(at + 1)
+	if end > s.first {
+		r.diff[max(end, r.base)]--
+		for q := max(s.first, r.base); q < min(end, b.begun.Load()); q++ {
+			if sh := r.shard(q); !sh.over && !s.has(q) {
+				sh.missed++
+				if q >= b.warm {
+					r.n.closedBefore++
+				}
+			}
+		}
+	} else {
+		r.diff[max(s.first, r.base)]--
+	}
+	s.opened, s.holes = 0, nil
+}
+
+// maxCauses bounds the table of causes: some of their text comes from the target.
+const maxCauses = 64
+
+func (r *Recorder) blame(cause string) {
+	if _, ok := r.failures[cause]; !ok && len(r.failures) >= maxCauses {
+		kind, _, _ := strings.Cut(cause, ":")
+		cause = kind + ": other"
+	}
+	r.failures[cause]++
+}
+
+// Bytes notes how many bytes of content a read brought.
+func (r *Recorder) Bytes(n int) { r.n.bytes += int64(n) }
+
+// Event notes one dispatched event of a stream, whose last byte was read at time at. The slices are not kept.
+func (r *Recorder) Event(s *Stream, data, id, typ []byte, at int64) {
+	r.n.received++
+	if s.counted() {
+		r.record(mFirstEvent, at-s.last)
+	} else {
+		r.record(mGap, at-s.last)
+	}
+	s.last = at
+	if !r.board.publishes {
+		return
+	}
+	// A marker may stand in any of the three, or in several: the first that has one counts. Several events' markers in one are a batch, each a delivery; the same
+	// one again next to itself is the payload saying it twice.
+	for _, field := range [...][]byte{data, id, typ} {
+		found := false
+		last := uint32(0)
+		for rest := field; rest != nil; {
+			var seq uint32
+			var intact bool
+			seq, intact, rest = r.board.marker.Find(rest)
+			switch {
+			case rest == nil:
+			case !intact:
+				if !found { // behind a good one it is an abbreviation of it, or a copy cut short
+					r.n.corrupt++
+				}
+				return
+			case !found || seq != last:
+				found, last = true, seq
+				r.arrived(s, seq, at)
+			}
+		}
+		if found {
+			return
+		}
+	}
+	r.n.unmarked++
+}
+
+// arrived notes that event seq has come to s.
+func (r *Recorder) arrived(s *Stream, seq uint32, at int64) {
+	b := r.board
+	if seq >= b.begun.Load() {
+		r.n.corrupt++ // nothing of that number was published yet
+		return
+	}
+	if seq < s.first {
+		r.n.early++
+		if seq >= r.base {
+			b.slot(seq).seen.Store(true)
+		}
+		return
+	}
+	high := s.high
+	what := s.mark(seq, r.base)
+	if seq < b.warm {
+		if seq >= r.base {
+			b.slot(seq).seen.Store(true)
+			r.shard(seq).arrived++
+		}
+		return
+	}
+	switch {
+	case what == duplicate:
+		r.n.duplicated++
+		return
+	case what == forgotten || seq < r.base:
+		r.n.late++
+		return
+	}
+	slot := b.slot(seq)
+	off := at - slot.intended
+	if off > b.deadline {
+		r.n.late++
+		return
+	}
+	// Two publishes under way at the same time have no order that a target could break: n after m is out of order only if n was acknowledged before m was sent.
+	if what == reordered && r.acknowledgedBefore(slot, high-1) {
+		r.n.reordered++
+	}
+	slot.seen.Store(true)
+	r.record(mDeliver, off)
+	if sent := slot.sent.Load(); sent > 0 {
+		r.record(mDeliverFromSend, at-sent)
+	}
+	sh := r.shard(seq)
+	if sh.over {
+		r.n.stragglers++
+		return
+	}
+	if sh.at == nil {
+		sh.at, sh.min, sh.max = r.takeOffsets(), off, off
+	}
+	sh.arrived++
+	sh.min, sh.max = min(sh.min, off), max(sh.max, off)
+	sh.at.add(off/1000, 1)
+}
+
+// acknowledgedBefore tells whether the publish in slot was done before event m was sent. m is under way or later than one that is.
+func (r *Recorder) acknowledgedBefore(slot *slot, m uint32) bool {
+	done := slot.done.Load()
+	return done > 0 && done <= r.board.slot(m).sent.Load()
+}
+
+func (r *Recorder) shard(seq uint32) *shard { return &r.shards[int(seq)&(len(r.shards)-1)] }
+
+func (r *Recorder) takeOffsets() *offsets {
+	if n := len(r.spare); n > 0 {
+		o := r.spare[n-1]
+		r.spare = r.spare[:n-1]
+		return o
+	}
+	return new(offsets)
+}

@@ -1,0 +1,51 @@
+package measure
+
+import (
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"ssegauge/reports/result"
+)
+
+// Fill writes what was measured into l: streams, events, latencies, series and the generator's own delay. Call it after [Board.Finish].
+func (b *Board) Fill(l *result.Load) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, deliver := b.drain()
+	b.deliver.Merge(deliver)
+	deliver.Reset()
+
+	l.Streams.Opened, l.Streams.Failed, l.Streams.ClosedByServer = n.opened, n.failed, n.closed
+	l.Streams.Peak, l.Streams.Connections = b.peak, b.connections
+	l.Streams.Failures = map[string]int{}
+	for _, r := range b.workers {
+		for cause, k := range r.failures {
+			l.Streams.Failures[cause] += k
+		}
+	}
+	l.Events = result.Events{
+		Published: b.total.published, Received: n.received, Eligible: b.total.eligible + n.stragglers, Lost: b.total.lost,
+		Duplicated: n.duplicated, Reordered: n.reordered, Bytes: n.bytes,
+	}
+	l.LatencyUS = map[string]*result.Quantiles{}
+	put := func(name string, h *hdrhistogram.Histogram) {
+		if h.TotalCount() > 0 {
+			l.LatencyUS[name] = result.FromHist(h)
+		}
+	}
+	for m, name := range metricNames {
+		sum := newHist()
+		if m == mDeliver {
+			sum = b.deliver
+		}
+		for _, r := range b.workers {
+			sum.Merge(r.hist[m])
+		}
+		put(name, sum)
+	}
+	for name, h := range b.extra {
+		put(name, h)
+	}
+	l.Generator.DelayUS = result.FromHist(b.delay)
+	l.Generator.Workers = len(b.workers)
+	l.Series = b.seconds.series()
+}

@@ -1,0 +1,135 @@
+package measure
+
+import (
+	"math"
+	"slices"
+)
+
+// Stream is what is remembered of one receiver: 56 bytes, and a list of holes only where events are missing. It belongs to one [Recorder] and is
+// touched under that recorder's lock.
+type Stream struct {
+	opened int64 // ns since the epoch of the board; 0: not open
+	last   int64 // arrival of the last event; before the first: when the request was written
+	window uint64
+	holes  *[]uint32 // numbers older than the window that have not arrived, ascending
+	first  uint32    // the first event of which this stream is an eligible receiver
+	high   uint32    // one more than the highest number that arrived; first if none did
+	pruned uint32    // holes below this number were forgotten
+	events uint32    // dispatched events of any kind, saturating
+	// Bit i of window tells whether high-1-i has arrived.
+}
+
+// arrival is what the arrival of a number means for the stream's sequence.
+type arrival uint8
+
+const (
+	inOrder   arrival = iota // the highest so far
+	reordered                // after one that was published later
+	duplicate                // came before
+	forgotten                // so long after its deadline that it is not known which
+)
+
+// mark notes that seq (>= first) has arrived. base is the first number that is still under way: holes below it are of no interest any more.
+func (s *Stream) mark(seq, base uint32) arrival {
+	if seq >= s.high {
+		s.slide(seq+1, base)
+		s.window |= 1
+		return inOrder
+	}
+	if back := s.high - 1 - seq; back < 64 {
+		if s.window&(1<<back) != 0 {
+			return duplicate
+		}
+		s.window |= 1 << back
+		return reordered
+	}
+	if s.holes != nil {
+		if i, ok := slices.BinarySearch(*s.holes, seq); ok {
+			*s.holes = slices.Delete(*s.holes, i, i+1)
+			return reordered
+		}
+	}
+	if seq < s.pruned {
+		return forgotten
+	}
+	return duplicate
+}
+
+// slide raises high to h and keeps what falls out of the window without having arrived as holes.
+func (s *Stream) slide(h, base uint32) {
+	n := h - s.high
+	// Numbers below h-64 leave the window: those that were in it, and those that were never in it.
+	if h > 64 {
+		from := s.first
+		if s.high > 64 {
+			from = max(from, s.high-64)
+		}
+		from = max(from, s.pruned)
+		for q := from; q < h-64; q++ {
+			if q < base {
+				// No need to walk what is over: whatever is missing there is forgotten.
+				if s.missingBelow(q, min(base, h-64)) {
+					s.pruned = min(base, h-64)
+				}
+				q = min(base, h-64) - 1
+				continue
+			}
+			if q >= s.high || s.window&(1<<(s.high-1-q)) == 0 {
+				if s.holes == nil {
+					s.holes = new([]uint32)
+				}
+				*s.holes = append(*s.holes, q)
+			}
+		}
+	}
+	if s.holes != nil {
+		if i, _ := slices.BinarySearch(*s.holes, base); i > 0 {
+			s.pruned = max(s.pruned, (*s.holes)[i-1]+1)
+			*s.holes = slices.Delete(*s.holes, 0, i)
+		}
+		if len(*s.holes) == 0 {
+			s.holes = nil
+		}
+	}
+	if n >= 64 {
+		s.window = 0
+	} else {
+		s.window <<= n
+	}
+	s.high = h
+}
+
+// missingBelow tells whether any number in [from, to), all of them in the window or above it, has not arrived.
+func (s *Stream) missingBelow(from, to uint32) bool {
+	for q := from; q < to; q++ {
+		if q >= s.high || s.window&(1<<(s.high-1-q)) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// has tells whether seq, which is still under way, has arrived.
+func (s *Stream) has(seq uint32) bool {
+	switch {
+	case seq < s.first || seq >= s.high:
+		return false
+	case s.high-1-seq < 64:
+		return s.window&(1<<(s.high-1-seq)) != 0
+	case s.holes != nil:
+		_, missing := slices.BinarySearch(*s.holes, seq)
+		return !missing
+	}
+	return true
+}
+
+func (s *Stream) counted() (first bool) {
+	if s.events == 0 {
+		s.events = 1
+		return true
+	}
+	if s.events < math.MaxUint32 {
+		s.events++
+	}
+	return false
+}

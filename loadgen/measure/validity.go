@@ -1,0 +1,115 @@
+package measure
+
+import (
+	"fmt"
+
+	"ssegauge/reports/result"
+)
+
+// Health is what the board cannot see itself of how the run went.
+type Health struct {
+	CPU     float64 // processor time of this process over that of the whole machine, 0 to 1, while events were published
+	Planned int     // streams
+	Dropped int     // events that were not published because too many were under way
+	Cut     bool    // the run was interrupted
+}
+
+// The verdicts of result.Validity.
+const (
+	Valid   = "valid"
+	Suspect = "suspect"
+	Invalid = "invalid"
+)
+
+// The limits beyond which a measurement is not to be trusted: suspect beyond the first, invalid beyond the second.
+const (
+	lateSuspect, lateInvalid   = 0.05, 0.25 // share of openings or publishes that began late
+	cpuSuspect, cpuInvalid     = 0.80, 0.95 // of the machine
+	delaySuspect, delayInvalid = 0.10, 0.50 // the generator's own delay, of the same percentile of delivery
+	unmatchedLimit             = 0.01       // share of published events whose marker no receiver showed
+)
+
+// Judge says whether the measurement can be trusted, with reasons. l has been filled.
+func (b *Board) Judge(l *result.Load, h Health) result.Validity {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v := result.Validity{Verdict: Valid, Reasons: []string{}}
+	say := func(verdict, format string, args ...any) {
+		if verdict == Invalid || v.Verdict == Valid {
+			v.Verdict = verdict
+		}
+		v.Reasons = append(v.Reasons, fmt.Sprintf(format, args...))
+	}
+	grade := func(value, suspect, invalid float64, format string, args ...any) {
+		switch {
+		case value > invalid:
+			say(Invalid, format, args...)
+		case value > suspect:
+			say(Suspect, format, args...)
+		}
+	}
+	if l.Streams.Opened == 0 {
+		say(Invalid, "no stream was opened")
+		return v
+	}
+	grade(b.openLag.share(), lateSuspect, lateInvalid, "%.0f %% of the openings began more than 10 ms late: this machine cannot open streams at the planned rate", 100*b.openLag.share())
+	grade(b.publishLag.share(), lateSuspect, lateInvalid, "%.0f %% of the publishes began more than 10 ms late: more of them under way at once, or a lower rate, is needed", 100*b.publishLag.share())
+	grade(h.CPU, cpuSuspect, cpuInvalid, "the generator used %.0f %% of this machine's processors: latencies are partly its own", 100*h.CPU)
+	if h.Dropped > 0 {
+		say(Suspect, "%d planned events were not published: too many were under way", h.Dropped)
+	}
+	if b.publishes {
+		b.judgeCorrelation(l, h, say)
+		b.judgeDelay(l, grade)
+	}
+	if b.outside > 0 {
+		say(Suspect, "%d values were outside what histograms hold (1 us to 1 h)", b.outside)
+	}
+	return v
+}
+
+// judgeCorrelation tells a server that loses events from a measurement that does not recognise them.
+func (b *Board) judgeCorrelation(l *result.Load, h Health, say func(verdict, format string, args ...any)) {
+	t := &b.total
+	var n counters
+	for _, r := range b.workers {
+		r.Lock()
+		n.add(r.n)
+		r.Unlock()
+	}
+	published, unmatched := t.published+t.warm, t.unmatched+t.warmUnmatched
+	switch {
+	case published == 0 && h.Cut && t.refused+t.failed == 0:
+	case published == 0:
+		say(Invalid, "no event was published: %d refused by the target, %d failed; see the failures", t.refused, t.failed)
+	case n.received == 0:
+		say(Invalid, "no stream received anything though %d events were published: does the hook publish where the streams listen?", published)
+	case unmatched == published && n.unmarked > 0:
+		say(Invalid, "%d events were received but none carries a marker of the %d published: the payload does not survive as it is, so nothing can be matched", n.unmarked, published)
+	case unmatched == published:
+		say(Invalid, "no stream received any of the %d published events", published)
+	case float64(unmatched) > unmatchedLimit*float64(published) && n.unmarked+n.corrupt > 0:
+		say(Suspect, "%d of %d published events were recognised by no receiver while %d without a marker came: loss counts may be failed matches", unmatched, published, n.unmarked+n.corrupt)
+	}
+	if n.corrupt > 0 && float64(n.corrupt) > unmatchedLimit*float64(n.received) {
+		say(Suspect, "%d events carried a marker that was cut or changed", n.corrupt)
+	}
+}
+
+// judgeDelay holds the generator's own delay against what it reports.
+func (b *Board) judgeDelay(l *result.Load, grade func(value, suspect, invalid float64, format string, args ...any)) {
+	own, all := l.Generator.DelayUS, l.LatencyUS["deliver"]
+	if own == nil || all == nil {
+		return
+	}
+	for _, q := range [...]struct {
+		name     string
+		own, all *float64
+	}{{"p50", own.P50, all.P50}, {"p99", own.P99, all.P99}} {
+		if q.own == nil || q.all == nil || *q.all <= 0 {
+			continue
+		}
+		share := *q.own / *q.all
+		grade(share, delaySuspect, delayInvalid, "the generator's own delay is %.0f %% of the %s of delivery (%.3g ms of %.3g ms)", 100*share, q.name, *q.own/1000, *q.all/1000)
+	}
+}

@@ -1,0 +1,175 @@
+package plan
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+func (t *Target) proto() (wire.Proto, error) {
+	switch t.HTTP {
+	case "", "auto":
+		return wire.Auto, nil
+	case "1.1":
+		return wire.HTTP11, nil
+	case "2", "h2":
+		return wire.HTTP2, nil
+	case "h2c":
+		return wire.H2C, nil
+	}
+	return 0, fmt.Errorf("%s is no protocol", quote(t.HTTP))
+}
+
+// Open is how the target is reached, and the request that opens a stream of it.
+func (t *Target) Open() (*wire.Dialer, *wire.Request, error) {
+	if t.Request != nil && t.Dialer != nil {
+		return t.Dialer, t.Request, nil
+	}
+	proto, err := t.proto()
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg, err := t.tls()
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := t.request()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &wire.Dialer{Proto: proto, TLS: cfg, ConnectTo: t.ConnectTo}, r, nil
+}
+
+func (t *Target) request() (*wire.Request, error) {
+	u, err := url.Parse(t.URL)
+	if err != nil {
+		return nil, &Error{"targets.url", "not a URL"}
+	}
+	u.Fragment = ""
+	h, err := parseHeader(t.Header)
+	if err != nil {
+		return nil, &Error{"targets.header", err.Error()}
+	}
+	if u.User != nil && h.Get("Authorization") == "" {
+		pass, _ := u.User.Password()
+		h = append(h, wire.Field{Name: "Authorization", Value: "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+pass))})
+	}
+	u.User = nil
+	for _, f := range []wire.Field{{Name: "Accept", Value: "text/event-stream"}, {Name: "Cache-Control", Value: "no-store"}, {Name: "User-Agent", Value: "ssegauge"}} {
+		if h.Get(f.Name) == "" {
+			h = append(h, f)
+		}
+	}
+	return &wire.Request{Method: t.Method, URL: u, Header: h, Body: []byte(t.Body)}, nil
+}
+
+func (t *Target) tls() (*tls.Config, error) {
+	cfg := &tls.Config{InsecureSkipVerify: t.Insecure}
+	if t.CACert != "" {
+		pem, err := os.ReadFile(t.CACert)
+		if err != nil {
+			return nil, &Error{"targets.cacert", err.Error()}
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, &Error{"targets.cacert", t.CACert + " holds no certificate in PEM form"}
+		}
+	}
+	if t.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return nil, &Error{"targets.cert", err.Error()}
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
+
+func parseHeader(lines []string) (wire.Header, error) {
+	var h wire.Header
+	for i, l := range lines {
+		name, value, ok := strings.Cut(l, ":")
+		value = strings.Trim(value, " \t")
+		if !ok || !token(name) {
+			return nil, fmt.Errorf("number %d has no valid name before a colon; want 'Name: value'", i+1)
+		}
+		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return nil, fmt.Errorf("the value of %s holds a control character", name)
+		}
+		h = append(h, wire.Field{Name: name, Value: value})
+	}
+	return h, nil
+}
+
+// token tells whether s may name a field or a method, RFC 9110 5.6.2.
+func token(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	})
+}
+
+func maskHeader(lines []string) []string {
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		name, value, _ := strings.Cut(l, ":")
+		out[i] = name + ": " + result.MaskHeader(name, strings.TrimSpace(value))
+	}
+	return out
+}
+
+func orDefault(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// Map is the plan as a report shows it, credentials masked.
+func (p *Plan) Map() map[string]any {
+	targets := make([]any, len(p.Targets))
+	for i, t := range p.Targets {
+		m := map[string]any{"url": result.Mask(t.URL), "http": orDefault(t.HTTP, "auto"), "method": orDefault(t.Method, "GET")}
+		if len(t.Header) > 0 {
+			m["header"] = maskHeader(t.Header)
+		}
+		targets[i] = m
+	}
+	m := map[string]any{
+		"targets": targets, "streams": p.Streams, "ramp": max(0, p.RampTime()).String(), "duration": p.Hold.String(),
+		"streams_per_conn": p.StreamsPerConn, "timeout": p.Timeout.String(), "segment": p.Segment.String(),
+	}
+	if len(p.Thresholds) > 0 {
+		m["thresholds"] = p.Thresholds
+	}
+	if len(p.Stages) > 0 {
+		var l []any
+		for _, s := range p.Stages {
+			l = append(l, map[string]any{"streams": s.Streams, "over": s.Over.String()})
+		}
+		m["stages"] = l
+	}
+	if pub := p.Publish; pub != nil {
+		h := map[string]any{
+			"rate": pub.Rate.String(), "settle": pub.Settle.String(), "deadline": pub.Deadline.String(),
+			"in_flight": pub.InFlight, "size": pub.Size, "warm_up": pub.WarmUp.String(),
+		}
+		if pub.HTTP != "" {
+			h["http"] = result.MaskText(pub.HTTP)
+		}
+		if len(pub.Header) > 0 {
+			h["header"] = maskHeader(pub.Header)
+		}
+		if pub.Command != "" {
+			h["command"] = result.MaskText(pub.Command)
+		}
+		m["publish"] = h
+	}
+	return m
+}
