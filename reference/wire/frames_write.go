@@ -1,10 +1,7 @@
 package wire
 
 import (
-	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -19,7 +16,7 @@ type upload struct {
 const maxQueued = 64 << 10
 
 // Open queues a request on a new stream. Errors: [ErrStreamLimit], a [GoAwayError] (which matches [ErrGoingAway]), [ErrStreamIDs],
-// why reading stopped, or what in r cannot be sent. Connection-specific fields (RFC 9113 8.2.2) are left out, Host becomes :authority.
+// why reading stopped, or a [RequestError] for what cannot be sent. Connection-specific fields (RFC 9113 8.2.2) are left out, Host becomes :authority.
 // r.Body is read until the stream ends or its last byte is queued; it must not change until then.
 func (f *Frames) Open(r *Request) (stream uint32, err error) {
 	limit := f.peer.MaxConcurrentStreams
@@ -36,6 +33,9 @@ func (f *Frames) Open(r *Request) (stream uint32, err error) {
 	case uint32(f.streams.active) >= limit:
 		return 0, ErrStreamLimit
 	}
+	if err := r.check(); err != nil {
+		return 0, err
+	}
 	at := len(f.out)
 	var flags uint8 = flagEndHeaders
 	if len(r.Body) == 0 {
@@ -46,10 +46,8 @@ func (f *Frames) Open(r *Request) (stream uint32, err error) {
 	if f.shrunk {
 		b = append(b, 0x20) // dynamic table size 0 (RFC 7541 6.3): we never index, but a peer that lowers its limit may wait for the word
 	}
-	if b, err = appendRequest(b, r); err != nil {
-		return 0, err
-	}
 	f.shrunk = false
+	b = appendRequest(b, r)
 	f.out = b
 	if n, most := len(b)-at-9, int(f.peer.MaxFrameSize); n <= most {
 		b[at], b[at+1], b[at+2] = byte(n>>16), byte(n>>8), byte(n)
@@ -203,54 +201,37 @@ func (f *Frames) pump() {
 
 // appendRequest appends the field block of r: literals without indexing (RFC 7541 6.2.2), names from the static table where they stand there.
 // It keeps no state and costs little more than the copy, so opening is cheap on both sides.
-func appendRequest(b []byte, r *Request) ([]byte, error) {
-	if r.URL == nil {
-		return nil, errors.New("the request has no URL")
-	}
-	method, authority, path, scheme := r.Method, r.URL.Host, r.URL.RequestURI(), r.URL.Scheme
-	if host := r.Header.Get("Host"); host != "" {
-		authority = host
-	}
-	if scheme == "" {
-		scheme = "http"
-	}
-	for _, v := range [...]string{method, authority, path} {
-		if strings.ContainsAny(v, "\x00\r\n") {
-			return nil, fmt.Errorf("%s cannot stand in a request", quoteBytes(v))
-		}
-	}
-	switch method {
-	case "", "GET":
+func appendRequest(b []byte, r *Request) []byte {
+	switch r.method() {
+	case "GET":
 		b = append(b, 0x82)
 	case "POST":
 		b = append(b, 0x83)
 	default:
-		b = appendText(append(b, 0x02), method)
+		b = appendText(append(b, 0x02), r.method())
 	}
-	switch scheme {
+	switch r.URL.Scheme {
 	case "http":
 		b = append(b, 0x86)
 	case "https":
 		b = append(b, 0x87)
 	default:
-		b = appendText(append(b, 0x06), scheme)
+		b = appendText(append(b, 0x06), r.URL.Scheme)
 	}
-	b = appendText(append(b, 0x01), authority)
-	if path == "/" {
+	host := r.Header.Get("Host")
+	if host == "" {
+		host = authority(r.URL)
+	}
+	b = appendText(append(b, 0x01), host)
+	if path := r.URL.RequestURI(); path == "/" {
 		b = append(b, 0x84)
 	} else {
 		b = appendText(append(b, 0x04), path)
 	}
-	var err error
-	for i := range r.Header {
-		if b, err = appendField(b, r.Header[i].Name, r.Header[i].Value); err != nil {
-			return nil, err
-		}
+	for _, f := range r.fields() {
+		b = appendLiteral(b, f.Name, f.Value)
 	}
-	if len(r.Body) > 0 && !r.Header.Has("Content-Length") {
-		return appendField(b, "content-length", strconv.Itoa(len(r.Body)))
-	}
-	return b, nil
+	return b
 }
 
 // staticNames are the request fields of the static table (RFC 7541 A).
@@ -259,16 +240,11 @@ var staticNames = map[string]byte{
 	"content-length": 28, "content-type": 31, "cookie": 32, "if-modified-since": 40, "if-none-match": 41, "range": 50, "referer": 51, "user-agent": 58,
 }
 
-func appendField(b []byte, name, value string) ([]byte, error) {
+// appendLiteral appends one field, or nothing where HTTP/2 has no use for it.
+func appendLiteral(b []byte, name, value string) []byte {
 	name = strings.ToLower(name)
-	if name == "" || strings.IndexFunc(name, func(c rune) bool { return c > 0x7f || !tokenByte[c] }) >= 0 {
-		return nil, fmt.Errorf("header field name %s is none", quoteBytes(name))
-	}
-	if i := strings.IndexAny(value, "\x00\r\n"); i >= 0 {
-		return nil, fmt.Errorf("the value of header field %s holds 0x%02x", name, value[i])
-	}
 	if name == "host" || name == "http2-settings" || name == "te" && value != "trailers" || connectionSpecific(name) {
-		return b, nil
+		return b
 	}
 	var form byte // literal without indexing
 	if name == "authorization" || name == "cookie" {
@@ -282,7 +258,7 @@ func appendField(b []byte, name, value string) ([]byte, error) {
 	default:
 		b = append(b, form|15, i-15)
 	}
-	return appendText(b, strings.Trim(value, " \t")), nil
+	return appendText(b, strings.Trim(value, " \t"))
 }
 
 // appendText appends a string literal without Huffman coding (RFC 7541 5.2).
