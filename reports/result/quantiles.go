@@ -162,3 +162,12 @@ func MetricText(name string) string {
 	}
 	return ""
 }
+
+// MetricNames returns the names of the known latencies in reading order.
+func MetricNames() []string {
+	names := make([]string, len(metrics))
+	for i, m := range metrics {
+		names[i] = m.name
+	}
+	return names
+}

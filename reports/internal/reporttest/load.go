@@ -104,3 +104,12 @@ func LoadFailing() *result.Run {
 	}
 	return r
 }
+
+// Steps is a distribution of n values: 1 ms, 2 ms, ... n ms.
+func Steps(n int) *result.Quantiles {
+	h := hdrhistogram.New(1, 3600e6, 3)
+	for i := 1; i <= n; i++ {
+		_ = h.RecordValue(int64(i) * 1000) // far within the range
+	}
+	return result.FromHist(h)
+}

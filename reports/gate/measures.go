@@ -1,0 +1,152 @@
+package gate
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ssegauge/reports/result"
+)
+
+// measure is a figure of a load run.
+type measure struct {
+	name  string
+	unit  string                                      // of result.Gate
+	value func(*result.Load) (v *float64, why string) // nil: why there is none; otherwise what the value takes into account, if anything
+	whole func(*result.Load) float64                  // what a percentage is of; nil where that says nothing
+}
+
+type load = result.Load
+
+func count(name string, value func(*load) int64, whole func(*load) int64) measure {
+	m := measure{name: name, value: func(l *load) (*float64, string) { return new(float64(value(l))), "" }}
+	if whole != nil {
+		m.whole = func(l *load) float64 { return float64(whole(l)) }
+	}
+	return m
+}
+
+func (m measure) in(unit string) measure { m.unit = unit; return m }
+
+func planned(l *load) int64  { return int64(l.Streams.Planned) }
+func opened(l *load) int64   { return int64(l.Streams.Opened) }
+func eligible(l *load) int64 { return l.Events.Eligible }
+func received(l *load) int64 { return l.Events.Received }
+
+var measures = []measure{
+	count("streams.planned", planned, nil),
+	count("streams.opened", opened, planned),
+	count("streams.failed", func(l *load) int64 { return int64(l.Streams.Failed) }, planned),
+	count("streams.peak", func(l *load) int64 { return int64(l.Streams.Peak) }, planned),
+	count("streams.connections", func(l *load) int64 { return int64(l.Streams.Connections) }, nil),
+	count("streams.closed_by_server", func(l *load) int64 { return int64(l.Streams.ClosedByServer) }, opened),
+	count("streams.reconnects", func(l *load) int64 { return int64(l.Streams.Reconnects) }, opened),
+	count("events.published", func(l *load) int64 { return l.Events.Published }, nil),
+	count("events.received", received, eligible),
+	count("events.eligible", eligible, nil),
+	count("events.lost", func(l *load) int64 { return l.Events.Lost }, eligible),
+	count("events.duplicated", func(l *load) int64 { return l.Events.Duplicated }, received),
+	count("events.reordered", func(l *load) int64 { return l.Events.Reordered }, received),
+	count("events.bytes", func(l *load) int64 { return l.Events.Bytes }, nil).in("bytes"),
+	count("generator.rss_bytes", func(l *load) int64 { return l.Generator.RSSBytes }, nil).in("bytes"),
+	count("generator.bytes_per_stream", func(l *load) int64 { return l.Generator.BytesPerStream }, nil).in("bytes"),
+	count("generator.workers", func(l *load) int64 { return int64(l.Generator.Workers) }, nil),
+	{name: "generator.cpu_seconds", unit: "s", value: func(l *load) (*float64, string) { return new(l.Generator.CPUSeconds), "" }},
+}
+
+// lookup finds the measure of a name; the error names those that there are.
+func lookup(name string) (measure, error) {
+	for _, m := range measures {
+		if name == m.name || "events."+name == m.name {
+			return m, nil
+		}
+	}
+	if rest, ok := strings.CutPrefix(name, "generator.delay."); ok {
+		return latency(name, rest, func(l *load) (*result.Quantiles, int64) { return l.Generator.DelayUS, 0 })
+	}
+	metric, of, _ := strings.Cut(name, ".")
+	if slices.Contains(result.MetricNames(), metric) {
+		return latency(name, of, func(l *load) (*result.Quantiles, int64) {
+			if metric == "deliver" {
+				return l.LatencyUS[metric], max(l.Events.Lost, 0)
+			}
+			return l.LatencyUS[metric], 0
+		})
+	}
+	if name == "" {
+		return measure{}, fmt.Errorf("nothing before the comparison; write it like `deliver.p99 < 250ms`")
+	}
+	if group, of, ok := strings.Cut(name, "."); ok {
+		var names []string
+		for _, m := range measures {
+			if n, ok := strings.CutPrefix(m.name, group+"."); ok {
+				names = append(names, n)
+			}
+		}
+		if len(names) > 0 {
+			return measure{}, fmt.Errorf("%s has no %q; it has %s", group, shown(of), strings.Join(names, ", "))
+		}
+	}
+	return measure{}, fmt.Errorf("%q is not measured; latencies are %s (each with .p50, .p99, .p99.9, .max ...), counts are lost, duplicated, reordered, received, streams.failed and others",
+		shown(name), strings.Join(result.MetricNames(), ", "))
+}
+
+// latency is a figure of a distribution; missing values count as larger than all others.
+func latency(name, of string, source func(*load) (q *result.Quantiles, missing int64)) (measure, error) {
+	m := measure{name: name, unit: "us"}
+	var pick func(q *result.Quantiles, missing int64) *float64
+	var need float64 // the quantile that the sample has to resolve
+	switch of {
+	case "count":
+		m.unit = ""
+		m.value = func(l *load) (*float64, string) {
+			if q, _ := source(l); q != nil {
+				return new(float64(q.Count)), ""
+			}
+			return new(0.0), ""
+		}
+		return m, nil
+	case "min":
+		pick = func(q *result.Quantiles, _ int64) *float64 { return q.Min }
+	case "mean":
+		pick = func(q *result.Quantiles, missing int64) *float64 {
+			if missing > 0 {
+				return nil
+			}
+			return q.Mean
+		}
+	default:
+		digits, ok := strings.CutPrefix(of, "p")
+		if of == "max" {
+			digits, ok = "100", true
+		}
+		percent, err := strconv.ParseFloat(strings.Replace(digits, "_", ".", 1), 64)
+		if !ok || err != nil || strings.Trim(digits, "0123456789._") != "" || percent < 0 || percent > 100 {
+			return m, fmt.Errorf("%q is no quantile; use p50, p99, p99.9, min, mean, max or count", shown(of))
+		}
+		need = percent / 100
+		pick = func(q *result.Quantiles, missing int64) *float64 { return q.Beyond(need, missing) }
+	}
+	m.value = func(l *load) (*float64, string) {
+		q, missing := source(l)
+		if q == nil || q.Count <= 0 {
+			return nil, "no samples"
+		}
+		late := ""
+		if missing > 0 && of != "min" {
+			late = result.Plural(missing, "lost event") + " counted as late"
+		}
+		if v := pick(q, missing); v != nil {
+			return v, late
+		}
+		switch {
+		case !result.Resolvable(need, q.Count+missing):
+			return nil, fmt.Sprintf("%s cannot resolve %s", result.Plural(q.Count+missing, "sample"), of)
+		case late != "":
+			return nil, late + ", and " + of + " is among them"
+		}
+		return nil, "no histogram stored to take " + of + " from"
+	}
+	return m, nil
+}
