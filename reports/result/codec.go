@@ -60,7 +60,8 @@ func asciiControls(b []byte) []byte {
 	return out
 }
 
-func hidden(c rune) bool { return c != '\n' && !strconv.IsPrint(c) }
+// hidden takes U+FFFD in, so that what was no UTF-8 when it was first written is written the same ever after.
+func hidden(c rune) bool { return c != '\n' && (!strconv.IsPrint(c) || c == utf8.RuneError) }
 
 // SchemaError is returned by [Decode] for a document of a schema that it does not know.
 type SchemaError struct {

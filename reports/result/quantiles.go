@@ -35,7 +35,7 @@ func FromHist(h *hdrhistogram.Histogram) *Quantiles {
 		if !Resolvable(p, q.Count) {
 			return nil
 		}
-		return new(float64(h.ValueAtPercentile(100 * p)))
+		return new(atRank(h, rank(p, q.Count)))
 	}
 	q.P50, q.P90, q.P99, q.P999 = at(0.5), at(0.9), at(0.99), at(0.999)
 	// The encoding of a histogram in memory fails only for one that overflowed; then there is nothing to merge.
@@ -76,30 +76,38 @@ func (q *Quantiles) Beyond(p float64, missing int64) *float64 {
 	if p == 0 {
 		return q.Min
 	}
-	if missing > 0 {
-		rank := math.Ceil(p*float64(q.Count+missing) - 1e-9)
-		if rank > float64(q.Count) {
-			return nil
+	if missing == 0 {
+		switch p {
+		case 0.5:
+			return q.P50
+		case 0.9:
+			return q.P90
+		case 0.99:
+			return q.P99
+		case 0.999:
+			return q.P999
 		}
-		p = rank / float64(q.Count)
 	}
-	switch p {
-	case 0.5:
-		return q.P50
-	case 0.9:
-		return q.P90
-	case 0.99:
-		return q.P99
-	case 0.999:
-		return q.P999
-	case 1:
+	n := rank(p, q.Count+missing)
+	switch {
+	case n > q.Count:
+		return nil
+	case n == q.Count:
 		return q.Max
 	}
 	h, err := q.Hist()
 	if err != nil || h == nil {
 		return nil
 	}
-	return new(float64(h.ValueAtPercentile(100 * p)))
+	return new(atRank(h, n))
+}
+
+// rank is the place, from 1, of the quantile p among n samples in order: the first that at least the share p of all does not exceed.
+func rank(p float64, n int64) int64 { return max(1, int64(math.Ceil(p*float64(n)-1e-9))) }
+
+// atRank returns the value at a place. ValueAtPercentile would round p to the nearest place: a percentile that is a place leaves it no choice.
+func atRank(h *hdrhistogram.Histogram, n int64) float64 {
+	return float64(h.ValueAtPercentile(100 * float64(n) / float64(h.TotalCount())))
 }
 
 // MergeQuantiles adds up the histograms of several runs or workers: percentiles are never averaged. Empty ones count for nothing; one that carries no histogram is an error.
