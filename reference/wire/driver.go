@@ -288,5 +288,14 @@ func (c *Conn) Open(ctx context.Context, r *Request) (*Stream, error) {
 
 // open is Open with life, the context of the stream, and head, that of its opening, which is done when life is.
 func (c *Conn) open(life, head context.Context, r *Request) (*Stream, error) {
-	return c.openH1(life, head, r)
+	s, err := c.openH1(life, head, r)
+	if err != nil {
+		return nil, err
+	}
+	if c.dialer.Decode {
+		if err := s.decode(); err != nil {
+			s.err = s.error(err) // Read and Next say it; the head is good
+		}
+	}
+	return s, nil
 }

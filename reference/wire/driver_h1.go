@@ -64,7 +64,7 @@ func (c *Conn) openH1(life, head context.Context, r *Request) (*Stream, error) {
 	}
 	s.Decoder.SetMax(c.dialer.MaxEvent)
 	src := &h1Source{c: c, s: s, life: life}
-	s.src = src
+	s.src, s.h1 = src, src
 	src.resp.SetLimits(c.dialer.Limits)
 	src.resp.StartAt(c.h1.off - int64(c.h1.w-c.h1.r))
 	if r.method() == "HEAD" {
@@ -321,8 +321,8 @@ func (src *h1Source) close() error {
 // recorded and judged as bytes after the end. It returns io.EOF or another error of the connection where the peer
 // closed it, nil at the deadline. The connection carries no further request.
 func (s *Stream) Listen(until time.Time) error {
-	src, ok := s.src.(*h1Source)
-	if !ok || !src.resp.Done() {
+	src := s.h1
+	if src == nil || !src.resp.Done() {
 		return ErrBusy
 	}
 	c := src.c

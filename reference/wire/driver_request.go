@@ -78,15 +78,15 @@ func (r *Request) appendHTTP1(p []byte) []byte {
 		p = append(p, " HTTP/1.1\r\n"...)
 	}
 	if !r.Header.Has("Host") {
-		p = appendField(p, "Host", authority(r.URL))
+		p = appendFieldLine(p, "Host", authority(r.URL))
 	}
 	for _, f := range r.fields() {
-		p = appendField(p, f.Name, f.Value)
+		p = appendFieldLine(p, f.Name, f.Value)
 	}
 	return append(append(p, "\r\n"...), r.Body...)
 }
 
-func appendField(p []byte, name, value string) []byte {
+func appendFieldLine(p []byte, name, value string) []byte {
 	p = append(append(p, name...), ": "...)
 	return append(append(p, value...), "\r\n"...)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,14 +38,17 @@ type Stream struct {
 	// Line, where set, is called by Next for every line of the stream (see sse.Decoder.Inspect).
 	Line func(*sse.Line)
 
-	src    source
-	owns   bool // the connection ends with the stream
-	use    sync.Mutex
-	closed atomic.Bool
-	chunk  []byte // content that Read and Next have not taken yet
-	again  bool   // Next found an event in it last time
-	at     time.Time
-	err    error // lasting
+	src  source
+	h1   *h1Source  // nil over HTTP/2
+	owns bool       // the connection ends with the stream
+	use  sync.Mutex // held by Read and Next
+	// decoders undo the content coding, in the order of their work.
+	decoders []*decoded
+	closed   atomic.Bool
+	chunk    []byte // content that Read and Next have not taken yet
+	again    bool   // Next found an event in it last time
+	at       time.Time
+	err      error // lasting
 }
 
 // source yields the content of one response as it comes.
@@ -110,7 +114,7 @@ func (s *Stream) error(err error) error {
 // a message cut short is *Error with Phase body and io.ErrUnexpectedEOF, a reset one *ResetError.
 func (s *Stream) Read(p []byte) (int, error) {
 	s.use.Lock()
-	defer s.use.Unlock()
+	defer s.release()
 	for len(s.chunk) == 0 {
 		if err := s.more(); err != nil {
 			return 0, err
@@ -121,6 +125,35 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// release ends Read and Next. Where Close came meanwhile it is ours to stop the decoders.
+func (s *Stream) release() {
+	s.use.Unlock()
+	if s.closed.Load() {
+		s.stopDecoders()
+	}
+}
+
+func (s *Stream) stopDecoders() {
+	if !s.use.TryLock() {
+		return // Read or Next is at work and does it when it is done
+	}
+	defer s.use.Unlock()
+	for _, d := range s.decoders {
+		d.stop()
+	}
+}
+
+// Wire maps an offset in what Read and Next give (sse.Event.Start and End) to the offset in the received bytes of the connection and the time of its
+// arrival, from the transcript. For decoded content it is the byte that completed what was needed to decode it.
+func (s *Stream) Wire(content int64) (offset int64, at time.Duration, ok bool) {
+	for _, d := range slices.Backward(s.decoders) {
+		if content, ok = d.encoded(content); !ok {
+			return 0, 0, false
+		}
+	}
+	return s.Conn.record.Wire(s.ID, content)
+}
+
 // At is when the bytes that Read or Next returned last had arrived.
 func (s *Stream) At() time.Time { return s.at }
 
@@ -128,7 +161,7 @@ func (s *Stream) At() time.Time { return s.at }
 // at is when the read that completed the event returned.
 func (s *Stream) Next(ev *sse.Event) (at time.Time, err error) {
 	s.use.Lock()
-	defer s.use.Unlock()
+	defer s.release()
 	for {
 		// After an event the decoder is called once more even with nothing: it gives its buffers back then.
 		for len(s.chunk) == 0 && !s.again {
@@ -166,6 +199,7 @@ func (s *Stream) Close() error {
 		return nil
 	}
 	err := s.src.close()
+	s.stopDecoders()
 	if s.owns {
 		s.Conn.Close()
 	}

@@ -193,6 +193,9 @@ func (t *Transcript) Content(stream uint32) []byte {
 // Wire maps an offset in a stream's content to the offset in the connection's received bytes and its arrival time.
 // ok is false where that byte did not arrive or was not kept.
 func (t *Transcript) Wire(stream uint32, content int64) (offset int64, at time.Duration, ok bool) {
+	if t == nil {
+		return 0, 0, false
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list := t.bodies[stream]
