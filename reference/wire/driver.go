@@ -54,10 +54,12 @@ type Conn struct {
 	close   sync.Once
 	wmu     sync.Mutex // serialises writes and their record
 
-	h1 h1
+	opened bool // a stream was opened: the moments of connecting belong to that one
+	h1     h1
+	h2     *h2 // nil over HTTP/1.1
 }
 
-// TLS returns the state of the TLS connection; nil in the clear.
+// TLS is the state of the TLS connection; nil in the clear.
 func (c *Conn) TLS() *tls.ConnectionState {
 	if t, ok := c.nc.(*tls.Conn); ok {
 		s := t.ConnectionState()
@@ -82,7 +84,12 @@ func (c *Conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
 func (c *Conn) Close() error {
 	c.closing.Store(true)
 	var err error
-	c.close.Do(func() { err = c.nc.Close() })
+	c.close.Do(func() {
+		if c.h2 != nil {
+			c.closeH2()
+		}
+		err = c.nc.Close()
+	})
 	return err
 }
 
@@ -165,6 +172,9 @@ func (d *Dialer) dial(ctx context.Context, u *url.URL, connectTo string) (*Conn,
 		}
 		c.timing.TLS = time.Since(c.timing.Start)
 	}
+	if c.proto != HTTP11 {
+		c.startH2()
+	}
 	return c, nil
 }
 
@@ -219,6 +229,8 @@ func offers(p Proto) []string {
 	switch p {
 	case HTTP2:
 		return []string{"h2"}
+	case Auto:
+		return []string{"h2", "http/1.1"}
 	default:
 		return []string{"http/1.1"}
 	}
@@ -288,7 +300,11 @@ func (c *Conn) Open(ctx context.Context, r *Request) (*Stream, error) {
 
 // open is Open with life, the context of the stream, and head, that of its opening, which is done when life is.
 func (c *Conn) open(life, head context.Context, r *Request) (*Stream, error) {
-	s, err := c.openH1(life, head, r)
+	open := c.openH1
+	if c.h2 != nil {
+		open = c.openH2
+	}
+	s, err := open(life, head, r)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ var ResponseFaults = []FaultDef{
 // Unwrap gives io.ErrUnexpectedEOF for messages cut short and [ErrNoResponse] where nothing came.
 func (f *Fault) Unwrap() error {
 	switch f.Code {
-	case FaultHeadCut, FaultBodyCut:
+	case FaultHeadCut, FaultBodyCut, FaultH2Truncated, FaultH2Incomplete:
 		return io.ErrUnexpectedEOF
 	case FaultNoResponse:
 		return ErrNoResponse
