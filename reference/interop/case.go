@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Case is one server and what is expected of it. In every string $PORT, $UPSTREAM (two free ports), $BASE
+// (http://127.0.0.1:$PORT) and $DIR (a directory that is thrown away) are replaced.
+type Case struct {
+	Name   string     `yaml:"name"`
+	Needs  []string   `yaml:"needs"`  // programs that must be there
+	Render []string   `yaml:"render"` // files of the folder that are copied to $DIR with these replacements
+	Start  [][]string `yaml:"start"`  // programs, started in this order in the case's folder
+	Path   string     `yaml:"path"`
+	HTTP   string     `yaml:"http"`  // 1.1, h2c, 2
+	Flags  []string   `yaml:"flags"` // for check, load and watch alike
+
+	Publish *Publish          `yaml:"publish"`
+	Exit    int               `yaml:"exit"`   // of check
+	Checks  []string          `yaml:"checks"` // further flags of check
+	Expect  map[string]string `yaml:"expect"` // id: verdict; what is not listed may neither fail, warn nor err
+	Load    *Load             `yaml:"load"`
+	Watch   string            `yaml:"watch"` // what a watcher must see; with Publish it is what is published
+
+	folder string
+}
+
+// Publish is how this server is made to emit an event, in ssegauge's own terms.
+type Publish struct {
+	Request string   `yaml:"request"` // METHOD URL
+	Header  []string `yaml:"header"`
+	Body    string   `yaml:"body"`
+}
+
+// Load is a run of load.
+type Load struct {
+	Streams  int      `yaml:"streams"`
+	Duration string   `yaml:"duration"`
+	Flags    []string `yaml:"flags"`
+	// Exit is the code that is expected.
+	Exit int `yaml:"exit"`
+	// Silent: no event can arrive in that time, and that is the server's (or its proxy's) doing.
+	Silent bool `yaml:"silent"`
+}
+
+// load reads every YAML file one level below folder.
+func load(folder string) ([]*Case, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*", "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	sort.Strings(files)
+	var cases []*Case
+	for _, file := range files {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		d := yaml.NewDecoder(f)
+		d.KnownFields(true)
+		for {
+			c := &Case{folder: filepath.Dir(file)}
+			if err := d.Decode(c); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				f.Close()
+				return nil, fmt.Errorf("%s: %w", file, err)
+			}
+			cases = append(cases, c)
+		}
+		f.Close()
+	}
+	if len(cases) == 0 {
+		return nil, fmt.Errorf("no server under %s: run this at the top of the repository, or give -dir", folder)
+	}
+	return cases, nil
+}
+
+// place is where a case runs.
+type place struct {
+	port, upstream int
+	dir            string
+}
+
+func (p place) expand(s string) string {
+	return strings.NewReplacer("$PORT", fmt.Sprint(p.port), "$UPSTREAM", fmt.Sprint(p.upstream), "$DIR", p.dir,
+		"$BASE", fmt.Sprintf("http://127.0.0.1:%d", p.port), "$TLS", fmt.Sprintf("https://127.0.0.1:%d", p.port)).Replace(s)
+}
+
+func (p place) expandAll(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = p.expand(s)
+	}
+	return out
+}

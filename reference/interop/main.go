@@ -1,0 +1,104 @@
+// Command interop runs ssegauge against servers that nobody here wrote: the servers that the well-known tutorials
+// lead to, on their real stacks. Each folder holds one of them with a YAML file beside it that says how it is
+// started and what ssegauge has to find. Those verdicts were established by hand from the bytes on the wire, which the file quotes,
+// never from what the program said.
+//
+// It installs nothing (reference/interop/install does), starts each server on a free loopback port, runs check,
+// load and watch against it, prints a table, stops what it started, and exits 1 on any difference, 2 where something is missing.
+//
+//	go run ./reference/interop                 all of them, with a program built from this tree
+//	go run ./reference/interop -only 'node*'   some of them
+//
+// It imports the standard library and the YAML reader only, and knows ssegauge by its published command line and JSON.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+func main() {
+	program := flag.String("ssegauge", "", "the program to run; built from this tree where empty")
+	folder := flag.String("dir", "reference/interop", "where the servers are")
+	only := flag.String("only", "*", "glob of the names to run")
+	together := flag.Int("j", 4, "how many servers are checked at once (load always has the machine to itself)")
+	keep := flag.String("keep", "", "write what ssegauge printed into this directory")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, *program, *folder, *only, *together, *keep))
+}
+
+func run(ctx context.Context, program, folder, only string, together int, keep string) int {
+	scratch, err := os.MkdirTemp("", "ssegauge-interop-")
+	if err != nil {
+		return refuse(err)
+	}
+	defer os.RemoveAll(scratch)
+	if program == "" {
+		program = filepath.Join(scratch, "ssegauge")
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/ssegauge").CombinedOutput(); err != nil {
+			return refuse(fmt.Errorf("building ssegauge: %v\n%s", err, out))
+		}
+	}
+	cases, err := load(folder)
+	if err != nil {
+		return refuse(err)
+	}
+	var chosen []*Case
+	var missing []string
+	for _, c := range cases {
+		if ok, err := path.Match(only, c.Name); err != nil {
+			return refuse(fmt.Errorf("-only %q: %v", only, err))
+		} else if ok {
+			chosen = append(chosen, c)
+			for _, n := range c.Needs {
+				if _, err := exec.LookPath(n); err != nil {
+					missing = append(missing, fmt.Sprintf("%s needs %s", c.Name, n))
+				}
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return refuse(fmt.Errorf("%s\nrun reference/interop/install, which gets it from Debian", strings.Join(missing, "\n")))
+	}
+	if len(chosen) == 0 {
+		return refuse(fmt.Errorf("-only %q matches no server", only))
+	}
+	if keep != "" {
+		if err := os.MkdirAll(keep, 0o755); err != nil {
+			return refuse(err)
+		}
+	}
+
+	h := &harness{program: program, scratch: scratch, keep: keep}
+	outcomes := make([]*outcome, len(chosen))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, max(together, 1))
+	for i, c := range chosen {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			began := time.Now()
+			outcomes[i] = h.judge(ctx, c)
+			fmt.Fprintf(os.Stderr, "%s: %s, %.0f s\n", c.Name, outcomes[i].word(), time.Since(began).Seconds())
+		})
+	}
+	wg.Wait()
+	return report(os.Stdout, outcomes)
+}
+
+func refuse(err error) int {
+	fmt.Fprintln(os.Stderr, "interop:", err)
+	return 2
+}

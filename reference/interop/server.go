@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// start brings up the servers of c and waits until the last one accepts connections. stop ends them.
+func start(ctx context.Context, c *Case, dir string) (p place, stop func(), err error) {
+	p = place{dir: dir}
+	for _, port := range []*int{&p.port, &p.upstream} {
+		if *port, err = freePort(); err != nil {
+			return p, nil, err
+		}
+	}
+	for _, name := range c.Render {
+		text, err := os.ReadFile(filepath.Join(c.folder, name))
+		if err != nil {
+			return p, nil, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), []byte(p.expand(string(text))), 0o644); err != nil {
+			return p, nil, err
+		}
+	}
+	log, err := os.Create(filepath.Join(dir, "server.log"))
+	if err != nil {
+		return p, nil, err
+	}
+	var running []*exec.Cmd
+	stop = func() {
+		for _, cmd := range running {
+			end(cmd)
+		}
+		log.Close()
+	}
+	for i, argv := range c.Start {
+		argv = p.expandAll(argv)
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Dir, cmd.Stdout, cmd.Stderr = c.folder, log, log
+		cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its workers end with it
+		if err := cmd.Start(); err != nil {
+			stop()
+			return p, nil, err
+		}
+		running = append(running, cmd)
+		port := p.upstream
+		if i == len(c.Start)-1 {
+			port = p.port
+		}
+		if err := ready(ctx, port); err != nil {
+			stop()
+			text, _ := os.ReadFile(log.Name())
+			return p, nil, fmt.Errorf("%s: %w\n%s", argv[0], err, text)
+		}
+	}
+	return p, stop, nil
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func ready(ctx context.Context, port int) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not ready after 20 s: %w", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// end asks the process group of cmd to stop, and makes it after 5 s.
+func end(cmd *exec.Cmd) {
+	group := -cmd.Process.Pid
+	gone := make(chan struct{})
+	go func() { cmd.Wait(); close(gone) }()
+	syscall.Kill(group, syscall.SIGTERM)
+	select {
+	case <-gone:
+	case <-time.After(5 * time.Second):
+	}
+	syscall.Kill(group, syscall.SIGKILL) // workers that outlived their parent; no such group is fine
+	<-gone
+}
