@@ -253,22 +253,23 @@ func (r *run) read(ctx context.Context, s *wire.Stream) (final bool, err error) 
 	for {
 		n, err := s.Read(r.buf)
 		at := time.Now()
-		for chunk := r.buf[:n]; len(chunk) > 0; {
+		for chunk := r.buf[:n]; ; {
 			n, ok, err := r.decode(d, chunk, &ev)
 			if err != nil {
 				return true, err
 			}
+			if !ok {
+				break // the call that finds nothing more lets the decoder give its buffers back
+			}
 			chunk = chunk[n:]
-			if ok {
-				if ctx.Err() != nil { // 9.2.6: the task fires only if not CLOSED
-					return true, context.Cause(ctx)
-				}
-				if s.Timing.FirstEvent == 0 {
-					s.Timing.FirstEvent = at.Sub(s.Timing.Start)
-				}
-				if r.h.Event != nil {
-					r.h.Event(&ev, at)
-				}
+			if ctx.Err() != nil { // 9.2.6: the task fires only if not CLOSED
+				return true, context.Cause(ctx)
+			}
+			if s.Timing.FirstEvent == 0 {
+				s.Timing.FirstEvent = at.Sub(s.Timing.Start)
+			}
+			if r.h.Event != nil {
+				r.h.Event(&ev, at)
 			}
 		}
 		if err != nil {
