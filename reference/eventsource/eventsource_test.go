@@ -417,26 +417,18 @@ func TestRedirect(t *testing.T) {
 // A redirect that leads nowhere fails the client, without a storm (client/http/redirect-bad).
 func TestRedirectBad(t *testing.T) {
 	for name, location := range map[string]string{
-		"no Location": "", "loop": "Location: /events", "no URL": "Location: http://[::1", "other scheme": "Location: ftp://es.test/",
+		"no Location": "", "loop": "Location: /events\r\n", "no URL": "Location: http://[::1\r\n", "other scheme": "Location: ftp://es.test/\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(w *world) {
 				w.run()
 				n := 0
-				for open := true; open; {
-					select {
-					case conn := <-w.dials:
-						n++
-						go io.Copy(io.Discard, conn)
-						head := "HTTP/1.1 307 Elsewhere\r\nContent-Length: 0\r\n"
-						if location != "" {
-							head += location + "\r\n"
-						}
-						io.WriteString(conn, head+"\r\n")
-						defer conn.Close()
-					case <-time.After(time.Hour):
-						open = false
-					}
+				for k := w.knocked(time.Hour); k != nil; k = w.knocked(time.Hour) {
+					n++
+					k.verdict <- nil
+					go io.Copy(io.Discard, k.conn)
+					io.WriteString(k.conn, "HTTP/1.1 307 Elsewhere\r\nContent-Length: 0\r\n"+location+"\r\n")
+					defer k.conn.Close()
 				}
 				if want := map[bool]int{true: MaxRedirects + 1, false: 1}[name == "loop"]; n != want {
 					t.Errorf("%d requests, wanted %d", n, want)
@@ -455,38 +447,22 @@ func TestBackoff(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.client.ReconnectionTime = 2 * time.Second
 		w.client.Backoff = Backoff{Base: time.Second, Max: 10 * time.Second}
-		var waits []time.Duration
-		w.down = true
 		w.run()
-		synctest.Wait()
-		for range 8 {
-			var d time.Duration
-			if _, err := fmt.Sscanf(durationOf(w.log[len(w.log)-1]), "%d", &d); err != nil {
-				t.Fatal(err, w.log)
-			}
-			waits = append(waits, d)
-			time.Sleep(d)
-			synctest.Wait()
-		}
-		for i, d := range waits {
+		last := w.refuse()
+		for i := range 8 {
+			at := w.refuse()
 			most := min(time.Second<<i, 10*time.Second)
-			if extra := d - 2*time.Second; extra < most/2 || extra > most {
-				t.Errorf("wait %d is %v; wanted 2s and between %v and %v", i+1, d, most/2, most)
+			if extra := at - last - 2*time.Second; extra < most/2 || extra > most {
+				t.Errorf("attempt %d came after %v; wanted 2s and between %v and %v", i+2, at-last, most/2, most)
 			}
+			last = at
 		}
-		w.down = false
-		w.forget()
 		w.serve("")
 		synctest.Wait()
 		if last := w.log[len(w.log)-1]; !strings.HasSuffix(last, "connecting: end, wait 2s") {
 			t.Errorf("after a good stream: %q", last)
 		}
 	})
-}
-
-func durationOf(line string) string {
-	d, _ := time.ParseDuration(line[strings.LastIndexByte(line, ' ')+1:])
-	return fmt.Sprint(int64(d))
 }
 
 // Many clients do not come back at the same moment.
@@ -509,8 +485,8 @@ func TestBackoffJitters(t *testing.T) {
 func TestFutile(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.client.Futile = func(error) bool { return true }
-		w.down = true
 		w.run()
+		w.refuse()
 		w.want("0s connecting", "0s closed: network error in connect")
 		w.quiet()
 	})

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func bubble(t *testing.T, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, dials: make(chan net.Conn), start: time.Now()}
+		w := &world{t: t, knocks: make(chan *knock), start: time.Now()}
 		w.client = Client{
 			Dialer:  &wire.Dialer{NetDial: w.dial},
 			Request: &wire.Request{URL: &url.URL{Scheme: "http", Host: "es.test", Path: "/events"}},
@@ -42,8 +42,7 @@ type world struct {
 	t      *testing.T
 	client Client
 	start  time.Time
-	dials  chan net.Conn
-	down   bool // connections are refused
+	knocks chan *knock
 	lines  bool // log what Handler.Line is told as well
 	log    []string
 	cancel context.CancelFunc
@@ -52,17 +51,44 @@ type world struct {
 	onData func(data string)
 }
 
+// knock is an attempt to connect that waits for the server's word.
+type knock struct {
+	conn    net.Conn // the server's end
+	verdict chan error
+}
+
 func (w *world) dial(ctx context.Context, _, addr string) (net.Conn, error) {
-	if w.down {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	}
 	mine, theirs := net.Pipe()
+	k := &knock{conn: theirs, verdict: make(chan error, 1)}
 	select {
-	case w.dials <- theirs:
-		return mine, nil
+	case w.knocks <- k:
+		return mine, <-k.verdict
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// knocked waits for the next attempt to connect; nil where none comes in time.
+func (w *world) knocked(within time.Duration) *knock {
+	select {
+	case k := <-w.knocks:
+		return k
+	case <-time.After(within):
+		return nil
+	}
+}
+
+const forever = 1000 * time.Hour
+
+// refuse waits for the next connection and refuses it. It returns when that was.
+func (w *world) refuse() time.Duration {
+	w.t.Helper()
+	k := w.knocked(forever)
+	if k == nil {
+		w.t.Fatalf("no connection came; happened:\n%s", strings.Join(w.log, "\n"))
+	}
+	k.verdict <- &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	return time.Since(w.start)
 }
 
 // run starts the client.
@@ -139,31 +165,28 @@ func (w *world) forget() {
 // accept waits for the next connection, however long the client puts it off, and reads its request.
 func (w *world) accept() *session {
 	w.t.Helper()
-	select {
-	case conn := <-w.dials:
-		s := &session{w: w, Conn: conn, at: time.Since(w.start)}
-		var err error
-		if s.req, err = http.ReadRequest(bufio.NewReader(conn)); err != nil {
-			w.t.Fatalf("reading the request: %v", err)
-		}
-		if s.body, err = io.ReadAll(s.req.Body); err != nil {
-			w.t.Fatalf("reading the request's body: %v", err)
-		}
-		return s
-	case <-time.After(1000 * time.Hour):
+	k := w.knocked(forever)
+	if k == nil {
 		w.t.Fatalf("no connection came; happened:\n%s", strings.Join(w.log, "\n"))
-		return nil
 	}
+	k.verdict <- nil
+	s := &session{w: w, Conn: k.conn, at: time.Since(w.start)}
+	var err error
+	if s.req, err = http.ReadRequest(bufio.NewReader(k.conn)); err != nil {
+		w.t.Fatalf("reading the request: %v", err)
+	}
+	if s.body, err = io.ReadAll(s.req.Body); err != nil {
+		w.t.Fatalf("reading the request's body: %v", err)
+	}
+	return s
 }
 
 // quiet wants no connection for a virtual hour.
 func (w *world) quiet() {
 	w.t.Helper()
-	select {
-	case conn := <-w.dials:
-		conn.Close()
+	if k := w.knocked(time.Hour); k != nil {
+		k.verdict <- syscall.ECONNREFUSED
 		w.t.Fatalf("the client asked again after %v", time.Since(w.start))
-	case <-time.After(time.Hour):
 	}
 }
 
