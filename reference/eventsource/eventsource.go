@@ -53,7 +53,7 @@ const (
 	MaxRedirects = 20
 )
 
-// Client says what to ask for and how to behave. It is not changed by [Client.Run], so
+// Client says what to ask for and how to behave; Request is the only field that must be set. It is not changed by [Client.Run], so
 // one value may run many times, also at the same time.
 type Client struct {
 	// Dialer opens the streams; nil: the zero Dialer. Its MaxRedirects of 0 means [MaxRedirects] here,
@@ -71,7 +71,7 @@ type Client struct {
 	// Backoff is added to the reconnection time after failed attempts.
 	Backoff Backoff
 	// Futile tells of a network error that another attempt cannot mend: the client fails instead of
-	// reestablishing the connection, as the standard permits (9.2.2). nil: [Unfollowable].
+	// reestablishing the connection, as the standard permits (9.2.2). nil: [Hopeless].
 	Futile func(error) bool
 	// MaxEvent caps one event in bytes; 0: the Dialer's MaxEvent, then [sse.DefaultMaxEvent]. An event above it
 	// fails the client with *[sse.TooLongError]: asking again from the same id would bring it again.
@@ -118,7 +118,7 @@ func (c *Client) Run(ctx context.Context, h Handler) error {
 		r.reconnection = DefaultReconnectionTime
 	}
 	if r.futile == nil {
-		r.futile = Unfollowable
+		r.futile = Hopeless
 	}
 	err := r.prepare()
 	if err == nil {
@@ -128,10 +128,13 @@ func (c *Client) Run(ctx context.Context, h Handler) error {
 	return err
 }
 
-// Unfollowable tells of a redirect that leads nowhere: a loop, or a Location that cannot be asked for.
-func Unfollowable(err error) bool {
-	var w *wire.Error
-	return errors.As(err, &w) && w.Phase == wire.PhaseRedirect
+// Hopeless tells of an error that asking again cannot mend: a request that cannot be written, a protocol that the
+// server does not speak, a redirect that cannot be followed.
+func Hopeless(err error) bool {
+	var request *wire.RequestError
+	var proto *wire.ProtoError
+	var redirect *wire.RedirectError
+	return errors.As(err, &request) || errors.As(err, &proto) || errors.As(err, &redirect)
 }
 
 // run is one life of a client.
@@ -226,8 +229,6 @@ func (r *run) attempt(ctx context.Context) (final bool, err error) {
 	if err := accept(s); err != nil {
 		return true, err
 	}
-	// Close is what wakes a Read; it may be called from any goroutine.
-	defer context.AfterFunc(ctx, func() { s.Close() })()
 	if ctx.Err() != nil {
 		return true, context.Cause(ctx)
 	}

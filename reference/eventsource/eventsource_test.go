@@ -3,6 +3,7 @@ package eventsource
 import (
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"strings"
 	"testing"
@@ -123,6 +124,12 @@ func TestRetry(t *testing.T) {
 
 // A retry beyond all time never becomes a short one by overflow (client/retry/huge).
 func TestRetryHuge(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.client.ReconnectionTime = math.MaxInt64 // and the addition after a failure comes on top
+		w.run()
+		w.refuse()
+		w.quiet()
+	})
 	for _, digits := range []string{"9223372036854775807", strings.Repeat("9", 30)} {
 		bubble(t, func(w *world) {
 			w.run()
@@ -248,6 +255,7 @@ func TestContentType(t *testing.T) {
 		{[]string{"text/html, text/event-stream"}, true}, // fetch: the last MIME type of the list
 		{[]string{"text/html", "text/event-stream"}, true},
 		{[]string{`text/event-stream; x="a,text/html"`}, true},
+		{[]string{`text/event-stream; x="\"a,text/html;b"`}, true},
 		{[]string{"text/event-stream, */*"}, true},
 		{[]string{"text/event-stream, x bogus"}, true},
 		{[]string{"text/event-stream", "text/html"}, false},
@@ -382,7 +390,7 @@ func TestRequestFields(t *testing.T) {
 		w.run()
 		for range 2 {
 			s := w.serve("")
-			if got := fmt.Sprint(s.req.Method, s.req.Header["Accept"], s.req.Header["Cache-Control"]); got != "GET[text/event-stream][no-cache]" {
+			if got := fmt.Sprint(s.req.Method, s.req.Header["Accept"], s.req.Header["Cache-Control"]); got != "GET[text/event-stream] [no-cache]" {
 				t.Errorf("request: %s", got)
 			}
 		}
@@ -417,7 +425,7 @@ func TestRedirect(t *testing.T) {
 // A redirect that leads nowhere fails the client, without a storm (client/http/redirect-bad).
 func TestRedirectBad(t *testing.T) {
 	for name, location := range map[string]string{
-		"no Location": "", "loop": "Location: /events\r\n", "no URL": "Location: http://[::1\r\n", "other scheme": "Location: ftp://es.test/\r\n",
+		"no Location": "", "loop": "Location: /events\r\n", "chain": "Location: /more", "no URL": "Location: http://[::1\r\n", "other scheme": "Location: ftp://es.test/\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(w *world) {
@@ -427,12 +435,17 @@ func TestRedirectBad(t *testing.T) {
 					n++
 					k.verdict <- nil
 					go io.Copy(io.Discard, k.conn)
-					io.WriteString(k.conn, "HTTP/1.1 307 Elsewhere\r\nContent-Length: 0\r\n"+location+"\r\n")
+					at := location
+					if name == "chain" {
+						at = fmt.Sprintf("%s/%d\r\n", location, n)
+					}
+					io.WriteString(k.conn, "HTTP/1.1 307 Elsewhere\r\nContent-Length: 0\r\n"+at+"\r\n")
 					defer k.conn.Close()
 				}
-				if want := map[bool]int{true: MaxRedirects + 1, false: 1}[name == "loop"]; n != want {
+				if want := map[bool]int{true: MaxRedirects + 1, false: 1}[name == "chain"]; n != want {
 					t.Errorf("%d requests, wanted %d", n, want)
 				}
+				synctest.Wait()
 				if last := w.log[len(w.log)-1]; last != "0s closed: network error in redirect" && last != "0s closed: status 307" {
 					t.Errorf("happened: %q", w.log)
 				}
@@ -518,6 +531,30 @@ func TestLines(t *testing.T) {
 		w.accept().ok().send(": hi\n\ndata: x\nfoo: y\n\n")
 		w.want("0s connecting", "0s open", `0s line 1 " hi"`, `0s line 0 ""`, `0s line 2 "x"`, `0s line 8 "y"`, `0s line 0 ""`, `0s message "x" id=""`)
 	})
+}
+
+// What asking again cannot mend is not asked again.
+func TestHopeless(t *testing.T) {
+	for name, spoil := range map[string]func(*Client){
+		"scheme":   func(c *Client) { c.Request.URL.Scheme = "ftp" },
+		"field":    func(c *Client) { c.Request.Header = wire.Header{{Name: "X", Value: "a\nb"}} },
+		"protocol": func(c *Client) { c.Dialer.Proto = wire.HTTP2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				spoil(&w.client)
+				w.run()
+				if k := w.knocked(time.Second); k != nil {
+					k.verdict <- nil
+				}
+				synctest.Wait()
+				if len(w.log) != 2 || !strings.Contains(w.log[1], "s closed: ") {
+					t.Errorf("happened: %q", w.log)
+				}
+				w.quiet()
+			})
+		})
+	}
 }
 
 func TestNoRequest(t *testing.T) {

@@ -62,7 +62,12 @@ func (w *world) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	k := &knock{conn: theirs, verdict: make(chan error, 1)}
 	select {
 	case w.knocks <- k:
-		return mine, <-k.verdict
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case err := <-k.verdict:
+		return mine, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -78,7 +83,7 @@ func (w *world) knocked(within time.Duration) *knock {
 	}
 }
 
-const forever = 1000 * time.Hour
+const forever = 10000 * time.Hour
 
 // refuse waits for the next connection and refuses it. It returns when that was.
 func (w *world) refuse() time.Duration {
