@@ -65,7 +65,7 @@ type GoAwayError struct {
 func (e *GoAwayError) Error() string {
 	s := fmt.Sprintf("GOAWAY %s, last stream %d", e.Code, e.Last)
 	if e.Debug != "" {
-		s += ": " + quoteBytes(e.Debug)
+		s += ": " + quote(e.Debug)
 	}
 	return s
 }
@@ -73,91 +73,106 @@ func (e *GoAwayError) Error() string {
 // Is makes every GoAwayError match ErrGoingAway.
 func (e *GoAwayError) Is(target error) bool { return target == ErrGoingAway }
 
-// The faults that [Frames] reports. What follows a fault is in the table below: "goes on" means that the message is reported as it was
-// meant, beside the fault; "stream" that RST_STREAM was queued and a Reset item follows; "connection" that
-// GOAWAY was queued and Next returns the fault as its error.
+// What a peer can do wrong on an HTTP/2 connection. [FrameFaults] says of each what it is, where it is ruled and what follows.
 const (
-	FaultH2Preface      FaultCode = "h2/preface"            // connection: the peer's first frame is no SETTINGS (an HTTP/1.1 answer, TLS, silence)
-	FaultH2FrameSize    FaultCode = "h2/frame-size"         // connection: longer than we allow, or not the length of its type
-	FaultH2StreamID     FaultCode = "h2/stream-id"          // connection: a stream frame on stream 0, or a connection frame on a stream
-	FaultH2Idle         FaultCode = "h2/idle-stream"        // connection: a frame on a stream nobody opened
-	FaultH2Closed       FaultCode = "h2/closed-stream"      // goes on: DATA or HEADERS on a stream that has ended
-	FaultH2Padding      FaultCode = "h2/padding"            // connection: padding as long as the payload or longer
-	FaultH2PaddingBytes FaultCode = "h2/padding-bytes"      // goes on: padding that is not zero
-	FaultH2Settings     FaultCode = "h2/settings"           // connection: a value outside its range
-	FaultH2SettingsAck  FaultCode = "h2/settings-ack"       // goes on: an acknowledgement of nothing
-	FaultH2StreamWindow FaultCode = "h2/stream-window"      // stream: more DATA than the stream's window
-	FaultH2ConnWindow   FaultCode = "h2/connection-window"  // connection: more DATA than the connection's window
-	FaultH2Increment    FaultCode = "h2/window-increment"   // goes on: WINDOW_UPDATE of 0
-	FaultH2Overflow     FaultCode = "h2/window-overflow"    // stream (connection on stream 0): WINDOW_UPDATE or SETTINGS beyond 2^31-1
-	FaultH2HPACK        FaultCode = "h2/hpack"              // connection: a field block that cannot be decoded
-	FaultH2TableSize    FaultCode = "h2/table-size"         // goes on: a dynamic table size update after the beginning of a field block
-	FaultH2Continuation FaultCode = "h2/continuation"       // connection: another frame inside a field block, or CONTINUATION outside of one
-	FaultH2Push         FaultCode = "h2/push"               // connection: PUSH_PROMISE though we declared ENABLE_PUSH 0
-	FaultH2GoAway       FaultCode = "h2/goaway-last"        // goes on: a later GOAWAY that raises the last stream id
-	FaultH2Flood        FaultCode = "h2/flood"              // connection: 1000 frames in a row that carry nothing
-	FaultH2NoHead       FaultCode = "h2/no-head"            // stream: DATA, or the end, before a final head
-	FaultH2InterimEnd   FaultCode = "h2/interim-end"        // stream: a 1xx head that ends the stream
-	FaultH2Status       FaultCode = "h2/status"             // goes on: :status missing (Head.Status is 0), twice, not three digits, or 101
-	FaultH2Pseudo       FaultCode = "h2/pseudo"             // goes on: a pseudo-field other than :status, or any in trailers
-	FaultH2PseudoOrder  FaultCode = "h2/pseudo-order"       // goes on: a pseudo-field after a regular field
-	FaultH2FieldCase    FaultCode = "h2/field-case"         // goes on: an upper-case letter in a field name
-	FaultH2FieldName    FaultCode = "h2/field-name"         // goes on: a byte in a field name that is none of a token, or an empty name
-	FaultH2FieldValue   FaultCode = "h2/field-value"        // goes on: NUL, CR or LF in a value, or white space around it
-	FaultH2Connection   FaultCode = "h2/connection-headers" // goes on: a connection-specific field
-	FaultH2Length       FaultCode = "h2/content-length"     // goes on: a Content-Length that is no number, contradicts another or the DATA that came
-	FaultH2Trailers     FaultCode = "h2/trailers"           // goes on: HEADERS after the final head without END_STREAM
-	FaultH2Truncated    FaultCode = "h2/truncated"          // the connection ended inside a frame or a field block
-	FaultH2Incomplete   FaultCode = "h2/incomplete"         // the connection ended before END_STREAM
+	FaultH2Preface      FaultCode = "h2/preface"
+	FaultH2FrameSize    FaultCode = "h2/frame-size"
+	FaultH2StreamID     FaultCode = "h2/stream-id"
+	FaultH2Idle         FaultCode = "h2/idle-stream"
+	FaultH2Closed       FaultCode = "h2/closed-stream"
+	FaultH2Padding      FaultCode = "h2/padding"
+	FaultH2PaddingBytes FaultCode = "h2/padding-bytes"
+	FaultH2Settings     FaultCode = "h2/settings"
+	FaultH2SettingsAck  FaultCode = "h2/settings-ack"
+	FaultH2StreamWindow FaultCode = "h2/stream-window"
+	FaultH2ConnWindow   FaultCode = "h2/connection-window"
+	FaultH2Increment    FaultCode = "h2/window-increment"
+	FaultH2Overflow     FaultCode = "h2/window-overflow"
+	FaultH2HPACK        FaultCode = "h2/hpack"
+	FaultH2TableSize    FaultCode = "h2/table-size"
+	FaultH2Continuation FaultCode = "h2/continuation"
+	FaultH2Push         FaultCode = "h2/push"
+	FaultH2GoAway       FaultCode = "h2/goaway-last"
+	FaultH2Flood        FaultCode = "h2/flood"
+	FaultH2NoHead       FaultCode = "h2/no-head"
+	FaultH2InterimEnd   FaultCode = "h2/interim-end"
+	FaultH2Status       FaultCode = "h2/status"
+	FaultH2Pseudo       FaultCode = "h2/pseudo"
+	FaultH2PseudoOrder  FaultCode = "h2/pseudo-order"
+	FaultH2FieldCase    FaultCode = "h2/field-case"
+	FaultH2FieldName    FaultCode = "h2/field-name"
+	FaultH2FieldValue   FaultCode = "h2/field-value"
+	FaultH2Connection   FaultCode = "h2/connection-headers"
+	FaultH2Length       FaultCode = "h2/content-length"
+	FaultH2Trailers     FaultCode = "h2/trailers"
+	FaultH2Truncated    FaultCode = "h2/truncated"
+	FaultH2Incomplete   FaultCode = "h2/incomplete"
 )
 
-// scope says what a fault ends.
-type scope uint8
+// FrameFaults lists every fault that [Frames] reports. After a fatal one GOAWAY is queued and Next returns the fault as its error;
+// where it says that the stream is reset, RST_STREAM is queued and a Reset item follows; otherwise what came is reported as it was meant.
+var FrameFaults = []FaultDef{
+	{FaultH2Preface, true, "RFC 9113 3.4", "the peer's first frame is no SETTINGS: an HTTP/1.1 answer, TLS, or silence"},
+	{FaultH2FrameSize, true, "RFC 9113 4.2", "a frame longer than we allow, or not of the length its type demands"},
+	{FaultH2StreamID, true, "RFC 9113 6", "a frame of a stream on stream 0, or a frame of the connection on a stream"},
+	{FaultH2Idle, true, "RFC 9113 5.1", "a frame on a stream that was never opened"},
+	{FaultH2Closed, false, "RFC 9113 5.1", "DATA or HEADERS on a stream that has ended; dropped"},
+	{FaultH2Padding, true, "RFC 9113 6.1", "padding as long as the payload or longer"},
+	{FaultH2PaddingBytes, false, "RFC 9113 6.1", "padding that is not all zero; dropped like any"},
+	{FaultH2Settings, true, "RFC 9113 6.5.2", "a setting outside its range"},
+	{FaultH2SettingsAck, false, "RFC 9113 6.5.3", "an acknowledgement of SETTINGS that were not sent; ignored"},
+	{FaultH2StreamWindow, false, "RFC 9113 6.9.1", "more DATA than the window of the stream allows; the stream is reset"},
+	{FaultH2ConnWindow, true, "RFC 9113 6.9.1", "more DATA than the window of the connection allows"},
+	{FaultH2Increment, false, "RFC 9113 6.9", "WINDOW_UPDATE of 0; ignored"},
+	{FaultH2Overflow, false, "RFC 9113 6.9.1", "a window taken beyond 2^31-1; the stream is reset, on stream 0 the connection ends"},
+	{FaultH2HPACK, true, "RFC 9113 4.3", "a field block that cannot be decoded"},
+	{FaultH2TableSize, false, "RFC 9113 4.3", "a dynamic table size update behind a field of its block (RFC 7541 4.2); it counts all the same"},
+	{FaultH2Continuation, true, "RFC 9113 6.10", "another frame within a field block, or CONTINUATION outside of one"},
+	{FaultH2Push, true, "RFC 9113 8.4", "PUSH_PROMISE though our SETTINGS forbid push"},
+	{FaultH2GoAway, false, "RFC 9113 6.8", "a later GOAWAY that raises the last stream id; the lower one counts"},
+	{FaultH2Flood, true, "RFC 9113 10.5", "a thousand frames in a row that carry nothing, or a field block in hundreds of pieces"},
+	{FaultH2NoHead, false, "RFC 9113 8.1", "DATA, or the end of the stream, before a final head; the stream is reset"},
+	{FaultH2InterimEnd, false, "RFC 9113 8.1", "a 1xx head that ends the stream; the stream is reset"},
+	{FaultH2Status, false, "RFC 9113 8.3.2", ":status that is missing or not three digits (Head.Status is 0 then), stands twice, or is 101"},
+	{FaultH2Pseudo, false, "RFC 9113 8.3", "a pseudo-field other than :status, or any in trailers; kept among the fields"},
+	{FaultH2PseudoOrder, false, "RFC 9113 8.3", "a pseudo-field after a regular field; taken all the same"},
+	{FaultH2FieldCase, false, "RFC 9113 8.2.1", "an upper-case letter in a field name; kept as it is"},
+	{FaultH2FieldName, false, "RFC 9113 8.2.1", "a field name that is empty or no token; kept as it is"},
+	{FaultH2FieldValue, false, "RFC 9113 8.2.1", "control bytes in a field value, or white space around it; kept, but for the space around it"},
+	{FaultH2Connection, false, "RFC 9113 8.2.2", "a connection-specific field: Connection, Keep-Alive, Proxy-Connection, Transfer-Encoding, Upgrade; kept"},
+	{FaultH2Length, false, "RFC 9113 8.1.1", "a Content-Length that is no number, contradicts another, or contradicts the DATA that came"},
+	{FaultH2Trailers, false, "RFC 9113 8.1", "HEADERS after the final head without END_STREAM; read as trailers, the stream goes on"},
+	{FaultH2Truncated, false, "RFC 9113 4.1", "the connection ended within a frame or a field block"},
+	{FaultH2Incomplete, false, "RFC 9113 8.1", "the connection ended before END_STREAM; one for each open stream"},
+}
 
-const (
-	goesOn scope = iota
-	endsStream
-	endsConnection
-)
+// frameFaults finds them.
+var frameFaults = func() map[FaultCode]*FaultDef {
+	m := make(map[FaultCode]*FaultDef, len(FrameFaults))
+	for i := range FrameFaults {
+		m[FrameFaults[i].Code] = &FrameFaults[i]
+	}
+	return m
+}()
 
-// frameFaults says of each fault what it breaches, what it ends, and with which code we say so to the peer.
-var frameFaults = map[FaultCode]struct {
-	clause string
-	ends   scope
-	code   ErrCode
-}{
-	FaultH2Preface:      {"RFC 9113 3.4", endsConnection, CodeProtocol},
-	FaultH2FrameSize:    {"RFC 9113 4.2", endsConnection, CodeFrameSize},
-	FaultH2StreamID:     {"RFC 9113 6", endsConnection, CodeProtocol},
-	FaultH2Idle:         {"RFC 9113 5.1", endsConnection, CodeProtocol},
-	FaultH2Closed:       {"RFC 9113 5.1", goesOn, CodeStreamClosed},
-	FaultH2Padding:      {"RFC 9113 6.1", endsConnection, CodeProtocol},
-	FaultH2PaddingBytes: {"RFC 9113 6.1", goesOn, CodeProtocol},
-	FaultH2Settings:     {"RFC 9113 6.5.2", endsConnection, CodeProtocol},
-	FaultH2SettingsAck:  {"RFC 9113 6.5.3", goesOn, CodeProtocol},
-	FaultH2StreamWindow: {"RFC 9113 6.9.1", endsStream, CodeFlowControl},
-	FaultH2ConnWindow:   {"RFC 9113 6.9.1", endsConnection, CodeFlowControl},
-	FaultH2Increment:    {"RFC 9113 6.9", goesOn, CodeProtocol},
-	FaultH2Overflow:     {"RFC 9113 6.9.1", endsStream, CodeFlowControl},
-	FaultH2HPACK:        {"RFC 9113 4.3", endsConnection, CodeCompression},
-	FaultH2TableSize:    {"RFC 7541 4.2", goesOn, CodeCompression},
-	FaultH2Continuation: {"RFC 9113 6.10", endsConnection, CodeProtocol},
-	FaultH2Push:         {"RFC 9113 8.4", endsConnection, CodeProtocol},
-	FaultH2GoAway:       {"RFC 9113 6.8", goesOn, CodeProtocol},
-	FaultH2Flood:        {"RFC 9113 10.5", endsConnection, CodeEnhanceYourCalm},
-	FaultH2NoHead:       {"RFC 9113 8.1", endsStream, CodeProtocol},
-	FaultH2InterimEnd:   {"RFC 9113 8.1", endsStream, CodeProtocol},
-	FaultH2Status:       {"RFC 9113 8.3.2", goesOn, CodeProtocol},
-	FaultH2Pseudo:       {"RFC 9113 8.3", goesOn, CodeProtocol},
-	FaultH2PseudoOrder:  {"RFC 9113 8.3", goesOn, CodeProtocol},
-	FaultH2FieldCase:    {"RFC 9113 8.2.1", goesOn, CodeProtocol},
-	FaultH2FieldName:    {"RFC 9113 8.2.1", goesOn, CodeProtocol},
-	FaultH2FieldValue:   {"RFC 9113 8.2.1", goesOn, CodeProtocol},
-	FaultH2Connection:   {"RFC 9113 8.2.2", goesOn, CodeProtocol},
-	FaultH2Length:       {"RFC 9113 8.1.1", goesOn, CodeProtocol},
-	FaultH2Trailers:     {"RFC 9113 8.1", goesOn, CodeProtocol},
-	FaultH2Truncated:    {"RFC 9113 4.1", goesOn, CodeProtocol},
-	FaultH2Incomplete:   {"RFC 9113 8.1", goesOn, CodeProtocol},
+// endsStream tells of the faults after which a stream is reset.
+func endsStream(code FaultCode) bool {
+	return code == FaultH2StreamWindow || code == FaultH2Overflow || code == FaultH2NoHead || code == FaultH2InterimEnd
+}
+
+// codeOf is what we tell the peer.
+func codeOf(code FaultCode) ErrCode {
+	switch code {
+	case FaultH2FrameSize:
+		return CodeFrameSize
+	case FaultH2StreamWindow, FaultH2ConnWindow, FaultH2Overflow:
+		return CodeFlowControl
+	case FaultH2HPACK:
+		return CodeCompression
+	case FaultH2Flood:
+		return CodeEnhanceYourCalm
+	}
+	return CodeProtocol
 }
 
 // fault reports a breach in the frame at hand.
@@ -170,15 +185,15 @@ func (f *Frames) faultAt(it *Item, code FaultCode, stream uint32, offset int64, 
 	if f.err != nil {
 		return
 	}
-	row := frameFaults[code]
-	flt := Fault{Code: code, Stream: stream, Offset: offset, Length: length, Detail: detail, Clause: row.clause}
+	def := frameFaults[code]
+	flt := Fault{Code: code, Stream: stream, Offset: offset, Length: length, Detail: detail, Clause: def.Clause}
 	f.emit(it, Item{Kind: Broken, Stream: stream, Offset: offset, Fault: flt})
 	switch {
-	case row.ends == endsConnection, row.ends == endsStream && stream == 0:
-		f.stop(&flt, row.code)
-	case row.ends == endsStream:
-		f.Cancel(stream, row.code)
-		f.emit(it, Item{Kind: Reset, Stream: stream, Code: uint32(row.code), Offset: offset})
+	case def.Fatal, endsStream(code) && stream == 0:
+		f.stop(&flt, codeOf(code))
+	case endsStream(code):
+		f.Cancel(stream, codeOf(code))
+		f.emit(it, Item{Kind: Reset, Stream: stream, Code: uint32(codeOf(code)), Offset: offset})
 	}
 }
 
@@ -191,12 +206,4 @@ func (f *Frames) stop(err error, code ErrCode) {
 	f.err = err
 	f.state = readNothing
 	f.uploads, f.buf, f.block = nil, nil, nil
-}
-
-// quoteBytes shows bytes of the peer on one line, escaped, cut at 80.
-func quoteBytes(s string) string {
-	if len(s) > 80 {
-		return strconv.QuoteToASCII(s[:80]) + "..."
-	}
-	return strconv.QuoteToASCII(s)
 }

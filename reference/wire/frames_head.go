@@ -103,7 +103,7 @@ func (f *Frames) responseHead(s *h2stream, r *blockReader) {
 	default:
 		n, err := strconv.ParseUint(r.status, 10, 16)
 		if err != nil || len(r.status) != 3 || n < 100 {
-			r.fault(FaultH2Status, ":status "+quoteBytes(r.status)+"; three digits from 100 would be right")
+			r.fault(FaultH2Status, ":status "+quote(r.status)+"; three digits from 100 would be right")
 			break
 		}
 		h.Status = int(n)
@@ -159,20 +159,19 @@ func (r *blockReader) field(hf hpack.HeaderField) {
 	}
 	r.regular = true
 	r.header = append(r.header, Field{Name: hf.Name, Value: strings.Trim(hf.Value, " \t")})
-	r.judgeName(hf.Name)
-	r.judgeValue(hf)
+	r.judge(hf)
 	switch {
 	case len(hf.Name) < 7: // none of those below
 	case strings.EqualFold(hf.Name, "content-length"):
 		r.contentLength(hf.Value)
 	case connectionSpecific(hf.Name):
-		r.fault(FaultH2Connection, quoteBytes(hf.Name)+" is specific to a connection; HTTP/2 has no use for it")
+		r.fault(FaultH2Connection, quote(hf.Name)+" is specific to a connection; HTTP/2 has no use for it")
 	}
 }
 
 func (r *blockReader) pseudo(hf hpack.HeaderField) {
 	if r.regular {
-		r.fault(FaultH2PseudoOrder, quoteBytes(hf.Name)+" after a regular field; pseudo-fields come first")
+		r.fault(FaultH2PseudoOrder, quote(hf.Name)+" after a regular field; pseudo-fields come first")
 	}
 	if hf.Name == ":status" && !r.trailer {
 		if r.statuses == 0 {
@@ -183,38 +182,25 @@ func (r *blockReader) pseudo(hf hpack.HeaderField) {
 	}
 	r.header = append(r.header, Field{Name: hf.Name, Value: hf.Value})
 	if r.trailer {
-		r.fault(FaultH2Pseudo, quoteBytes(hf.Name)+" in trailers; they hold no pseudo-fields")
+		r.fault(FaultH2Pseudo, quote(hf.Name)+" in trailers; they hold no pseudo-fields")
 	} else {
-		r.fault(FaultH2Pseudo, quoteBytes(hf.Name)+" in a response; only :status may stand there")
+		r.fault(FaultH2Pseudo, quote(hf.Name)+" in a response; only :status may stand there")
 	}
 }
 
-func (r *blockReader) judgeName(name string) {
-	upper := false
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'A' <= c && c <= 'Z':
-			upper = true
-		case !tokenByte[c]:
-			r.fault(FaultH2FieldName, "field name "+quoteBytes(name)+fmt.Sprintf(" holds 0x%02x", c))
-			return
-		}
+func (r *blockReader) judge(hf hpack.HeaderField) {
+	name, v := hf.Name, hf.Value
+	if !isToken(name) {
+		r.fault(FaultH2FieldName, "field name "+quote(name)+"; a token would be right")
 	}
-	switch {
-	case name == "":
-		r.fault(FaultH2FieldName, "a field without a name")
-	case upper:
-		r.fault(FaultH2FieldCase, "field name "+quoteBytes(name)+"; lower case would be right")
+	if strings.IndexFunc(name, func(c rune) bool { return 'A' <= c && c <= 'Z' }) >= 0 {
+		r.fault(FaultH2FieldCase, "field name "+quote(name)+"; lower case would be right")
 	}
-}
-
-func (r *blockReader) judgeValue(hf hpack.HeaderField) {
-	v := hf.Value
-	switch i := strings.IndexAny(v, "\x00\r\n"); {
+	switch i := badValue(v); {
 	case i >= 0:
-		r.fault(FaultH2FieldValue, fmt.Sprintf("the value of %s holds 0x%02x", quoteBytes(hf.Name), v[i]))
-	case v != "" && (blank(v[0]) || blank(v[len(v)-1])):
-		r.fault(FaultH2FieldValue, "white space around the value of "+quoteBytes(hf.Name))
+		r.fault(FaultH2FieldValue, fmt.Sprintf("the value of %s holds 0x%02x", quote(name), v[i]))
+	case v != strings.Trim(v, " \t"):
+		r.fault(FaultH2FieldValue, "white space around the value of "+quote(name))
 	}
 }
 
@@ -222,15 +208,13 @@ func (r *blockReader) contentLength(v string) {
 	n, err := strconv.ParseUint(v, 10, 63)
 	switch {
 	case err != nil:
-		r.fault(FaultH2Length, "content-length "+quoteBytes(v)+"; decimal digits would be right")
+		r.fault(FaultH2Length, "content-length "+quote(v)+"; decimal digits would be right")
 	case r.length >= 0 && r.length != int64(n):
 		r.fault(FaultH2Length, fmt.Sprintf("content-length %d after %d", n, r.length))
 	default:
 		r.length = int64(n)
 	}
 }
-
-func blank(c byte) bool { return c == ' ' || c == '\t' }
 
 // connectionSpecific tells whether RFC 9113 8.2.2 bans the field from HTTP/2.
 func connectionSpecific(name string) bool {
@@ -241,14 +225,6 @@ func connectionSpecific(name string) bool {
 	}
 	return false
 }
-
-// tokenByte holds the bytes of a token, RFC 9110 5.6.2.
-var tokenByte = func() (t [256]bool) {
-	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
-		t[c] = true
-	}
-	return t
-}()
 
 // lateTableSize tells whether a dynamic table size update stands behind a field in a block that decodes (RFC 7541 6); the decoder of
 // x/net does not mind while the table is empty.

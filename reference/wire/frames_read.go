@@ -497,7 +497,7 @@ func (f *Frames) notHTTP2(it *Item) {
 	var detail string
 	switch {
 	case bytes.HasPrefix(b, []byte("HTTP/")):
-		detail = "the peer answered in HTTP/1, it does not speak HTTP/2 on this port: " + quoteBytes(strings.TrimRight(string(b), "\r\n"))
+		detail = "the peer answered in HTTP/1, it does not speak HTTP/2 on this port: " + quote(strings.TrimRight(string(b), "\r\n"))
 	case len(b) > 2 && (b[0] == 0x15 || b[0] == 0x16) && b[1] == 3:
 		detail = "the peer speaks TLS on this port"
 	case f.kind == frameSettings:
@@ -505,7 +505,7 @@ func (f *Frames) notHTTP2(it *Item) {
 	case int(f.kind) < len(frameNames) && f.left <= maxFrame:
 		detail = fmt.Sprintf("the first frame is %v; SETTINGS would be right", f.kind)
 	default:
-		detail = "the first bytes are no SETTINGS frame: " + quoteBytes(string(b))
+		detail = "the first bytes are no SETTINGS frame: " + quote(string(b))
 	}
 	f.fault(it, FaultH2Preface, 0, detail)
 }
