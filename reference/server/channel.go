@@ -17,7 +17,6 @@ var errTooManyChannels = errors.New("too many channels")
 type record struct {
 	id    string
 	raw   []byte
-	event sse.Message
 	once  sync.Once
 	small []byte // raw as deflate blocks of their own, made when the first compressed stream asks for them
 }
@@ -59,7 +58,7 @@ func (c *channel) publish(m sse.Message) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	c.log = append(c.log, &record{id: m.ID, raw: raw, event: m})
+	c.log = append(c.log, &record{id: m.ID, raw: raw})
 	c.where[m.ID] = c.next
 	c.next++
 	c.bytes += len(raw)

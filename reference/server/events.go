@@ -21,8 +21,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := s.channels.hold(name)
 	if err != nil {
-		w.Header().Set("Retry-After", "5")
-		fail(w, http.StatusServiceUnavailable, err.Error())
+		s.refuse(w, err)
 		return
 	}
 	defer s.channels.release(c)
@@ -38,12 +37,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			first = gap(id, why)
 		}
 		if s.fault.Resume != nil {
-			cursor, first = s.fault.Resume(c, id), nil
+			cursor, first = s.fault.Resume(cursor, c.live()), nil
 		}
 	} else {
 		cursor = c.live()
 	}
-	st := s.openStream(w, r, first...)
+	st := s.openStream(w, r, first)
 	if st == nil {
 		return
 	}
@@ -96,7 +95,7 @@ func lastEventID(r *http.Request) string {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		return id
 	}
-	return r.URL.Query().Get("lastEventId")
+	return strings.Trim(r.URL.Query().Get("lastEventId"), " \t") // as in a field
 }
 
 // defaultChannel is used where a request names none.

@@ -66,8 +66,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := s.channels.hold(name)
 	if err != nil {
-		w.Header().Set("Retry-After", "5")
-		fail(w, http.StatusServiceUnavailable, err.Error())
+		s.refuse(w, err)
 		return
 	}
 	defer s.channels.release(c)

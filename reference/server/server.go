@@ -127,10 +127,13 @@ type Server struct {
 	cfg      Config
 	fault    Fault
 	channels channels
-	limits   limiter
-	count    counters
-	started  time.Time
-	handler  http.Handler
+	limits   *limiter
+	count    *counters
+	broken   brokenServers
+
+	wptPreflights wptPreflights
+
+	handler http.Handler
 
 	stop     chan struct{} // closed when every stream has to end
 	stopOnce sync.Once
@@ -144,18 +147,27 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg.withDefaults(), started: time.Now(), stop: make(chan struct{})}
-	if cfg.Fault != "" {
-		i := slices.IndexFunc(faults, func(f Fault) bool { return f.ID == cfg.Fault })
-		if i < 0 {
-			return nil, fmt.Errorf("server: no fault %q: see the list", cfg.Fault)
-		}
-		s.fault = faults[i]
+	if cfg.Fault != "" && !slices.ContainsFunc(faults, func(f Fault) bool { return f.ID == cfg.Fault }) {
+		return nil, fmt.Errorf("server: there is no fault %q", cfg.Fault)
 	}
-	s.channels = newChannels(s.cfg, s.encode)
-	s.limits = limiter{total: s.cfg.MaxStreams, perIP: s.cfg.MaxStreamsPerIP, byIP: map[string]int{}}
+	cfg = cfg.withDefaults()
+	limits := &limiter{total: cfg.MaxStreams, perIP: cfg.MaxStreamsPerIP, byIP: map[string]int{}}
+	return newServer(cfg, limits, &counters{started: time.Now()}, make(chan struct{})), nil
+}
+
+func newServer(cfg Config, limits *limiter, count *counters, stop chan struct{}) *Server {
+	s := &Server{cfg: cfg, limits: limits, count: count, stop: stop}
+	for _, f := range faults {
+		if f.ID == cfg.Fault {
+			s.fault = f
+		}
+	}
+	s.channels = newChannels(cfg, s.encode)
 	s.handler = s.cors(s.mux())
-	return s, nil
+	if s.fault.Wrap != nil {
+		s.handler = s.fault.Wrap(s.handler, s)
+	}
+	return s
 }
 
 // Handler is the whole server. Streams run until their client leaves or until Shutdown.
@@ -178,6 +190,12 @@ func (s *Server) routes() []route {
 		{"/stats", get, s.stats},
 		{"/metrics", get, s.metrics},
 		{"/healthz", get, s.healthz},
+		{"/sse", get, s.classicSSE},
+		{"/chat-updates", get, s.chatUpdates},
+		{"/stream", get, s.classicStream},
+		{"/connect", get, s.classicConnect},
+		{"/scenario/", get, s.scenario},
+		{faultPrefix, []string{http.MethodGet, http.MethodHead, http.MethodPost}, s.faulty},
 	}
 }
 
@@ -188,5 +206,6 @@ func (s *Server) mux() http.Handler {
 	for _, r := range s.routes() {
 		mux.Handle(r.pattern, allow(r.methods, r.handle))
 	}
+	mux.HandleFunc(wptPrefix, s.wpt) // answers OPTIONS by itself
 	return mux
 }

@@ -10,6 +10,7 @@ import (
 )
 
 type counters struct {
+	started                                                                time.Time
 	connections                                                            atomic.Int64
 	opened, refused, published, delivered, bytes, heartbeats, cut, resumed atomic.Uint64
 }
@@ -32,13 +33,13 @@ type Stats struct {
 
 // Stats returns the gauges.
 func (s *Server) Stats() Stats {
-	c := &s.count
+	c := s.count
 	channels := s.channels.snapshot()
 	sort.Slice(channels, func(i, j int) bool { return channels[i].Name < channels[j].Name })
 	return Stats{
 		Streams: s.limits.streams(), Connections: c.connections.Load(), Opened: c.opened.Load(), Refused: c.refused.Load(),
 		Cut: c.cut.Load(), Resumed: c.resumed.Load(), Published: c.published.Load(), Delivered: c.delivered.Load(),
-		Bytes: c.bytes.Load(), Heartbeats: c.heartbeats.Load(), Uptime: time.Since(s.started).Seconds(), Channels: channels,
+		Bytes: c.bytes.Load(), Heartbeats: c.heartbeats.Load(), Uptime: time.Since(c.started).Seconds(), Channels: channels,
 	}
 }
 

@@ -14,96 +14,123 @@ import (
 // of its own, so that readers that wait for blank lines see it too.
 const heartbeat = ": heartbeat\n\n"
 
-// stream is one open response of type text/event-stream. All its methods but stall are for the handler's goroutine.
+// stream is one open response of type text/event-stream. Its methods, but for stall, are for the handler's goroutine.
 type stream struct {
-	srv  *Server
-	w    http.ResponseWriter
-	r    *http.Request
-	rc   *http.ResponseController
-	zip  *gzipBody // nil: identity
-	held []byte    // what a fault holds back until the first event
-	sent int       // events written
+	srv *Server
+	w   http.ResponseWriter
+	r   *http.Request
+	rc  *http.ResponseController
+	zip *gzipBody // nil: identity
 
-	quiet *time.Timer // fires when a heartbeat may be due; nil: none
-	last  time.Time   // of the last write
+	quiet  *time.Timer // fires when a heartbeat may be due; nil: none
+	last   time.Time   // of the last write
+	expiry <-chan time.Time
 
 	watch *time.Timer // cuts a write that the client does not read
 	mu    sync.Mutex
 	until time.Time // of the write under way; zero: none
 }
 
-// openStream answers with the head of a stream and its first block, or with an error. It returns nil where nothing is left
-// to do: the answer was an error, or the request a HEAD. first is written with the head.
-func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first ...byte) *stream {
+const notAcceptable = "this resource is text/event-stream, which the Accept field excludes"
+
+// openStream answers with the head of a stream and its first block, or with an error. It returns nil where nothing is
+// left to do: the answer was an error, the request a HEAD, or the client is gone. first follows the block that tells the reconnection time.
+func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first []byte) *stream {
 	if !acceptsEventStream(r.Header) {
-		fail(w, http.StatusNotAcceptable, "this resource is text/event-stream, which the Accept field excludes")
+		fail(w, http.StatusNotAcceptable, notAcceptable)
 		return nil
 	}
-	if r.Method != http.MethodHead {
-		if err := s.enter(r); err != nil {
-			s.count.refused.Add(1)
-			w.Header().Set("Retry-After", "5")
-			fail(w, http.StatusServiceUnavailable, err.Error())
-			return nil
-		}
-	}
-	st := &stream{srv: s, w: w, r: r, rc: http.NewResponseController(w)}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
+	// no-transform, because a proxy that compresses or rewrites a stream also holds it back.
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")
 	h.Add("Vary", "Accept-Encoding")
-	if acceptsGzip(r.Header) {
+	zipped := acceptsGzip(r.Header)
+	if zipped {
 		h.Set("Content-Encoding", "gzip")
-		st.zip = new(gzipBody)
 	}
 	if s.fault.Head != nil {
 		s.fault.Head(h, r)
 	}
-	status := http.StatusOK
-	if s.fault.Status != 0 {
-		status = s.fault.Status
+	code := http.StatusOK
+	if s.fault.Code != 0 {
+		code = s.fault.Code
 	}
 	if r.Method == http.MethodHead {
 		if s.fault.HangHead {
-			<-r.Context().Done()
-			return nil
+			select {
+			case <-r.Context().Done():
+			case <-s.stop:
+			}
 		}
-		w.WriteHeader(status)
+		w.WriteHeader(code)
 		return nil
 	}
-	st.watch = time.AfterFunc(time.Hour, st.stall)
-	st.watch.Stop()
-	if hb := s.cfg.Heartbeat; hb > 0 {
-		st.quiet = time.NewTimer(hb)
+	if err := s.enter(r); err != nil {
+		s.refuse(w, err)
+		return nil
 	}
-	st.last = time.Now()
+	st := s.newStream(w, r)
+	if zipped {
+		st.zip = new(gzipBody)
+	}
+	if s.fault.Late > 0 && !st.wait(nil, time.After(s.fault.Late)) {
+		st.release()
+		return nil
+	}
+	if s.fault.Lifetime > 0 {
+		st.expiry = time.After(s.fault.Lifetime)
+	}
+	if s.cfg.Heartbeat > 0 {
+		st.quiet = time.NewTimer(s.cfg.Heartbeat)
+	}
+	w.WriteHeader(code)
+	st.write(s.firstBlock(first))
+	return st
+}
 
+// firstBlock is what a stream begins with: the reconnection time, before it is first needed.
+func (s *Server) firstBlock(more []byte) []byte {
 	var block []byte
 	if s.cfg.Retry >= 0 {
-		block, _ = sse.AppendMessage(block, &sse.Message{NoData: true, Retry: strconv.FormatInt(s.cfg.Retry.Milliseconds(), 10)})
+		retry := strconv.FormatInt(s.cfg.Retry.Milliseconds(), 10)
+		block, _ = sse.AppendMessage(nil, &sse.Message{NoData: true, Retry: retry}) // digits never fail
 	}
 	if s.fault.First != nil {
 		block = s.fault.First(block)
 	}
-	block = append(block, first...)
-	if s.fault.HoldHead {
-		st.held = block
-		return st
-	}
-	w.WriteHeader(status)
-	st.write(block)
+	return append(block, more...)
+}
+
+func (s *Server) newStream(w http.ResponseWriter, r *http.Request) *stream {
+	st := &stream{srv: s, w: w, r: r, rc: http.NewResponseController(w), last: time.Now()}
+	st.watch = time.AfterFunc(time.Hour, st.stall)
+	st.watch.Stop()
 	return st
 }
 
-// close ends the response on an event boundary and gives back what the stream held.
+// refuse answers 503, which tells a client to stay away, as opposed to a stream that ends at once and makes it come back
+// (WHATWG HTML, IANA considerations of text/event-stream).
+func (s *Server) refuse(w http.ResponseWriter, err error) {
+	s.count.refused.Add(1)
+	w.Header().Set("Retry-After", "5")
+	fail(w, http.StatusServiceUnavailable, err.Error())
+}
+
+// close ends the response on an event boundary.
 func (st *stream) close() {
-	if st.srv.fault.Last != nil {
-		st.write(st.srv.fault.Last)
+	defer st.release()
+	if last := st.srv.fault.Last; last != "" {
+		st.write([]byte(last))
 	}
 	if st.zip != nil {
 		st.send(st.zip.end())
 	}
+}
+
+// release gives back what the stream held.
+func (st *stream) release() {
 	st.watch.Stop()
 	if st.quiet != nil {
 		st.quiet.Stop()
@@ -111,12 +138,8 @@ func (st *stream) close() {
 	st.srv.leave(st.r)
 }
 
-// write sends p, flushes, and tells whether the stream goes on.
+// write sends p and tells whether the stream goes on.
 func (st *stream) write(p []byte) bool {
-	if st.held != nil {
-		p = append(st.held, p...)
-		st.held = nil
-	}
 	if st.zip != nil {
 		return st.send(st.zip.encode(nil, p, deflate(p)))
 	}
@@ -126,50 +149,36 @@ func (st *stream) write(p []byte) bool {
 // event encodes and sends one event of this stream alone.
 func (st *stream) event(m *sse.Message) bool {
 	raw, err := st.srv.encode(m)
-	if err != nil {
-		return false
-	}
-	return st.events([]*record{{id: m.ID, raw: raw, event: *m}})
+	return err == nil && st.events([]*record{{id: m.ID, raw: raw}})
 }
 
-// events sends records in one write.
+// events sends records in one write, and tells whether the stream goes on.
 func (st *stream) events(recs []*record) bool {
-	if st.srv.fault.Events > 0 && st.sent >= st.srv.fault.Events {
-		return false
-	}
-	buf := batches.Get().(*[]byte)
-	defer batches.Put(buf)
-	out := append((*buf)[:0], st.held...)
-	st.held = nil
 	size := 0
 	for _, r := range recs {
 		size += len(r.raw)
 	}
-	switch {
-	case st.zip != nil:
-		if len(out) > 0 {
-			out = st.zip.encode(nil, out, deflate(out))
-		}
+	var ok bool
+	if len(recs) == 1 && st.zip == nil {
+		ok = st.send(recs[0].raw) // shared by all streams, copied by none of ours
+	} else {
+		buf := batches.Get().(*[]byte)
+		out := (*buf)[:0]
 		for _, r := range recs {
-			out = st.zip.encode(out, r.raw, r.deflated())
+			if st.zip != nil {
+				out = st.zip.encode(out, r.raw, r.deflated())
+			} else {
+				out = append(out, r.raw...)
+			}
 		}
-	case len(recs) == 1 && len(out) == 0:
-		return st.sentEvents(st.send(recs[0].raw), 1, size)
-	default:
-		for _, r := range recs {
-			out = append(out, r.raw...)
+		ok = st.send(out)
+		if cap(out) <= 2*maxBatch {
+			*buf = out
+			batches.Put(buf)
 		}
 	}
-	if cap(out) <= 2*maxBatch {
-		*buf = out
-	}
-	return st.sentEvents(st.send(out), len(recs), size)
-}
-
-func (st *stream) sentEvents(ok bool, n, size int) bool {
 	if ok {
-		st.sent += n
-		st.srv.count.delivered.Add(uint64(n))
+		st.srv.count.delivered.Add(uint64(len(recs)))
 		st.srv.count.bytes.Add(uint64(size))
 	}
 	return ok
@@ -228,6 +237,8 @@ func (st *stream) wait(wake <-chan struct{}, tick <-chan time.Time) bool {
 		case <-st.r.Context().Done():
 			return false
 		case <-st.srv.stop:
+			return false
+		case <-st.expiry:
 			return false
 		case <-quiet:
 			// The timer is not moved at each write; it looks how long the silence was when it fires.

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"ssegauge/reference/sse"
+)
+
+// The four endpoints that tutorials of Server-Sent Events build, done right: every event has an id that means the same on each
+// connection, and a client that comes back goes on where it was.
+
+// classicSSE is /sse: a message each second, without end and without a time limit, for those who ask for an event stream by name.
+func (s *Server) classicSSE(w http.ResponseWriter, r *http.Request) {
+	if !namesEventStream(r.Header) {
+		fail(w, http.StatusBadRequest, "this resource needs text/event-stream in the Accept field")
+		return
+	}
+	s.emit(w, r, time.Second, 0, func(n int) sse.Message {
+		return sse.Message{Data: fmt.Sprintf("%.1f", temperature(n))}
+	})
+}
+
+// temperature is a reading that wanders around 20.
+func temperature(n int) float64 {
+	x := float64(n)
+	return 20 + 3*math.Sin(x/7) + 1.2*math.Sin(x/1.7)
+}
+
+// classicStream is /stream: ten named events, one a second. The client that comes back with the id of the last gets 204 and stops.
+func (s *Server) classicStream(w http.ResponseWriter, r *http.Request) {
+	const count = 10
+	s.emit(w, r, time.Second, count, func(n int) sse.Message {
+		return sse.Message{Event: "message", Data: fmt.Sprintf(`{"number":%d,"of":%d}`, n, count)}
+	})
+}
+
+// classicConnect is /connect: HTML fragments for htmx's sse-swap, one a second: a message, and with each fifth a "status".
+func (s *Server) classicConnect(w http.ResponseWriter, r *http.Request) {
+	s.emit(w, r, time.Second, 0, func(n int) sse.Message {
+		if n%5 == 0 {
+			return sse.Message{Event: "status", Data: fmt.Sprintf("<strong>%d</strong> fragments so far", n)}
+		}
+		now := time.Now().UTC()
+		return sse.Message{Data: fmt.Sprintf("<p class=\"fragment\">\n  Fragment <b>%d</b>\n  <time datetime=%q>%s</time>\n</p>",
+			n, now.Format(time.RFC3339), now.Format("15:04:05"))}
+	})
+}
+
+// What friends say, in turn.
+var chatLines = []string{
+	"Is the stream still open?\nIt looks quiet from here.",
+	"Yes.\nOne response,\nand it never ends.",
+	"And when the train goes into the tunnel?",
+	"Then the browser comes back\nwith Last-Event-ID,\nand nothing is missing.",
+	"So each line of this is a data field?",
+	"Each one. The parser puts the line breaks back:\n\n  even the blank ones\n  and the leading spaces",
+}
+
+// chatUpdates is /chat-updates?friends=ada,grace&format=text|json: events with all four fields, whose content depends on the query and
+// whose data has several lines.
+func (s *Server) chatUpdates(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	friends, err := parseFriends(q.Get("friends"))
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	format := q.Get("format")
+	if format != "" && format != "text" && format != "json" && format != "html" {
+		fail(w, http.StatusBadRequest, "format is none of text, json and html")
+		return
+	}
+	s.emit(w, r, time.Second, 0, func(n int) sse.Message {
+		friend, text := friends[(n-1)%len(friends)], chatLines[(n-1)%len(chatLines)]
+		m := sse.Message{Event: "chat", Retry: "2000"}
+		switch format {
+		case "json":
+			// Strings and a map of them always encode.
+			data, _ := json.MarshalIndent(map[string]string{"from": friend, "text": text}, "", "  ")
+			m.Data = string(data)
+		case "html":
+			m.Data = "<article>\n<h2>" + html.EscapeString(friend) + "</h2>\n<pre>" + html.EscapeString(text) + "</pre>\n</article>"
+		default:
+			m.Data = friend + ":\n" + text
+		}
+		return m
+	})
+}
+
+func parseFriends(list string) ([]string, error) {
+	var friends []string
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.TrimSpace(name)
+		switch {
+		case name == "":
+			continue
+		case len(name) > 64 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+			return nil, fmt.Errorf("friends: %.64q is no name of at most 64 bytes", name)
+		case len(friends) == 32:
+			return nil, fmt.Errorf("friends: more than 32 names")
+		}
+		friends = append(friends, name)
+	}
+	if friends == nil {
+		friends = []string{"ada", "grace"}
+	}
+	return friends, nil
+}
