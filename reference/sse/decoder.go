@@ -398,13 +398,11 @@ func (d *Decoder) Pending() (from int64, ok bool) {
 // Reset makes the decoder ready for a new stream and returns its buffers, also those of the last event;
 // the last event ID and the reconnection time are kept if keep is true. The cap stays.
 func (d *Decoder) Reset(keep bool) {
-	if d.rec != nil {
-		if d.rec.block != nil {
-			d.close()
-		}
-		if !keep {
-			d.forget()
-		}
+	if d.open() {
+		d.close()
+	}
+	if !keep && d.rec != nil {
+		d.forget()
 	}
 	d.off, d.ahead = 0, 0
 }
