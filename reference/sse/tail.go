@@ -1,5 +1,7 @@
 package sse
 
+import "strings"
+
 // Tail is what stands after the last blank line: what a client discards if the
 // stream ends there (9.2.6: "any pending data must be discarded").
 type Tail struct {
@@ -35,7 +37,7 @@ func (t *Tail) Loses() bool {
 			return false
 		}
 		for _, name := range []string{"data", "event", "id", "retry"} {
-			if len(t.Line.Name) < len(name) && string(t.Line.Name) == name[:len(t.Line.Name)] {
+			if strings.HasPrefix(name, string(t.Line.Name)) {
 				return true
 			}
 		}
