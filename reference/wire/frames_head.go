@@ -74,6 +74,7 @@ func (f *Frames) fields(block []byte, it *Item) {
 			r.faults = 0
 			r.fault(FaultH2Closed, fmt.Sprintf("HEADERS on stream %d, which has ended", f.id))
 		}
+		f.idled(it)
 	case gone:
 		if f.blockEnd {
 			f.streams.close(s)
@@ -81,6 +82,7 @@ func (f *Frames) fields(block []byte, it *Item) {
 	case r.trailer:
 		if !f.blockEnd {
 			r.fault(FaultH2Trailers, "HEADERS after the final head without END_STREAM; trailers end the stream")
+			f.idled(it)
 		}
 		f.emit(it, Item{Kind: Trailer, Stream: f.id, Trailer: r.header, Offset: f.blockAt})
 		if f.blockEnd {
@@ -118,6 +120,7 @@ func (f *Frames) responseHead(s *h2stream, r *blockReader) {
 		}
 		return
 	}
+	f.idle = 0
 	s.setState(streamOpen)
 	switch {
 	case s.win&counted != 0: // the answer to HEAD: no content, whatever the length says

@@ -173,7 +173,15 @@ func (f *Frames) beginData(it *Item) {
 		if f.id > f.streams.forgotten {
 			f.fault(it, FaultH2Closed, f.id, fmt.Sprintf("DATA on stream %d, which has ended", f.id))
 		}
+		f.idled(it)
 	case s.state() == streamCancelled:
+		// In flight when we reset the stream: no more than its window can be.
+		if length > s.window() {
+			f.fault(it, FaultH2Closed, f.id, fmt.Sprintf("DATA on stream %d beyond its window, after we reset it", f.id))
+			f.idled(it)
+		} else {
+			s.setWindow(s.window() - length)
+		}
 	case length > s.window():
 		f.fault(it, FaultH2StreamWindow, f.id, fmt.Sprintf("DATA of %d bytes; the stream's window has %d left", length, s.window()))
 	case s.state() == streamWaiting:
@@ -228,12 +236,15 @@ func (f *Frames) beginPadded(pad byte, it *Item) {
 
 // count judges the content a DATA frame announces, f.left bytes, against what the stream declared.
 func (f *Frames) count(it *Item) {
-	if f.left > 0 {
+	switch {
+	case f.discard:
+		return
+	case f.left > 0:
 		f.idle = 0
-	} else if f.flags&flagEndStream == 0 {
+	case f.flags&flagEndStream == 0:
 		f.idled(it)
 	}
-	if f.discard || len(f.lengths) == 0 {
+	if len(f.lengths) == 0 {
 		return
 	}
 	if s := f.streams.find(f.id); s != nil && s.win&counted != 0 {
@@ -290,7 +301,6 @@ func (f *Frames) handle(p []byte, it *Item) {
 		if !ok {
 			return
 		}
-		f.idle = 0
 		f.blockAt, f.blockEnd, f.pieces = f.frameAt, f.flags&flagEndStream != 0, 0
 		f.fieldBlock(p, it)
 	case frameContinuation:
