@@ -168,11 +168,11 @@ func (b *Board) Sent(seq uint32, at int64) {
 	}
 }
 
-// Done notes how the publish of seq ended; cause says why it was not [Published].
+// Done notes how the publish of seq ended; cause says why it was not [Published]; "" is counted among no failures.
 func (b *Board) Done(seq uint32, at int64, o Outcome, cause string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if o != Published {
+	if o != Published && cause != "" {
 		b.workers[0].Lock()
 		b.workers[0].blame("publish: " + cause)
 		b.workers[0].Unlock()

@@ -27,10 +27,11 @@ const (
 	mDeliver
 	mDeliverFromSend
 	mGap
+	mDelay // the generator's own, not a latency of the target
 	mCount
 )
 
-var metricNames = [mCount]string{"open", "open_service", "tcp_connect", "tls", "first_event", "deliver", "deliver_from_send", "gap"}
+var metricNames = [mCount]string{"open", "open_service", "tcp_connect", "tls", "first_event", "deliver", "deliver_from_send", "gap", ""}
 
 // Recorder is one worker's share of the measuring. A worker takes its lock once for each read of a socket, not for each event; the board
 // takes it ten times a second. All times are nanoseconds since the board's epoch.
@@ -174,6 +175,9 @@ func (r *Recorder) blame(cause string) {
 	}
 	r.failures[cause]++
 }
+
+// Delay notes how much later than the kernel had them the worker saw the bytes of one read.
+func (r *Recorder) Delay(d time.Duration) { r.record(mDelay, int64(d)) }
 
 // Bytes notes how many bytes of content a read brought.
 func (r *Recorder) Bytes(n int) { r.n.bytes += int64(n) }

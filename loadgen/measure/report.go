@@ -40,12 +40,16 @@ func (b *Board) Fill(l *result.Load) {
 		for _, r := range b.workers {
 			sum.Merge(r.hist[m])
 		}
+		if m == mDelay {
+			sum.Merge(b.delay)
+			l.Generator.DelayUS = result.FromHist(sum)
+			continue
+		}
 		put(name, sum)
 	}
 	for name, h := range b.extra {
 		put(name, h)
 	}
-	l.Generator.DelayUS = result.FromHist(b.delay)
 	l.Generator.Workers = len(b.workers)
 	l.Series = b.seconds.series()
 }

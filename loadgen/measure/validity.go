@@ -2,6 +2,8 @@ package measure
 
 import (
 	"fmt"
+	"math"
+	"time"
 
 	"ssegauge/reports/result"
 )
@@ -27,6 +29,13 @@ const (
 	cpuSuspect, cpuInvalid     = 0.80, 0.95 // of the machine
 	delaySuspect, delayInvalid = 0.10, 0.50 // the generator's own delay, of the same percentile of delivery
 	unmatchedLimit             = 0.01       // share of published events whose marker no receiver showed
+)
+
+// The generator's own delay matters from here on. Where the kernel stamps arrivals it moves no latency, and what it still says is that the generator has fallen
+// behind: to be woken a few milliseconds late is not that.
+const (
+	delayFloor        = time.Millisecond
+	delayFloorStamped = 5 * time.Millisecond
 )
 
 // Judge says whether the measurement can be trusted, with reasons. l has been filled.
@@ -98,6 +107,10 @@ func (b *Board) judgeCorrelation(l *result.Load, h Health, say func(verdict, for
 
 // judgeDelay holds the generator's own delay against what it reports.
 func (b *Board) judgeDelay(l *result.Load, grade func(value, suspect, invalid float64, format string, args ...any)) {
+	floor, invalid := delayFloor, delayInvalid
+	if b.stamped() {
+		floor, invalid = delayFloorStamped, math.Inf(1)
+	}
 	own, all := l.Generator.DelayUS, l.LatencyUS["deliver"]
 	if own == nil || all == nil {
 		return
@@ -106,10 +119,20 @@ func (b *Board) judgeDelay(l *result.Load, grade func(value, suspect, invalid fl
 		name     string
 		own, all *float64
 	}{{"p50", own.P50, all.P50}, {"p99", own.P99, all.P99}} {
-		if q.own == nil || q.all == nil || *q.all <= 0 {
+		if q.own == nil || q.all == nil || *q.all <= 0 || *q.own < float64(floor.Microseconds()) {
 			continue
 		}
 		share := *q.own / *q.all
-		grade(share, delaySuspect, delayInvalid, "the generator's own delay is %.0f %% of the %s of delivery (%.3g ms of %.3g ms)", 100*share, q.name, *q.own/1000, *q.all/1000)
+		grade(share, delaySuspect, invalid, "the generator's own delay is %.0f %% of the %s of delivery (%.3g ms of %.3g ms)", 100*share, q.name, *q.own/1000, *q.all/1000)
 	}
+}
+
+// stamped tells whether the kernel's stamps were used.
+func (b *Board) stamped() bool {
+	for _, r := range b.workers {
+		if r.hist[mDelay].TotalCount() > 0 {
+			return true
+		}
+	}
+	return false
 }

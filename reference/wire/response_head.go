@@ -94,10 +94,15 @@ func (r *Response) head(text string, start int64, it *Item) error {
 		}
 		s.forbidden(h)
 		item.Kind = Interim
-		return r.report(it, s.done(), item, nil)
+		return r.report(it, append(s.done(), item), nil)
 	}
 	fatal := r.frame(s, h)
-	return r.report(it, s.done(), item, fatal)
+	items := append(s.done(), item)
+	if fatal != nil {
+		last := Item{Kind: Broken, Offset: fatal.Offset, Fault: *fatal}
+		return r.report(it, append(items, last), fatal)
+	}
+	return r.report(it, items, nil)
 }
 
 // statusLine parses "HTTP/1.1 200 OK"; it returns what makes the line unreadable, or "".
@@ -358,11 +363,14 @@ func (r *Response) trailer(text string, start int64, it *Item) error {
 		kept = append(kept, f)
 	}
 	r.state = sEnd
-	var item Item
+	items := s.done()
 	if len(kept) > 0 {
-		item = Item{Kind: Trailer, Trailer: kept, Offset: start}
+		items = append(items, Item{Kind: Trailer, Trailer: kept, Offset: start})
 	}
-	return r.report(it, s.done(), item, nil)
+	if len(items) == 0 {
+		return nil
+	}
+	return r.report(it, items, nil)
 }
 
 func digit(b byte) bool { return '0' <= b && b <= '9' }

@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// bufferSize is how much one read takes at most.
+const bufferSize = 64 << 10
+
+type buffer [bufferSize]byte
+
+// buffers are shared by all connections: one is held only while there is something in it.
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// conn reads a connection without holding a buffer while it waits: a socket is tried and waited for, and TLS is fed what came. One goroutine reads;
+// others may write and close.
+type conn struct {
+	net  net.Conn        // the socket, or whatever was dialled
+	raw  syscall.RawConn // nil if it is no socket: then a buffer is held while waiting
+	tls  *tls.Conn       // nil in the clear
+	feed *feed           // what tls reads from
+
+	try   func(fd uintptr) bool // attempt, bound once
+	buf   *buffer               // what attempt read, n bytes of it
+	n     int
+	err   error
+	at    time.Time // when it came: the kernel's stamp where there is one
+	delay time.Duration
+	told  bool // delay is known
+}
+
+// newConn makes a conn of what was dialled.
+func newConn(nc net.Conn) *conn {
+	c := &conn{net: nc}
+	if sc, ok := nc.(syscall.Conn); ok && canTry {
+		if raw, err := sc.SyscallConn(); err == nil {
+			c.raw = raw
+			c.try = c.attempt
+			raw.Control(enableStamps)
+		}
+	}
+	return c
+}
+
+// attempt reads once if there is something; it runs within RawConn.Read, which waits while it returns false.
+func (c *conn) attempt(fd uintptr) bool {
+	b := buffers.Get().(*buffer)
+	n, stamp, err := tryRead(fd, b[:])
+	if err == errAgain {
+		buffers.Put(b)
+		return false
+	}
+	now := time.Now()
+	c.at, c.delay, c.told = now, 0, false
+	if d := time.Duration(now.UnixNano() - stamp); stamp > 0 && d >= 0 && d < time.Hour { // a stepped clock is no delay
+		c.at, c.delay, c.told = now.Add(-d), d, true
+	}
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	c.buf, c.n, c.err = b, max(n, 0), err
+	return true
+}
+
+// receive waits for bytes from the network. The caller gives the buffer back.
+func (c *conn) receive() (*buffer, int, error) {
+	if c.raw == nil {
+		b := buffers.Get().(*buffer)
+		n, err := c.net.Read(b[:])
+		c.at, c.told = time.Now(), false
+		return b, n, err
+	}
+	c.buf, c.n, c.err = nil, 0, nil
+	if err := c.raw.Read(c.try); err != nil {
+		return nil, 0, err
+	}
+	return c.buf, c.n, c.err
+}
+
+// read waits for bytes of content and calls each with them, in order, once for each piece; their time is c.at. It returns when what came is used up, or with
+// the error that ended the connection.
+func (c *conn) read(each func(p []byte)) error {
+	if c.tls == nil {
+		b, n, err := c.receive()
+		if n > 0 {
+			each(b[:n])
+		}
+		if b != nil {
+			buffers.Put(b)
+		}
+		return err
+	}
+	// What the handshake read too much of comes first: TLS is asked before the socket.
+	plain := buffers.Get().(*buffer)
+	for {
+		n, err := c.tls.Read(plain[:])
+		if n > 0 {
+			each(plain[:n])
+		}
+		if errors.Is(err, errNothing) {
+			break
+		}
+		if err != nil {
+			buffers.Put(plain)
+			return err
+		}
+	}
+	buffers.Put(plain)
+	b, n, err := c.receive()
+	if n > 0 {
+		c.feed.b, c.feed.left = b, b[:n]
+	} else if b != nil {
+		buffers.Put(b)
+	}
+	if err != nil {
+		c.feed.err = err
+		if n == 0 && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	return nil
+}
+
+// write sends p.
+func (c *conn) write(p []byte) error {
+	var w io.Writer = c.net
+	if c.tls != nil {
+		w = c.tls
+	}
+	_, err := w.Write(p)
+	return err
+}
+
+// close closes the socket at once: the farewell of TLS could block.
+func (c *conn) close() { c.net.Close() }
+
+// feed is the net.Conn that a tls.Conn reads from once the handshake is done: it gives what it was fed and then says that there is nothing yet, a
+// timeout, which a tls.Conn survives. So TLS too holds no buffer of ours while it waits.
+type feed struct {
+	net.Conn
+	fed  bool // no more reading of the socket itself
+	b    *buffer
+	left []byte
+	err  error // after left
+}
+
+type nothingYet struct{}
+
+func (nothingYet) Error() string   { return "nothing yet" }
+func (nothingYet) Timeout() bool   { return true }
+func (nothingYet) Temporary() bool { return true }
+
+var errNothing net.Error = nothingYet{}
+
+func (f *feed) Read(p []byte) (int, error) {
+	if !f.fed {
+		return f.Conn.Read(p)
+	}
+	if len(f.left) == 0 {
+		if f.err != nil {
+			return 0, f.err
+		}
+		return 0, errNothing
+	}
+	n := copy(p, f.left)
+	if f.left = f.left[n:]; len(f.left) == 0 {
+		buffers.Put(f.b)
+		f.b, f.left = nil, nil
+	}
+	return n, nil
+}

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package engine
+
+import "errors"
+
+// canTry is false where sockets cannot be read without waiting: a read then holds its buffer.
+const canTry = false
+
+var errAgain = errors.New("try again")
+
+func enableStamps(uintptr) {}
+
+func tryRead(uintptr, []byte) (int, int64, error) { return 0, 0, errAgain }

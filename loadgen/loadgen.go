@@ -1,0 +1,233 @@
+// Package loadgen runs a load plan: it finds out how the target is reached, opens the streams of the plan with an engine, publishes events, and says what
+// was measured and whether it can be trusted. A single machine is a fleet of one: the segment 0:1 of the plan, by the same code.
+//
+//	plan -> schedule -> engine (wire + sse) -> measure -> result.Load
+//
+// It may import loadgen/*, reference/sse, reference/wire, reference/publish and reports/result.
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"ssegauge/loadgen/engine"
+	"ssegauge/loadgen/measure"
+	"ssegauge/loadgen/plan"
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// Snapshot is where a run stands, for a line of progress.
+type Snapshot struct {
+	measure.Snapshot
+	Elapsed, Total time.Duration // Total is what the plan takes, without waiting for the last events
+	Phase          string        // "opening", "publishing" or "holding", "draining"
+}
+
+// UnreachableError says that the target could not be reached at all.
+type UnreachableError struct {
+	URL string // credentials masked
+	Err error
+}
+
+func (e *UnreachableError) Error() string {
+	return "cannot reach " + e.URL + ": " + result.MaskText(e.Err.Error())
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// LimitError says before the start that this machine cannot hold what the plan asks for.
+type LimitError struct {
+	What  string // "file descriptors", "local ports"
+	Limit uint64
+	Need  int // connections
+	Fits  int // streams that would fit
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("the plan needs %d connections, but this process may have %d %s: at most %d streams fit (raise the limit with ulimit -n, use HTTP/2, or more workers)",
+		e.Need, e.Limit, e.What, e.Fits)
+}
+
+// Run runs the plan and calls progress (nil: nobody) once a second. Errors: *[plan.Error] and *[LimitError] before anything is opened, *[UnreachableError]; where ctx is
+// done before the plan is, the result is what is known by then and the error is ctx's.
+func Run(ctx context.Context, p *plan.Plan, progress func(Snapshot)) (*result.Load, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	pub, err := newPublisher(p)
+	if err != nil {
+		return nil, err
+	}
+	r := &session{plan: p, publisher: pub, progress: progress, engine: engine.Portable{}}
+	if r.targets, err = resolve(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := checkLimits(p, r.targets); err != nil {
+		return nil, err
+	}
+	l := r.run(ctx)
+	if err := r.unreachable(l); err != nil && ctx.Err() == nil {
+		return nil, err
+	}
+	return l, context.Cause(ctx)
+}
+
+// session is one Run.
+type session struct {
+	plan      *plan.Plan
+	publisher *publisher // nil: nothing is published
+	targets   []engine.Target
+	progress  func(Snapshot)
+	engine    engine.Engine
+	board     *measure.Board
+}
+
+func (r *session) run(ctx context.Context) *result.Load {
+	p := r.plan
+	openings := p.Openings()
+	events, warm := p.Events()
+	ramp := p.RampTime()
+	conf := measure.Config{Workers: runtime.GOMAXPROCS(0), Epoch: time.Now()}
+	total := ramp + p.Hold
+	if p.Publish != nil {
+		conf.Events, conf.Warm = events, warm
+		conf.Start = ramp + p.Publish.Settle
+		conf.Settle, conf.Deadline = p.Publish.Settle, p.Publish.Deadline
+		conf.Marker = measure.NewMarker(runID())
+		total += p.Publish.Settle + warm
+	}
+	board := measure.NewBoard(conf)
+	r.board = board
+	before := usage()
+	rssBefore := rss()
+	window := &cpuWindow{from: time.Duration(conf.Start), start: conf.Epoch}
+
+	engineCtx, stopEngine := context.WithCancel(ctx)
+	defer stopEngine()
+	drained, stopPublishing := context.WithCancel(engineCtx)
+	defer stopPublishing()
+	engineDone := make(chan struct{})
+	go func() {
+		defer close(engineDone)
+		r.engine.Run(engineCtx, &engine.Job{
+			Targets: r.targets, Openings: openings, Burst: ramp == 0, StreamsPerConn: p.StreamsPerConn, Timeout: p.Timeout, Board: board,
+		})
+	}()
+	var publishing sync.WaitGroup
+	published := make(chan struct{})
+	publishing.Go(func() {
+		defer close(published)
+		if r.publisher != nil {
+			r.publisher.run(drained, board, conf, events)
+		}
+	})
+
+	peak := r.watch(engineCtx, total, engineDone, published, window)
+	window.end()
+	stopPublishing()
+	publishing.Wait()
+	board.Finish()
+	rssAfter := rss()
+	stopEngine()
+	<-engineDone
+
+	l := &result.Load{Plan: p.Map(), Environment: environment(), Gates: []result.Gate{}}
+	for i, t := range r.targets {
+		m := l.Plan["targets"].([]any)[i].(map[string]any)
+		m["spoken"], m["url"] = t.Proto.String(), result.Mask(t.Request.URL.String())
+	}
+	l.Streams.Planned = openings.Len()
+	board.Fill(l)
+	l.Generator.CPUSeconds = (usage() - before).Seconds()
+	l.Generator.RSSBytes = max(rssAfter, peak)
+	if l.Streams.Peak > 0 {
+		l.Generator.BytesPerStream = max(0, l.Generator.RSSBytes-rssBefore) / int64(l.Streams.Peak)
+	}
+	h := measure.Health{CPU: window.share(), Planned: l.Streams.Planned, Cut: ctx.Err() != nil}
+	if r.publisher != nil {
+		h.Dropped = r.publisher.dropped
+	}
+	l.Validity = board.Judge(l, h)
+	return l
+}
+
+// watch ticks the board until the plan is done: the time is over and every event concluded, or no stream is left and none will come, or ctx is done. It returns the
+// largest resident set it saw.
+func (r *session) watch(ctx context.Context, total time.Duration, engineDone, published <-chan struct{}, window *cpuWindow) (peak int64) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	start := time.Now()
+	phase := func(elapsed time.Duration) string {
+		switch {
+		case elapsed < r.plan.RampTime():
+			return "opening"
+		case elapsed >= total:
+			return "draining"
+		case r.publisher == nil:
+			return "holding"
+		}
+		return "publishing"
+	}
+	for second := time.Second; ; {
+		select {
+		case <-ctx.Done():
+			return peak
+		case <-engineDone:
+			return peak
+		case <-tick.C:
+		}
+		r.board.Tick()
+		elapsed := time.Since(start)
+		window.observe(elapsed)
+		if elapsed >= second {
+			second += time.Second
+			peak = max(peak, rss())
+			s := r.board.Second()
+			s.Planned = r.plan.Streams
+			if r.progress != nil {
+				r.progress(Snapshot{Snapshot: s, Elapsed: elapsed, Total: total, Phase: phase(elapsed)})
+			}
+		}
+		if elapsed < total {
+			continue
+		}
+		select {
+		case <-published:
+			if r.board.Settled() {
+				return max(peak, rss())
+			}
+		default:
+		}
+	}
+}
+
+// unreachable is the error of a run in which every opening failed before a byte of an answer.
+func (r *session) unreachable(l *result.Load) error {
+	if l.Streams.Opened > 0 || l.Streams.Failed == 0 {
+		return nil
+	}
+	n := 0
+	most, cause := 0, ""
+	for c, k := range l.Streams.Failures {
+		if phaseOf(c) == wire.PhaseConnect || phaseOf(c) == wire.PhaseResolve || phaseOf(c) == wire.PhaseTLS {
+			n += k
+			if k > most {
+				most, cause = k, c
+			}
+		}
+	}
+	if n < l.Streams.Failed {
+		return nil
+	}
+	return &UnreachableError{URL: result.Mask(r.targets[0].Request.URL.String()), Err: errors.New(cause)}
+}
+
+// runID is a short id that no other run of the hour has: five digits in base 36.
+func runID() string { return strconv.FormatUint(36*36*36*36+rand.Uint64N(35*36*36*36*36), 36) }

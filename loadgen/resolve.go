@@ -1,0 +1,180 @@
+package loadgen
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"ssegauge/loadgen/engine"
+	"ssegauge/loadgen/plan"
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// headPatience is how long the first request waits for its head. Servers that hold the head until the first event are common (WSGI, buffering proxies), and no
+// reason not to run.
+const headPatience = 3 * time.Second
+
+// resolve opens one stream of each target to learn what every later one needs: where redirects lead, which protocol is spoken, which addresses answer, and how many
+// streams a connection may carry.
+func resolve(ctx context.Context, p *plan.Plan) ([]engine.Target, error) {
+	targets := make([]engine.Target, len(p.Targets))
+	for i := range p.Targets {
+		d, r, err := p.Targets[i].Open()
+		if err != nil {
+			return nil, err
+		}
+		t, err := probe(ctx, d, r, min(p.Timeout, headPatience), p.Timeout)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return nil, err
+		}
+		targets[i] = *t
+	}
+	return targets, nil
+}
+
+func probe(ctx context.Context, dialer *wire.Dialer, r *wire.Request, patience, timeout time.Duration) (*engine.Target, error) {
+	d := *dialer
+	d.MaxRedirects, d.Record = 20, 0
+	t := &engine.Target{Request: r, Proto: d.Proto, Dial: d.NetDial}
+	unreachable := func(err error) error {
+		return &UnreachableError{URL: result.Mask(r.URL.String()), Err: err}
+	}
+
+	// Connecting may take its time, a head may not: a connection first, then the stream.
+	d.HeadTimeout = timeout
+	conn, err := d.Dial(ctx, r.URL)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	t.Proto = conn.Proto()
+	remote := conn.RemoteAddr().String()
+	conn.Close()
+
+	d.HeadTimeout = patience
+	s, err := d.Open(ctx, r)
+	switch {
+	case err == nil:
+		t.Request, t.Proto = s.Request, s.Conn.Proto()
+		remote = s.Conn.RemoteAddr().String()
+		if peer := s.Conn.Peer(); peer.Seen {
+			t.PeerStreams = peer.MaxConcurrentStreams
+		}
+		s.Close()
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	default:
+		var e *wire.Error
+		var redirect *wire.RedirectError
+		switch {
+		case errors.As(err, &redirect):
+			return nil, unreachable(err)
+		case errors.As(err, &e) && (e.Phase == wire.PhaseConnect || e.Phase == wire.PhaseResolve || e.Phase == wire.PhaseTLS):
+			return nil, unreachable(err)
+		}
+		// It answered wrongly or not yet: the run counts which.
+	}
+	if t.Request.URL.Scheme == "https" {
+		t.TLS = clientTLS(d.TLS, t.Request.URL.Hostname(), t.Proto)
+	}
+	connectTo := ""
+	if t.Request.URL.Host == r.URL.Host {
+		connectTo = d.ConnectTo
+	}
+	if t.Addrs, err = addresses(ctx, t.Request, connectTo, remote, t.Dial != nil); err != nil {
+		return nil, unreachable(err)
+	}
+	return t, nil
+}
+
+func clientTLS(base *tls.Config, host string, proto wire.Proto) *tls.Config {
+	cfg := new(tls.Config)
+	if base != nil {
+		cfg = base.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = host
+	}
+	if cfg.NextProtos = []string{"http/1.1"}; proto == wire.HTTP2 {
+		cfg.NextProtos = []string{"h2"}
+	}
+	return cfg
+}
+
+// addresses resolves once what all streams dial: every address of the family that answered, so that a name with several is shared out.
+func addresses(ctx context.Context, r *wire.Request, connectTo, remote string, ownDial bool) ([]string, error) {
+	host, port := r.URL.Hostname(), r.URL.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]
+	}
+	if connectTo != "" {
+		var err error
+		if host, port, err = net.SplitHostPort(connectTo); err != nil {
+			return nil, err
+		}
+	}
+	if ownDial || net.ParseIP(host) != nil {
+		return []string{net.JoinHostPort(host, port)}, nil
+	}
+	answered, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return []string{net.JoinHostPort(host, port)}, nil
+	}
+	ips, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var addrs []string
+	for _, ip := range ips {
+		if strings.Contains(ip, ":") == strings.Contains(answered, ":") {
+			addrs = append(addrs, net.JoinHostPort(ip, port))
+		}
+	}
+	if len(addrs) == 0 {
+		addrs = []string{net.JoinHostPort(answered, port)}
+	}
+	return addrs, nil
+}
+
+// checkLimits raises the limit of descriptors to what is allowed, and says if the plan does not fit.
+func checkLimits(p *plan.Plan, targets []engine.Target) error {
+	streams := p.Openings().Len()
+	need := 0
+	for i := range targets {
+		share := (streams - i + len(targets) - 1) / len(targets)
+		need += targets[i].Connections(max(0, share), p.StreamsPerConn)
+	}
+	limit, ok := raiseFiles()
+	if !ok {
+		return nil
+	}
+	room := int(min(limit, 1<<40)) - openFiles() - spareFiles
+	if need <= room {
+		return nil
+	}
+	perConn := max(1, streams/max(1, need))
+	return &LimitError{What: "file descriptors", Limit: limit, Need: need, Fits: max(0, room) * perConn}
+}
+
+// spareFiles is for the publisher, the report and the runtime.
+const spareFiles = 128
+
+// openFiles is how many descriptors this process holds now; where that cannot be seen, a few.
+func openFiles() int {
+	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
+		return len(entries)
+	}
+	return 16
+}
+
+func phaseOf(cause string) wire.Phase {
+	phase, _, _ := strings.Cut(cause, ":")
+	return wire.Phase(phase)
+}
