@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -56,8 +57,8 @@ const (
 // Client says what to ask for and how to behave; Request is the only field that must be set. It is not changed by [Client.Run], so
 // one value may run many times, also at the same time.
 type Client struct {
-	// Dialer opens the streams; nil: the zero Dialer. Its MaxRedirects of 0 means [MaxRedirects] here,
-	// because the standard has redirects followed (9.2.1).
+	// Dialer opens the streams; nil: the zero Dialer. Its MaxRedirects of 0 means [MaxRedirects] here, because the
+	// standard has redirects followed (9.2.1), and content codings are decoded whatever its Decode says, as fetch does.
 	Dialer *wire.Dialer
 	// Request is reused for every attempt: method, URL, fields, body (9.2.3, reestablish step 5). A redirect is
 	// followed, but the next attempt starts from this URL again. The client adds "Accept: text/event-stream"
@@ -129,12 +130,13 @@ func (c *Client) Run(ctx context.Context, h Handler) error {
 }
 
 // Hopeless tells of an error that asking again cannot mend: a request that cannot be written, a protocol that the
-// server does not speak, a redirect that cannot be followed.
+// server does not speak, a redirect that cannot be followed, a content coding that nobody asked for and this house does not know.
 func Hopeless(err error) bool {
 	var request *wire.RequestError
 	var proto *wire.ProtoError
 	var redirect *wire.RedirectError
-	return errors.As(err, &request) || errors.As(err, &proto) || errors.As(err, &redirect)
+	var coding *wire.CodingError
+	return errors.As(err, &request) || errors.As(err, &proto) || errors.As(err, &redirect) || errors.As(err, &coding)
 }
 
 // run is one life of a client.
@@ -162,6 +164,7 @@ func (r *run) prepare() error {
 	if r.c.Dialer != nil {
 		r.dialer = *r.c.Dialer
 	}
+	r.dialer.Decode = true
 	if r.dialer.MaxRedirects == 0 {
 		r.dialer.MaxRedirects = MaxRedirects
 	}
@@ -274,7 +277,7 @@ func (r *run) read(ctx context.Context, s *wire.Stream) (final bool, err error) 
 			}
 		}
 		if err != nil {
-			return false, err
+			return err != io.EOF && r.futile(err), err
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package eventsource
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"math"
@@ -420,6 +422,34 @@ func TestRedirect(t *testing.T) {
 				"3s open", "3s from http://es.test/moved", "3s connecting: end, wait 3s")
 		})
 	}
+}
+
+// Content that a server compresses unasked is decoded, each flush at once; a coding nobody knows is final, not a loop.
+func TestContentCoding(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.run()
+		s := w.accept().head("HTTP/1.1 200 OK", "Content-Type: text/event-stream", "Content-Encoding: gzip", "Connection: close")
+		var buf bytes.Buffer
+		z := gzip.NewWriter(&buf)
+		for i := range 2 {
+			fmt.Fprintf(z, "id: %d\ndata: x\n\n", i)
+			z.Flush()
+			s.send(buf.String())
+			buf.Reset()
+			synctest.Wait()
+			time.Sleep(time.Second)
+		}
+		w.want("0s connecting", "0s open", `0s message "x" id="0"`, `1s message "x" id="1"`)
+	})
+	bubble(t, func(w *world) {
+		w.run()
+		w.accept().head("HTTP/1.1 200 OK", "Content-Type: text/event-stream", "Content-Encoding: br")
+		synctest.Wait()
+		if last := w.log[len(w.log)-1]; !strings.HasPrefix(last, "0s closed: ") {
+			t.Errorf("happened: %q", w.log)
+		}
+		w.quiet()
+	})
 }
 
 // A redirect that leads nowhere fails the client, without a storm (client/http/redirect-bad).
