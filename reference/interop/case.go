@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sort"
@@ -13,7 +11,8 @@ import (
 )
 
 // Case is one server and what is expected of it. In every string $PORT, $UPSTREAM (two free ports), $BASE
-// (http://127.0.0.1:$PORT) and $DIR (a directory that is thrown away) are replaced.
+// (http://127.0.0.1:$PORT) and $DIR (a directory that is
+// thrown away, with a fresh key.pem and cert.pem in it) are replaced.
 type Case struct {
 	Name   string     `yaml:"name"`
 	Needs  []string   `yaml:"needs"`  // programs that must be there
@@ -28,7 +27,7 @@ type Case struct {
 	Checks  []string          `yaml:"checks"` // further flags of check
 	Expect  map[string]string `yaml:"expect"` // id: verdict; what is not listed may neither fail, warn nor err
 	Load    *Load             `yaml:"load"`
-	Watch   string            `yaml:"watch"` // what a watcher must see; with Publish it is what is published
+	Watch   string            `yaml:"watch"` // a pattern that a watcher must see; with Publish it is what is published
 
 	folder string
 }
@@ -51,7 +50,7 @@ type Load struct {
 	Silent bool `yaml:"silent"`
 }
 
-// load reads every YAML file one level below folder.
+// load reads every YAML file one level below folder: each is a list of cases.
 func load(folder string) ([]*Case, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*", "*.yaml"))
 	if err != nil {
@@ -64,18 +63,17 @@ func load(folder string) ([]*Case, error) {
 		if err != nil {
 			return nil, err
 		}
+		var list []*Case
 		d := yaml.NewDecoder(f)
 		d.KnownFields(true)
-		for {
-			c := &Case{folder: filepath.Dir(file)}
-			if err := d.Decode(c); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				f.Close()
-				return nil, fmt.Errorf("%s: %w", file, err)
-			}
-			cases = append(cases, c)
+		if err := d.Decode(&list); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
+		for _, c := range list {
+			c.folder = filepath.Dir(file)
+		}
+		cases = append(cases, list...)
 		f.Close()
 	}
 	if len(cases) == 0 {
@@ -92,7 +90,7 @@ type place struct {
 
 func (p place) expand(s string) string {
 	return strings.NewReplacer("$PORT", fmt.Sprint(p.port), "$UPSTREAM", fmt.Sprint(p.upstream), "$DIR", p.dir,
-		"$BASE", fmt.Sprintf("http://127.0.0.1:%d", p.port), "$TLS", fmt.Sprintf("https://127.0.0.1:%d", p.port)).Replace(s)
+		"$BASE", fmt.Sprintf("http://127.0.0.1:%d", p.port)).Replace(s)
 }
 
 func (p place) expandAll(list []string) []string {

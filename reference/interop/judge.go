@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"sync"
@@ -73,11 +74,11 @@ func (h *harness) judge(ctx context.Context, c *Case) *outcome {
 
 // target is the part of a command line that check, load and watch share.
 func (c *Case) target(p place) []string {
-	base := "$BASE"
+	url := p.expand("$BASE" + c.Path)
 	if c.HTTP == "2" {
-		base = "$TLS"
+		url = strings.Replace(url, "http:", "https:", 1)
 	}
-	return append([]string{p.expand(base + c.Path), "--http", c.HTTP}, p.expandAll(c.Flags)...)
+	return append([]string{url, "--http", c.HTTP}, p.expandAll(c.Flags)...)
 }
 
 func (c *Case) hook(p place) []string {
@@ -207,7 +208,7 @@ func (h *harness) watch(ctx context.Context, c *Case, p place, o *outcome) {
 	cmd := exec.CommandContext(ctx, h.program, append([]string{"watch"}, c.target(p)...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
-	seen := &waitFor{text: c.Watch, found: cancel}
+	seen := &waitFor{text: regexp.MustCompile(c.Watch), found: cancel}
 	cmd.Stdout, cmd.Stderr = seen, seen
 	if err := cmd.Start(); err != nil {
 		o.differ("watch: %v", err)
@@ -232,7 +233,7 @@ func (h *harness) watch(ctx context.Context, c *Case, p place, o *outcome) {
 // waitFor collects output and calls found once text is in it.
 type waitFor struct {
 	mu    sync.Mutex
-	text  string
+	text  *regexp.Regexp
 	found func()
 	buf   bytes.Buffer
 }
@@ -241,7 +242,7 @@ func (w *waitFor) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.buf.Write(b)
-	if bytes.Contains(w.buf.Bytes(), []byte(w.text)) {
+	if w.text.Match(w.buf.Bytes()) {
 		w.found()
 	}
 	return len(b), nil
@@ -250,7 +251,7 @@ func (w *waitFor) Write(b []byte) (int, error) {
 func (w *waitFor) ok() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return bytes.Contains(w.buf.Bytes(), []byte(w.text))
+	return w.text.Match(w.buf.Bytes())
 }
 
 // publish sends c.Watch twice a second until ctx ends: the first ones may come before the watcher has subscribed.

@@ -2,7 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -28,14 +35,17 @@ func start(ctx context.Context, c *Case, dir string) (p place, stop func(), err 
 			return p, nil, err
 		}
 	}
+	if err := certificate(dir); err != nil {
+		return p, nil, err
+	}
 	log, err := os.Create(filepath.Join(dir, "server.log"))
 	if err != nil {
 		return p, nil, err
 	}
-	var running []*exec.Cmd
+	var running []*process
 	stop = func() {
-		for _, cmd := range running {
-			end(cmd)
+		for _, r := range running {
+			r.end()
 		}
 		log.Close()
 	}
@@ -49,12 +59,14 @@ func start(ctx context.Context, c *Case, dir string) (p place, stop func(), err 
 			stop()
 			return p, nil, err
 		}
-		running = append(running, cmd)
+		r := &process{cmd, make(chan struct{})}
+		go func() { cmd.Wait(); close(r.gone) }()
+		running = append(running, r)
 		port := p.upstream
 		if i == len(c.Start)-1 {
 			port = p.port
 		}
-		if err := ready(ctx, port); err != nil {
+		if err := r.ready(ctx, port); err != nil {
 			stop()
 			text, _ := os.ReadFile(log.Name())
 			return p, nil, fmt.Errorf("%s: %w\n%s", argv[0], err, text)
@@ -72,7 +84,14 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-func ready(ctx context.Context, port int) error {
+// process is a server that runs; gone is closed when it has ended.
+type process struct {
+	cmd  *exec.Cmd
+	gone chan struct{}
+}
+
+// ready waits until something accepts connections on port.
+func (r *process) ready(ctx context.Context, port int) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	for {
@@ -83,21 +102,44 @@ func ready(ctx context.Context, port int) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("not ready after 20 s: %w", err)
+		case <-r.gone:
+			return errors.New("it ended at once")
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
-// end asks the process group of cmd to stop, and makes it after 5 s.
-func end(cmd *exec.Cmd) {
-	group := -cmd.Process.Pid
-	gone := make(chan struct{})
-	go func() { cmd.Wait(); close(gone) }()
+// end asks the process group to stop, and makes it after 5 s.
+func (r *process) end() {
+	group := -r.cmd.Process.Pid
 	syscall.Kill(group, syscall.SIGTERM)
 	select {
-	case <-gone:
+	case <-r.gone:
 	case <-time.After(5 * time.Second):
 	}
 	syscall.Kill(group, syscall.SIGKILL) // workers that outlived their parent; no such group is fine
-	<-gone
+	<-r.gone
+}
+
+// certificate writes a key and a certificate for 127.0.0.1 into dir.
+func certificate(dir string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}, &x509.Certificate{SerialNumber: big.NewInt(1)}, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "cert.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644)
 }

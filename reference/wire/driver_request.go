@@ -67,6 +67,14 @@ func (r *Request) check() error {
 	return nil
 }
 
+// AppendHTTP1 appends the request as it goes over HTTP/1.1, body included. The error is a *[RequestError]; dst is returned unchanged then.
+func (r *Request) AppendHTTP1(dst []byte) ([]byte, error) {
+	if err := r.check(); err != nil {
+		return dst, err
+	}
+	return r.appendHTTP1(dst), nil
+}
+
 // appendHTTP1 appends the request as HTTP/1.1 has it (RFC 9112 3).
 func (r *Request) appendHTTP1(p []byte) []byte {
 	p = append(p, r.method()...)

@@ -377,16 +377,20 @@ func (r *Response) block(in []byte, it *Item) (n int, err error) {
 	return n, err
 }
 
-// report hands out items: the first now, the others by and by; err comes with the last one.
-func (r *Response) report(it *Item, items []Item, err error) error {
-	if len(items) == 1 && err == nil {
-		*it = items[0]
+// report hands out faults, then item, then the fatal fault: the first now, the others by and by.
+func (r *Response) report(it *Item, faults []Item, item Item, fatal *Fault) error {
+	if len(faults) == 0 && fatal == nil {
+		*it = item
 		return nil
 	}
-	r.spill = &spill{queue: items, err: err}
-	if len(items) == 0 {
-		r.state = sFailed
-		return err
+	queue := faults
+	if item.Kind != None {
+		queue = append(queue, item)
+	}
+	r.spill = &spill{queue: queue}
+	if fatal != nil {
+		r.spill.queue = append(queue, Item{Kind: Broken, Offset: fatal.Offset, Fault: *fatal})
+		r.spill.err = fatal
 	}
 	return r.dequeue(it)
 }
@@ -437,6 +441,9 @@ func (r *Response) EOF(it *Item) error {
 		held := 0
 		if r.spill != nil {
 			held = len(r.spill.buf)
+		}
+		if held == 0 && r.interims > 0 {
+			return r.fatal(it, FaultHeadCut, r.off, 0, "connection closed after %d interim heads, before the final one", r.interims)
 		}
 		if held == 0 {
 			return r.fatal(it, FaultNoResponse, r.off, 0, "connection closed before the first byte of a response")

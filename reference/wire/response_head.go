@@ -94,15 +94,10 @@ func (r *Response) head(text string, start int64, it *Item) error {
 		}
 		s.forbidden(h)
 		item.Kind = Interim
-		return r.report(it, append(s.done(), item), nil)
+		return r.report(it, s.done(), item, nil)
 	}
 	fatal := r.frame(s, h)
-	items := append(s.done(), item)
-	if fatal != nil {
-		last := Item{Kind: Broken, Offset: fatal.Offset, Fault: *fatal}
-		return r.report(it, append(items, last), fatal)
-	}
-	return r.report(it, items, nil)
+	return r.report(it, s.done(), item, fatal)
 }
 
 // statusLine parses "HTTP/1.1 200 OK"; it returns what makes the line unreadable, or "".
@@ -363,14 +358,11 @@ func (r *Response) trailer(text string, start int64, it *Item) error {
 		kept = append(kept, f)
 	}
 	r.state = sEnd
-	items := s.done()
+	var item Item
 	if len(kept) > 0 {
-		items = append(items, Item{Kind: Trailer, Trailer: kept, Offset: start})
+		item = Item{Kind: Trailer, Trailer: kept, Offset: start}
 	}
-	if len(items) == 0 {
-		return nil
-	}
-	return r.report(it, items, nil)
+	return r.report(it, s.done(), item, nil)
 }
 
 func digit(b byte) bool { return '0' <= b && b <= '9' }

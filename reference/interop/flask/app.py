@@ -57,7 +57,7 @@ def listen():
 def stream():
     def get_data():
         while True:
-            time.sleep(1)
+            time.sleep(2)
             yield f"data: {time.strftime('%H:%M:%S')} \n\n"
 
     return flask.Response(get_data(), mimetype="text/event-stream")
