@@ -160,12 +160,13 @@ func nextCR(b []byte, i int) int {
 
 // whole takes blocks that lie whole in b[p:] and need no buffer: at most one data
 // line each. It stops after one that fires an event (true), at the end of b, or in
-// front of a block that [Decoder.resume] must take. cr is the first CR at or after
+// front of a block that [Decoder.resume] must take, of which it has then changed nothing. cr is the first CR at or after
 // p, or len(b): where b holds no CR at all, LF is all that is looked for.
 func (d *Decoder) whole(b []byte, p, cr int, ev *Event) (int, int, bool) {
 	for p < len(b) {
 		var typ, data, id []byte
 		var hasData, idSet bool
+		var retry digits
 		q, c := p, cr
 		for {
 			var line []byte
@@ -202,18 +203,19 @@ func (d *Decoder) whole(b []byte, p, cr int, ev *Event) (int, int, bool) {
 					id, idSet = v, true
 				}
 			case 'r':
-				// It takes effect here and now. If resume must take this block after all, it sets the same again.
 				if v, ok := field(line, "retry"); ok {
 					var n digits
-					n.feed(v)
-					if n.valid() {
-						d.record().setRetry(n.value)
+					if n.feed(v); n.valid() {
+						retry = n
 					}
 				}
 			}
 		}
 		if q-p > d.limit() {
 			return p, cr, false // resume counts exactly
+		}
+		if retry.any {
+			d.record().setRetry(retry.value)
 		}
 		if idSet {
 			r := d.record()
