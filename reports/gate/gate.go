@@ -7,8 +7,8 @@
 // Times need a unit (ns, us, ms, s, m, h), sizes may have one (B, kB, KiB ...), counts may end in k or M, or be a percentage: of
 // the planned streams, of the eligible or received events.
 //
-// A value that the run cannot resolve fails its threshold: silence is no pass. Lost events count as later than all that came, so that
-// losing them cannot better a quantile of deliver.
+// A value that the run cannot resolve fails its threshold: silence is no pass. What never came counts as later than all that did, so that
+// losing events cannot better a quantile of deliver or fanout_t99.
 //
 // It imports reports/result. A new measure is one line in measures.go.
 package gate

@@ -24,6 +24,8 @@ func run() *result.Run {
 func TestEval(t *testing.T) {
 	lossy := run()
 	lossy.Events.Lost, lossy.Events.Eligible = 10, 1010
+	lossy.LatencyUS["deliver"].Never = 10
+	lossy.LatencyUS["gap"] = &result.Quantiles{Never: 3}
 	for _, tc := range []struct {
 		run  *result.Run
 		text string
@@ -58,12 +60,14 @@ func TestEval(t *testing.T) {
 		{run(), "generator.bytes_per_stream <= 2KiB", true, "bytes", 2048, ""},
 		{run(), "generator.delay.p90 < 10ms", true, "us", 9000, ""},
 		// A quantile of all that should have come: p99 of 1010 is the 1000th, the last that came; beyond lie the lost.
-		{lossy, "deliver.p99 < 10s", true, "us", 1_000_000, "10 lost events counted as late"},
-		{lossy, "deliver.p50 < 506ms", true, "us", 505_000, "10 lost events counted as late"},
-		{lossy, "deliver.p99.9 < 10s", false, "us", -1, "10 lost events counted as late, and p99.9 is among them"},
-		{lossy, "deliver.max < 10h", false, "us", -1, "10 lost events counted as late, and max is among them"},
-		{lossy, "deliver.mean < 10h", false, "us", -1, "10 lost events counted as late, and mean is among them"},
+		{lossy, "deliver.p99 < 10s", true, "us", 1_000_000, "10 that never came counted as late"},
+		{lossy, "deliver.p50 < 506ms", true, "us", 505_000, "10 that never came counted as late"},
+		{lossy, "deliver.p99.9 < 10s", false, "us", -1, "10 that never came counted as late, and p99.9 is among them"},
+		{lossy, "deliver.max < 10h", false, "us", -1, "10 that never came counted as late, and max is among them"},
+		{lossy, "deliver.mean < 10h", false, "us", -1, "10 that never came counted as late, and mean is among them"},
 		{lossy, "deliver.min < 10ms", true, "us", 1000, ""},
+		{lossy, "gap.p50 < 10s", false, "us", -1, "3 that never came counted as late, and p50 is among them"},
+		{lossy, "gap.min < 10s", false, "us", -1, "no histogram stored to take min from"},
 		{lossy, "lost < 1%", true, "ratio", 10.0 / 1010, ""},
 		{reporttest.Clean(), "lost == 0", false, "", -1, "not a load run"},
 	} {

@@ -63,16 +63,11 @@ func lookup(name string) (measure, error) {
 		}
 	}
 	if rest, ok := strings.CutPrefix(name, "generator.delay."); ok {
-		return latency(name, rest, func(l *load) (*result.Quantiles, int64) { return l.Generator.DelayUS, 0 })
+		return latency(name, rest, func(l *load) *result.Quantiles { return l.Generator.DelayUS })
 	}
 	metric, of, _ := strings.Cut(name, ".")
 	if slices.Contains(result.MetricNames(), metric) {
-		return latency(name, of, func(l *load) (*result.Quantiles, int64) {
-			if metric == "deliver" {
-				return l.LatencyUS[metric], max(l.Events.Lost, 0)
-			}
-			return l.LatencyUS[metric], 0
-		})
+		return latency(name, of, func(l *load) *result.Quantiles { return l.LatencyUS[metric] })
 	}
 	if name == "" {
 		return measure{}, fmt.Errorf("nothing before the comparison; write it like `deliver.p99 < 250ms`")
@@ -92,26 +87,26 @@ func lookup(name string) (measure, error) {
 		shown(name), strings.Join(result.MetricNames(), ", "))
 }
 
-// latency is a figure of a distribution; missing values count as larger than all others.
-func latency(name, of string, source func(*load) (q *result.Quantiles, missing int64)) (measure, error) {
+// latency is a figure of a distribution. What never came counts as larger than all that did.
+func latency(name, of string, source func(*load) *result.Quantiles) (measure, error) {
 	m := measure{name: name, unit: "us"}
-	var pick func(q *result.Quantiles, missing int64) *float64
+	var pick func(q *result.Quantiles) *float64
 	var need float64 // the quantile that the sample has to resolve
 	switch of {
 	case "count":
 		m.unit = ""
 		m.value = func(l *load) (*float64, string) {
-			if q, _ := source(l); q != nil {
+			if q := source(l); q != nil {
 				return new(float64(q.Count)), ""
 			}
 			return new(0.0), ""
 		}
 		return m, nil
 	case "min":
-		pick = func(q *result.Quantiles, _ int64) *float64 { return q.Min }
+		pick = func(q *result.Quantiles) *float64 { return q.Min }
 	case "mean":
-		pick = func(q *result.Quantiles, missing int64) *float64 {
-			if missing > 0 {
+		pick = func(q *result.Quantiles) *float64 {
+			if q.Never > 0 {
 				return nil
 			}
 			return q.Mean
@@ -126,23 +121,23 @@ func latency(name, of string, source func(*load) (q *result.Quantiles, missing i
 			return m, fmt.Errorf("%q is no quantile; use p50, p99, p99.9, min, mean, max or count", shown(of))
 		}
 		need = percent / 100
-		pick = func(q *result.Quantiles, missing int64) *float64 { return q.Beyond(need, missing) }
+		pick = func(q *result.Quantiles) *float64 { return q.Beyond(need, q.Never) }
 	}
 	m.value = func(l *load) (*float64, string) {
-		q, missing := source(l)
-		if q == nil || q.Count <= 0 {
+		q := source(l)
+		if q == nil || q.Count <= 0 && q.Never <= 0 {
 			return nil, "no samples"
 		}
 		late := ""
-		if missing > 0 && of != "min" {
-			late = result.Plural(missing, "lost event") + " counted as late"
+		if q.Never > 0 && of != "min" {
+			late = result.Count(q.Never) + " that never came counted as late"
 		}
-		if v := pick(q, missing); v != nil {
+		if v := pick(q); v != nil {
 			return v, late
 		}
-		switch {
-		case !result.Resolvable(need, q.Count+missing):
-			return nil, fmt.Sprintf("%s cannot resolve %s", result.Plural(q.Count+missing, "sample"), of)
+		switch all := max(q.Count, 0) + max(q.Never, 0); {
+		case !result.Resolvable(need, all):
+			return nil, fmt.Sprintf("%s cannot resolve %s", result.Plural(all, "sample"), of)
 		case late != "":
 			return nil, late + ", and " + of + " is among them"
 		}

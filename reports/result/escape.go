@@ -43,6 +43,30 @@ func escape(s string, exact bool) string {
 	return b.String()
 }
 
+// Tokens splits text from [Escape] or [Literal] into what must not be torn apart: an escape (\n, \x1b, \u202e) or a character.
+func Tokens(s string) []string {
+	var out []string
+	runes := []rune(s)
+	for i := 0; i < len(runes); {
+		n := 1
+		if runes[i] == '\\' && i+1 < len(runes) {
+			n = 2
+			switch runes[i+1] {
+			case 'x':
+				n = 4
+			case 'u':
+				n = 6
+			case 'U':
+				n = 10
+			}
+			n = min(n, len(runes)-i)
+		}
+		out = append(out, string(runes[i:i+n]))
+		i += n
+	}
+	return out
+}
+
 // How much of the bytes goes into an Evidence.
 const (
 	context  = 48 // bytes before and after those at fault

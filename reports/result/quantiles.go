@@ -110,10 +110,45 @@ func atRank(h *hdrhistogram.Histogram, n int64) float64 {
 	return float64(h.ValueAtPercentile(100 * float64(n) / float64(h.TotalCount())))
 }
 
+// CurvePoint is a point of a distribution: the share P of the samples took at most US microseconds.
+type CurvePoint struct{ P, US float64 }
+
+// Curve returns the distribution for drawing: at most n points, evenly spaced where the axis is the logarithm of 1/(1-p) as
+// HDR plots have it, from the minimum to the last quantile that the sample resolves. Without a histogram it has the stored quantiles only.
+func (q *Quantiles) Curve(n int) []CurvePoint {
+	if q == nil || q.Count <= 0 || q.Min == nil {
+		return nil
+	}
+	points := []CurvePoint{{0, *q.Min}}
+	h, err := q.Hist()
+	if err != nil || h == nil {
+		for _, p := range []float64{0.5, 0.9, 0.99, 0.999} {
+			if us := q.At(p); us != nil {
+				points = append(points, CurvePoint{p, *us})
+			}
+		}
+		return points
+	}
+	end := math.Log10(float64(q.Count))
+	last := int64(1)
+	for i := 1; i <= n-1; i++ {
+		p := 1 - math.Pow(10, -end*float64(i)/float64(n-1))
+		if at := rank(p, q.Count); at > last { // few samples: a point each
+			points = append(points, CurvePoint{p, atRank(h, at)})
+			last = at
+		}
+	}
+	return points
+}
+
 // MergeQuantiles adds up the histograms of several runs or workers: percentiles are never averaged. Empty ones count for nothing; one that carries no histogram is an error.
 func MergeQuantiles(parts ...*Quantiles) (*Quantiles, error) {
 	var sum *hdrhistogram.Histogram
+	var never int64
 	for _, q := range parts {
+		if q != nil {
+			never += q.Never
+		}
 		h, err := q.Hist()
 		if err != nil {
 			return nil, err
@@ -128,20 +163,28 @@ func MergeQuantiles(parts ...*Quantiles) (*Quantiles, error) {
 			}
 		}
 	}
-	return FromHist(sum), nil
+	q := FromHist(sum)
+	q.Never = never
+	return q, nil
 }
 
 // metrics are the names of latencies in the order in which they are read, with what they span.
 var metrics = []struct{ name, text string }{
 	{"open", "planned start of a stream to its response head"},
+	{"open_service", "actual start of a stream to its response head"},
+	{"tcp_connect", "start of a connection to its handshake done"},
+	{"tls", "start of the TLS handshake to its end"},
 	{"first_event", "request written to the first event"},
 	{"deliver", "intended publish time to the event's arrival, each receiver"},
+	{"deliver_from_send", "actual send of the publish to the event's arrival, each receiver"},
 	{"fanout_t50", "intended publish time until half of the receivers have it"},
 	{"fanout_t90", "intended publish time until 90 % of the receivers have it"},
 	{"fanout_t99", "intended publish time until 99 % of the receivers have it"},
 	{"fanout_t100", "intended publish time until every receiver has it"},
 	{"spread", "first receiver to last receiver of the same event"},
 	{"gap", "between two events of the same stream"},
+	{"publish_ack", "publish sent to its answer"},
+	{"sched_lag", "planned to actual start of an open or a publish"},
 }
 
 // Metrics returns the names of the latencies of the run: the known ones in reading order, others after them by name.

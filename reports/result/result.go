@@ -187,6 +187,9 @@ type Quantiles struct {
 	P99   *float64 `json:"p99"`
 	P999  *float64 `json:"p99_9"`
 	Max   *float64 `json:"max"`
+	// Never counts the samples that never came: infinitely long. For deliver the lost ones, for fanout_tNN the events of which that share of the
+	// receivers was never reached. The members above are of those that came; [Quantiles.Beyond] takes both in.
+	Never int64 `json:"never,omitempty"`
 	// HDR is the histogram itself (HdrHistogram V2, compressed, base64), so that runs can be merged and drawn.
 	HDR string `json:"hdr,omitempty"`
 }

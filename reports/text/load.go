@@ -84,6 +84,9 @@ func (p *report) latency() {
 	}
 	for _, name := range p.Metrics() {
 		add(result.Escape(name), p.LatencyUS[name])
+		if q := p.LatencyUS[name]; q != nil && q.Never > 0 {
+			rows = append(rows, lateRow(q))
+		}
 	}
 	add("(own delay)", p.Generator.DelayUS)
 	if len(rows) == 0 {
@@ -91,12 +94,29 @@ func (p *report) latency() {
 	}
 	p.section("Latency")
 	p.table("lrrrrrrr", []string{"", "count", "min   ", "p50   ", "p90   ", "p99   ", "p99.9   ", "max   "}, rows)
-	for _, row := range rows {
-		if slices.ContainsFunc(row, func(c string) bool { return strings.HasPrefix(c, "-") }) {
-			p.line(p.paint(dim, "-  too few samples to resolve this quantile"))
-			break
+	has := func(cell string) bool {
+		return slices.ContainsFunc(rows, func(row []string) bool { return slices.Contains(row, cell) })
+	}
+	if has("-   ") {
+		p.line(p.paint(dim, "-      too few samples to resolve this quantile"))
+	}
+	if has("  all") {
+		p.line(p.paint(dim, "all    those above and those that never came, which thresholds count as late"))
+	}
+}
+
+// lateRow is the distribution again with what never came in it.
+func lateRow(q *result.Quantiles) []string {
+	row := []string{"  all", result.Count(q.Count + q.Never), aligned(q.Min)}
+	for _, at := range []float64{0.5, 0.9, 0.99, 0.999, 1} {
+		v := q.Beyond(at, q.Never)
+		if v == nil && result.Resolvable(at, q.Count+q.Never) {
+			row = append(row, "never   ")
+		} else {
+			row = append(row, aligned(v))
 		}
 	}
+	return row
 }
 
 // aligned pads the unit to two columns, so that right-aligned numbers end in the same column.

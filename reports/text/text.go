@@ -104,7 +104,7 @@ func wrap(text string, width int) []string {
 			line = ""
 		}
 		for line == "" && twwidth.Width(word) > width {
-			head := fit(tokens(word), width)
+			head := fit(result.Tokens(word), width)
 			lines = append(lines, head)
 			word = word[len(head):]
 		}
@@ -117,30 +117,6 @@ func wrap(text string, width int) []string {
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// tokens splits escaped text into what must not be torn apart: an escape (\n, \x1b, \u202e) or a character.
-func tokens(s string) []string {
-	var out []string
-	runes := []rune(s)
-	for i := 0; i < len(runes); {
-		n := 1
-		if runes[i] == '\\' && i+1 < len(runes) {
-			n = 2
-			switch runes[i+1] {
-			case 'x':
-				n = 4
-			case 'u':
-				n = 6
-			case 'U':
-				n = 10
-			}
-			n = min(n, len(runes)-i)
-		}
-		out = append(out, string(runes[i:i+n]))
-		i += n
-	}
-	return out
 }
 
 // fit returns the longest beginning of at most width columns, one token at least.
@@ -162,7 +138,7 @@ func clip(s string, width int) string {
 	if twwidth.Width(s) <= width {
 		return s
 	}
-	return fit(tokens(s), width-1) + "…"
+	return fit(result.Tokens(s), width-1) + "…"
 }
 
 // clipLeft is clip from the other end.
@@ -170,7 +146,7 @@ func clipLeft(s string, width int) string {
 	if twwidth.Width(s) <= width {
 		return s
 	}
-	all := tokens(s)
+	all := result.Tokens(s)
 	used, i := 1, len(all)
 	for i > 0 && used+twwidth.Width(all[i-1]) <= width {
 		i--

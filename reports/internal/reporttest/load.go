@@ -9,15 +9,13 @@ import (
 	"ssegauge/reports/result"
 )
 
-// samples returns a histogram of n values whose logarithm is normal about the median, with a heavier tail above.
-func samples(seed uint64, n int, median, sigma float64) *result.Quantiles {
+// Samples returns a histogram of n values: log-normal about the median, with a heavier tail.
+func Samples(seed uint64, n int, median, sigma float64) *result.Quantiles {
 	h := hdrhistogram.New(1, 3600e6, 3)
 	rng := rand.New(rand.NewPCG(seed, 7))
 	for range n {
 		x := rng.NormFloat64()
-		if x > 2 {
-			x *= 1.6
-		}
+		x += 0.12 * max(x, 0) * max(x, 0)
 		_ = h.RecordValue(int64(median * math.Exp(sigma*x))) // far within the range
 	}
 	return result.FromHist(h)
@@ -42,11 +40,11 @@ func Load() *result.Run {
 		Streams:     result.Streams{Planned: 2000, Opened: 2000, Peak: 2000, Connections: 20},
 		Events:      result.Events{Published: 100, Received: 200000, Eligible: 200000, Bytes: 17_400_000},
 		LatencyUS: map[string]*result.Quantiles{
-			"open": samples(1, 2000, 640, 0.5), "first_event": samples(2, 2000, 52_000, 0.7), "deliver": samples(3, 200_000, 1900, 0.45),
-			"fanout_t50": samples(4, 100, 1950, 0.2), "fanout_t99": samples(5, 100, 6100, 0.3), "fanout_t100": samples(6, 100, 8200, 0.35),
-			"spread": samples(7, 100, 7600, 0.35), "gap": samples(8, 198_000, 100_000, 0.02),
+			"open": Samples(1, 2000, 640, 0.5), "first_event": Samples(2, 2000, 52_000, 0.7), "deliver": Samples(3, 200_000, 1900, 0.45),
+			"fanout_t50": Samples(4, 100, 1950, 0.2), "fanout_t99": Samples(5, 100, 6100, 0.3), "fanout_t100": Samples(6, 100, 8200, 0.35),
+			"spread": Samples(7, 100, 7600, 0.35), "gap": Samples(8, 198_000, 100_000, 0.02),
 		},
-		Generator: result.Generator{CPUSeconds: 1.84, RSSBytes: 41 << 20, BytesPerStream: 1210, DelayUS: samples(9, 200_000, 38, 0.6), Workers: 2},
+		Generator: result.Generator{CPUSeconds: 1.84, RSSBytes: 41 << 20, BytesPerStream: 1210, DelayUS: Samples(9, 200_000, 38, 0.6), Workers: 2},
 		Series: []result.Series{
 			{Name: "open_streams", StepMS: 1000, Values: wave(13, func(i int) float64 { return min(2000, float64(i)*1000) })},
 			{Name: "events_per_second", StepMS: 1000, Values: wave(13, func(i int) float64 {
@@ -78,9 +76,9 @@ func LoadFew() *result.Run {
 		Streams:     result.Streams{Planned: 5, Opened: 5, Peak: 5, Connections: 1},
 		Events:      result.Events{Published: 5, Received: 25, Eligible: 25, Bytes: 900},
 		LatencyUS: map[string]*result.Quantiles{
-			"open": samples(1, 5, 84_000, 0.2), "deliver": samples(3, 25, 31_000, 0.3), "fanout_t99": samples(5, 1, 45_000, 0.1), "spread": {},
+			"open": Samples(1, 5, 84_000, 0.2), "deliver": Samples(3, 25, 31_000, 0.3), "fanout_t99": Samples(5, 1, 45_000, 0.1), "spread": {},
 		},
-		Generator: result.Generator{CPUSeconds: 0.04, RSSBytes: 19 << 20, DelayUS: samples(9, 25, 60, 0.4), Workers: 1},
+		Generator: result.Generator{CPUSeconds: 0.04, RSSBytes: 19 << 20, DelayUS: Samples(9, 25, 60, 0.4), Workers: 1},
 	}
 	return r
 }
@@ -95,9 +93,11 @@ func LoadFailing() *result.Run {
 		"connect: connection refused": 2201, "response: 503 Service Unavailable, Retry-After: 5": 366, "response: " + Hostile: 21,
 	}}
 	r.Events = result.Events{Published: 100, Received: 938_100, Eligible: 941_200, Lost: 3100, Duplicated: 4, Reordered: 17, Bytes: 82_000_000}
-	r.LatencyUS["deliver"] = samples(13, 300_000, 48_000, 0.9)
+	r.LatencyUS["deliver"] = Samples(13, 300_000, 48_000, 0.9)
+	r.LatencyUS["deliver"].Never = 3100
+	r.LatencyUS["fanout_t100"].Never = 71
 	r.Gates = []result.Gate{
-		{Expression: "deliver.p99 < 250ms", Value: new(812_000.0), Unit: "us", Reason: "3,100 lost events counted as late"},
+		{Expression: "deliver.p99 < 250ms", Value: new(812_000.0), Unit: "us", Reason: "3,100 that never came counted as late"},
 		{Expression: "lost == 0", Value: new(3100.0)},
 		{Expression: "fanout_t99.p99.9 < 1s", Unit: "us", Reason: "100 samples cannot resolve p99.9"},
 		{Expression: "streams.failed < 5000", Value: new(2588.0), Pass: true},

@@ -1,0 +1,320 @@
+package html
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"ssegauge/reports/result"
+)
+
+// A chart is worked out here and drawn by the templates "curve" and "timeline": numbers and text only, so that the escaping is the template's.
+type chart struct {
+	ID, Title, Desc          string
+	W, H                     float64
+	Left, Top, Right, Bottom float64 // of the plot
+	X, Y                     []tick
+	XTitle, YTitle           string
+	Lines                    []*line
+}
+
+type tick struct {
+	At    float64
+	Label string
+}
+
+// line is one series, told apart by colour, dashes and the shape of its marks.
+type line struct {
+	N          int // 1 to 6: the class that gives colour and dashes
+	Name       string
+	Path, Area string
+	Marks      []string // paths
+	LegendX    float64
+	LegendY    float64
+	LegendMark string
+	EndX, EndY float64
+	points     []result.CurvePoint
+}
+
+// shape draws the mark of series n around a point.
+func shape(n int, x, y float64) string {
+	const r = 3.6
+	switch n % 5 {
+	case 1: // disc
+		return fmt.Sprintf("M%.1f %.1fa%.1f %.1f 0 1 0 %.1f 0a%.1f %.1f 0 1 0 -%.1f 0Z", x-r, y, r, r, 2*r, r, r, 2*r)
+	case 2: // square
+		return fmt.Sprintf("M%.1f %.1fh%.1fv%.1fh-%.1fZ", x-r, y-r, 2*r, 2*r, 2*r)
+	case 3: // diamond
+		return fmt.Sprintf("M%.1f %.1fL%.1f %.1fL%.1f %.1fL%.1f %.1fZ", x, y-r-1, x+r+1, y, x, y+r+1, x-r-1, y)
+	case 4: // triangle
+		return fmt.Sprintf("M%.1f %.1fL%.1f %.1fL%.1f %.1fZ", x, y-r-1, x+r+1, y+r, x-r-1, y+r)
+	}
+	return fmt.Sprintf("M%.1f %.1fL%.1f %.1fL%.1f %.1fZ", x, y+r+1, x+r+1, y-r, x-r-1, y-r)
+}
+
+// named is a distribution to draw.
+type named struct {
+	name string
+	q    *result.Quantiles
+}
+
+// curves draws latency percentiles, both axes logarithmic: x in 1/(1-p), so that 90 %, 99 % and 99.9 % are as far apart from each other; y in time.
+// It returns the same chart for a wide and for a narrow page; nil if nothing was measured.
+func curves(id, title string, series []named) []*chart {
+	wide := &chart{ID: id + "-wide", Title: title, W: 860, H: 420, Left: 78, Top: 44, Right: 18, Bottom: 52}
+	narrow := &chart{ID: id + "-narrow", Title: title, W: 400, H: 400, Left: 70, Top: 84, Right: 14, Bottom: 52}
+	out := []*chart{wide, narrow}
+	for _, c := range out {
+		c.XTitle, c.YTitle = "percentile", "latency, log scale"
+		if !c.plotCurves(series) {
+			return nil
+		}
+	}
+	return out
+}
+
+func (c *chart) plotCurves(series []named) bool {
+	low, high, most := math.Inf(1), 0.0, int64(10)
+	var said []string
+	for _, s := range series {
+		points := s.q.Curve(140)
+		if len(points) < 2 {
+			continue
+		}
+		l := &line{N: len(c.Lines) + 1, Name: result.Escape(s.name), points: points}
+		c.Lines = append(c.Lines, l)
+		for i := range points {
+			points[i].US = max(points[i].US, 1) // below the resolution; a logarithm needs something
+			low, high = min(low, points[i].US), max(high, points[i].US)
+		}
+		most = max(most, s.q.Count)
+		said = append(said, describe(l.Name, s.q))
+	}
+	if len(c.Lines) == 0 {
+		return false
+	}
+	c.Desc = "Time that the given share of samples did not exceed. " + strings.Join(said, " ")
+	left, right, top, bottom := c.Left, c.W-c.Right, c.Top, c.H-c.Bottom
+	decades := min(math.Log10(float64(most)), 9)
+	low, high, c.Y = logTicks(low, high)
+	x := func(p float64) float64 { return left + (right-left)*min(-math.Log10(1-p)/decades, 1) }
+	y := func(us float64) float64 {
+		return bottom - (bottom-top)*(math.Log10(us)-math.Log10(low))/(math.Log10(high)-math.Log10(low))
+	}
+	for i := range c.Y {
+		c.Y[i].At = y(c.Y[i].At)
+	}
+	for _, t := range []tick{{0, "0 %"}, {0.5, "50 %"}, {0.9, "90 %"}, {0.99, "99 %"}, {0.999, "99.9 %"}, {0.9999, "99.99 %"}, {0.99999, "99.999 %"}, {0.999999, "99.9999 %"}} {
+		if at := x(t.At); -math.Log10(1-t.At) <= decades+1e-9 {
+			// Where it gets crowded a line must do without a label.
+			if n := len(c.X); n > 0 && at-c.X[n-1].At < 42 {
+				t.Label = ""
+			}
+			c.X = append(c.X, tick{at, t.Label})
+		}
+	}
+	perRow := int((right - left) / 150)
+	for i, l := range c.Lines {
+		l.LegendX = left + float64(i%perRow)*(right-left)/float64(perRow)
+		l.LegendY = 20 + 20*float64(i/perRow)
+		l.LegendMark = shape(l.N, l.LegendX+13, l.LegendY-4)
+		var path strings.Builder
+		for j, p := range l.points {
+			op := 'L'
+			if j == 0 {
+				op = 'M'
+			}
+			l.EndX, l.EndY = x(p.P), y(p.US)
+			fmt.Fprintf(&path, "%c%.1f %.1f", op, l.EndX, l.EndY)
+		}
+		l.Path = path.String()
+		for _, p := range []float64{0.5, 0.9, 0.99, 0.999} {
+			if us := at(l.points, p); us > 0 {
+				l.Marks = append(l.Marks, shape(l.N, x(p), y(us)))
+			}
+		}
+	}
+	return true
+}
+
+// at reads a curve between its points; 0 beyond them.
+func at(points []result.CurvePoint, p float64) float64 {
+	for i := 1; i < len(points); i++ {
+		if a, b := points[i-1], points[i]; p <= b.P+1e-12 {
+			share := (math.Log(1-p) - math.Log(1-a.P)) / (math.Log(1-b.P) - math.Log(1-a.P))
+			return math.Exp(math.Log(a.US) + share*(math.Log(b.US)-math.Log(a.US)))
+		}
+	}
+	return 0
+}
+
+func describe(name string, q *result.Quantiles) string {
+	parts := []string{}
+	for _, p := range []struct {
+		name string
+		us   *float64
+	}{{"50 %", q.P50}, {"90 %", q.P90}, {"99 %", q.P99}, {"99.9 %", q.P999}} {
+		if p.us != nil {
+			parts = append(parts, p.name+" "+result.Micros(*p.us))
+		}
+	}
+	return name + ": " + strings.Join(parts, ", ") + "."
+}
+
+// logTicks widens a range of microseconds to round ends and marks the decades in it, and 2 and 5 where there are few.
+func logTicks(low, high float64) (from, to float64, ticks []tick) {
+	if high < 2*low {
+		low, high = low/1.5, high*1.5
+	}
+	steps := []float64{1, 2, 5}
+	if high/low > 2000 {
+		steps = []float64{1}
+	}
+	from, to = low, high
+	below, above := 0.0, math.Inf(1)
+	for e := math.Floor(math.Log10(low)) - 1; e <= math.Ceil(math.Log10(high))+1; e++ {
+		for _, s := range steps {
+			v := s * math.Pow(10, e)
+			switch {
+			case v <= low*1.0001:
+				below = v
+			case v >= high*0.9999:
+				above = min(above, v)
+			}
+		}
+	}
+	if below > 0 {
+		from = below
+	}
+	if !math.IsInf(above, 1) {
+		to = above
+	}
+	for e := math.Floor(math.Log10(from)) - 1; e <= math.Ceil(math.Log10(to))+1; e++ {
+		for _, s := range steps {
+			if v := s * math.Pow(10, e); v >= from*0.9999 && v <= to*1.0001 {
+				ticks = append(ticks, tick{v, short(v)})
+			}
+		}
+	}
+	return from, to, ticks
+}
+
+// short writes a round number of microseconds for an axis: "5 ms".
+func short(us float64) string {
+	switch {
+	case us < 1e3:
+		return fmt.Sprintf("%.3g µs", us)
+	case us < 1e6:
+		return fmt.Sprintf("%.3g ms", us/1e3)
+	}
+	return fmt.Sprintf("%.4g s", us/1e6)
+}
+
+// series titles.
+var titles = map[string]string{
+	"open_streams":      "Open streams",
+	"events_per_second": "Events received per second",
+	"deliver_p99_us":    "Delivery, p99 of each step",
+}
+
+// timeline draws one measure over time.
+func timeline(id string, s result.Series) *chart {
+	c := &chart{ID: id, Title: titles[s.Name], W: 340, H: 170, Left: 52, Top: 12, Right: 12, Bottom: 26}
+	if c.Title == "" {
+		c.Title = result.Escape(strings.ReplaceAll(strings.TrimSuffix(s.Name, "_us"), "_", " "))
+	}
+	values, step := s.Values, float64(max(s.StepMS, 1))
+	if n := (len(values) + 299) / 300; n > 1 { // no more points than can be seen: the largest of each stretch
+		values, step = stretch(values, n), step*float64(n)
+	}
+	high, last, lastAt := 0.0, math.NaN(), 0
+	for i, v := range values {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			high, last, lastAt = max(high, v), v, i
+		}
+	}
+	if math.IsNaN(last) {
+		return nil
+	}
+	write := result.Number
+	if strings.HasSuffix(s.Name, "_us") {
+		write = func(v float64) string { return short(v) }
+	}
+	c.Desc = fmt.Sprintf("From 0 to %s; at most %s, at the end %s.", result.Micros(float64(lastAt)*step*1e3), write(high), write(last))
+
+	left, right, top, bottom := c.Left, c.W-c.Right, c.Top, c.H-c.Bottom
+	unit := nice(high / 3)
+	ceiling := unit * math.Ceil(high/unit-1e-9)
+	if ceiling <= 0 {
+		unit, ceiling = 1, 1
+	}
+	span := max(float64(lastAt)*step, step)
+	x := func(i int) float64 { return left + (right-left)*min(float64(i)*step/span, 1) }
+	y := func(v float64) float64 { return bottom - (bottom-top)*max(v, 0)/ceiling }
+	for v := 0.0; v <= ceiling*1.0001; v += unit {
+		c.Y = append(c.Y, tick{y(v), write(v)})
+	}
+	every := nice(span / 4)
+	for t := 0.0; t <= span*1.0001; t += every {
+		c.X = append(c.X, tick{left + (right-left)*t/span, strings.TrimSuffix(short(t*1e3), " s")})
+	}
+	if every >= 1000 {
+		c.XTitle = "s"
+	}
+	l := &line{N: 1}
+	var path, area strings.Builder
+	start := -1
+	end := func(i int) {
+		if start >= 0 {
+			fmt.Fprintf(&area, "L%.1f %.1fL%.1f %.1fZ", x(i), bottom, x(start), bottom)
+			if start == i {
+				l.Marks = append(l.Marks, shape(1, x(i), y(values[i])))
+			}
+		}
+		start = -1
+	}
+	for i, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			end(i - 1)
+			continue
+		}
+		op := 'L'
+		if start < 0 {
+			op, start = 'M', i
+		}
+		fmt.Fprintf(&path, "%c%.1f %.1f", op, x(i), y(v))
+		fmt.Fprintf(&area, "%c%.1f %.1f", op, x(i), y(v))
+	}
+	end(len(values) - 1)
+	l.Path, l.Area = path.String(), area.String()
+	c.Lines = []*line{l}
+	return c
+}
+
+func stretch(values []float64, n int) []float64 {
+	out := make([]float64, 0, len(values)/n+1)
+	for i := 0; i < len(values); i += n {
+		m := math.NaN()
+		for _, v := range values[i:min(i+n, len(values))] {
+			if math.IsNaN(m) || v > m {
+				m = v
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// nice rounds up to 1, 2, 2.5 or 5 times a power of ten.
+func nice(v float64) float64 {
+	if v <= 0 || math.IsInf(v, 0) {
+		return 1
+	}
+	power := math.Pow(10, math.Floor(math.Log10(v)))
+	for _, m := range []float64{1, 2, 2.5, 5} {
+		if v <= m*power*1.0001 {
+			return m * power
+		}
+	}
+	return 10 * power
+}

@@ -1,0 +1,208 @@
+package html_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+
+	"ssegauge/reports/internal/reporttest"
+	"ssegauge/reports/result"
+
+	report "ssegauge/reports/html"
+)
+
+func render(t *testing.T, runs ...*result.Run) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := report.Render(&b, runs...); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// pages are every run on its own, and what `demo` writes: a check and two loads.
+func pages(t *testing.T) map[string]string {
+	p := map[string]string{}
+	for _, r := range reporttest.Runs() {
+		p[r.Name] = render(t, r.Run)
+	}
+	first := reporttest.Load()
+	first.Target.HTTP, first.Streams.Connections = "1.1", 2000
+	first.LatencyUS["deliver"], first.LatencyUS["open"] = reporttest.Samples(31, 200_000, 2600, 0.4), reporttest.Samples(32, 2000, 240, 0.3)
+	p["demo"] = render(t, reporttest.Clean(), first, reporttest.Load())
+	p["all"] = render(t, reporttest.Clean(), reporttest.Failing(), reporttest.Interrupted(), reporttest.Load(), reporttest.LoadFew(), reporttest.LoadFailing())
+	return p
+}
+
+func TestGolden(t *testing.T) {
+	for name, got := range pages(t) {
+		reporttest.Golden(t, name+".html", []byte(got))
+	}
+}
+
+var void = map[atom.Atom]bool{atom.Meta: true, atom.Link: true, atom.Br: true}
+
+// Every element is closed in its order, ids are unique, links lead somewhere, and nothing is fetched or run.
+func TestWellFormed(t *testing.T) {
+	for name, page := range pages(t) {
+		t.Run(name, func(t *testing.T) {
+			var stack []string
+			ids, targets := map[string]int{}, []string{}
+			var style, policy string
+			z := html.NewTokenizer(strings.NewReader(page))
+			for {
+				kind := z.Next()
+				if kind == html.ErrorToken {
+					if z.Err() != io.EOF {
+						t.Fatal(z.Err())
+					}
+					break
+				}
+				tok := z.Token()
+				switch kind {
+				case html.TextToken:
+					if len(stack) > 0 && stack[len(stack)-1] == "style" {
+						style += tok.Data
+					}
+				case html.CommentToken:
+					t.Errorf("comment %q", tok.Data)
+				case html.EndTagToken:
+					if len(stack) == 0 || stack[len(stack)-1] != tok.Data {
+						t.Fatalf("</%s> closes %v", tok.Data, stack)
+					}
+					stack = stack[:len(stack)-1]
+				case html.StartTagToken, html.SelfClosingTagToken:
+					switch tok.Data {
+					case "script", "img", "iframe", "object", "embed", "form", "base", "image", "use", "foreignobject", "audio", "video":
+						t.Errorf("element %s", tok)
+					}
+					for _, a := range tok.Attr {
+						switch {
+						case a.Key == "id":
+							ids[a.Val]++
+						case a.Key == "href" && strings.HasPrefix(a.Val, "#"):
+							targets = append(targets, a.Val[1:])
+						case a.Key == "href" && a.Val == "data:,":
+						case a.Key == "href", a.Key == "src", a.Key == "srcset", a.Key == "xlink:href", a.Key == "style", a.Key == "background", strings.HasPrefix(a.Key, "on"):
+							t.Errorf("attribute %s=%q of %s", a.Key, a.Val, tok.Data)
+						case a.Key == "aria-labelledby":
+							targets = append(targets, strings.Fields(a.Val)...)
+						case a.Key == "content" && strings.Contains(a.Val, "default-src"):
+							policy = a.Val
+						case a.Key == "d" && !regexp.MustCompile(`^[MLHVhvaZ0-9 .-]*$`).MatchString(a.Val):
+							t.Errorf("path %q", a.Val)
+						}
+					}
+					if kind == html.StartTagToken && !void[tok.DataAtom] {
+						stack = append(stack, tok.Data)
+					}
+				}
+			}
+			if len(stack) > 0 {
+				t.Errorf("left open: %v", stack)
+			}
+			for id, n := range ids {
+				if n > 1 {
+					t.Errorf("id %s stands %d times", id, n)
+				}
+			}
+			for _, target := range targets {
+				if ids[target] == 0 {
+					t.Errorf("nothing has the id %s", target)
+				}
+			}
+			sum := sha256.Sum256([]byte(style))
+			want := fmt.Sprintf("default-src 'none'; img-src data:; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'", base64.StdEncoding.EncodeToString(sum[:]))
+			if policy != want {
+				t.Errorf("policy %s\nwant   %s", policy, want)
+			}
+			for _, remote := range []string{"url(", "@import", "src=", "http-equiv=\"refresh"} {
+				if strings.Contains(page, remote) {
+					t.Errorf("%s in the page", remote)
+				}
+			}
+			for _, c := range page {
+				if c != '\n' && !unicode.IsPrint(c) || c == '\ufffd' {
+					t.Errorf("rune %q in the page", c)
+				}
+			}
+		})
+	}
+}
+
+// What a target says comes out as text that reads as what it said.
+func TestHostile(t *testing.T) {
+	want := result.Escape(reporttest.Hostile)
+	for _, page := range []string{render(t, reporttest.Failing()), render(t, reporttest.LoadFailing()), render(t, reporttest.Failing(), reporttest.Failing())} {
+		doc, err := html.Parse(strings.NewReader(page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		for n := range doc.Descendants() {
+			if n.Type == html.TextNode {
+				text.WriteString(n.Data)
+			}
+		}
+		if n := strings.Count(text.String(), want); n < 2 {
+			t.Errorf("the hostile text reads right %d times", n)
+		}
+	}
+	// A hostile name anywhere else: titles, ids, levels, series, metrics, verdicts, plan.
+	h := reporttest.Hostile
+	check := reporttest.Clean()
+	check.Target, check.Tool = result.Target{URL: h, HTTP: h}, result.Tool{Version: h}
+	check.Results = []result.Finding{
+		{ID: h, Title: h, Level: result.Level(h), Clause: h, Verdict: result.Verdict(h), Message: h},
+		{ID: h, Title: h, Verdict: result.NotObserved, DecidedBy: h, Message: h},
+		{ID: h, Verdict: result.Fail, Reproduce: h, Evidence: []result.Evidence{{Connection: h, Text: h, Hex: h, Mark: &[2]int{5, 9}}, {Text: h, Mark: &[2]int{9, 5}}}},
+	}
+	load := reporttest.Load()
+	load.Target = check.Target
+	load.Validity = result.Validity{Verdict: h, Reasons: []string{h}}
+	load.Plan = map[string]any{h: map[string]any{h: h}}
+	load.LatencyUS[h] = load.LatencyUS["open"]
+	load.Series = append(load.Series, result.Series{Name: h, StepMS: -4, Values: result.Points{1e300, -5, 3}})
+	load.Gates = []result.Gate{{Expression: h, Unit: h, Reason: h, Value: new(-1e300)}}
+	load.Environment.OS, load.Environment.Kernel = h, h
+	page := render(t, check, check, load, load)
+	if strings.Contains(page, "<script") || strings.ContainsAny(page, "\x00\x1b\u202e\ufffd") {
+		t.Error("hostile text came through")
+	}
+	if _, err := html.Parse(strings.NewReader(page)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Runs as a stranger may have stored them: no panic, no figure that is none.
+func TestBareRuns(t *testing.T) {
+	evidence := result.Evidence{Length: -1, Offset: -5, Text: "x", Mark: &[2]int{3, 99}}
+	nan := result.Points{}
+	page := render(t,
+		&result.Run{Check: &result.Check{}},
+		&result.Run{Check: &result.Check{Results: []result.Finding{{Verdict: result.Fail, Evidence: []result.Evidence{evidence}}}}},
+		&result.Run{Load: &result.Load{}},
+		&result.Run{Load: &result.Load{LatencyUS: map[string]*result.Quantiles{"open": nil, "deliver": {Count: 5}, "fanout_t99": {Count: 3, Min: new(0.0), P50: new(0.0), Max: new(0.0)}},
+			Series: []result.Series{{Name: "a"}, {Name: "b", Values: nan}, {Name: "c", Values: result.Points{0}}, {Name: "d", StepMS: 1, Values: make(result.Points, 5000)}}}},
+	)
+	for _, bad := range []string{"NaN", "Inf", "%!"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("%s in the page", bad)
+		}
+	}
+	if err := report.Render(io.Discard); err == nil {
+		t.Error("a page of no run")
+	}
+	if err := report.Render(io.Discard, &result.Run{}); err == nil {
+		t.Error("a page of a run without an outcome")
+	}
+}
