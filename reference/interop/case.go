@@ -46,7 +46,7 @@ type Load struct {
 	Flags    []string `yaml:"flags"`
 	// Exit is the code that is expected.
 	Exit int `yaml:"exit"`
-	// Silent: no event can arrive in that time, and that is the server's (or its proxy's) doing.
+	// Silent: no stream can open in that time, and that is the server's (or its proxy's) doing.
 	Silent bool `yaml:"silent"`
 }
 

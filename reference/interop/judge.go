@@ -169,6 +169,10 @@ func (h *harness) check(ctx context.Context, c *Case, p place, o *outcome) {
 // load wants every stream opened, events received, and none lost, doubled or out of order.
 func (h *harness) load(ctx context.Context, c *Case, p place, o *outcome) {
 	var run struct {
+		Validity struct {
+			Verdict string
+			Reasons []string
+		}
 		Streams struct{ Planned, Opened, Failed int }
 		Events  struct{ Published, Received, Lost, Duplicated, Reordered int64 }
 	}
@@ -181,17 +185,23 @@ func (h *harness) load(ctx context.Context, c *Case, p place, o *outcome) {
 	}
 	s, e := run.Streams, run.Events
 	o.load = fmt.Sprintf("%d opened, %d events, %d lost", s.Opened, e.Received, e.Lost)
-	if code != c.Load.Exit {
-		o.differ("load: exit %d, expected %d", code, c.Load.Exit)
+	switch want := c.Load.Streams; {
+	case c.Load.Silent && s.Opened == 0 && e.Received == 0:
+	case c.Load.Silent:
+		o.differ("load: %d opened, %d events received where none can be", s.Opened, e.Received)
+	case s.Opened != want || s.Failed != 0:
+		o.differ("load: %d of %d streams opened, %d failed", s.Opened, want, s.Failed)
+	case e.Received == 0:
+		o.differ("load: nothing was received")
 	}
-	if !c.Load.Silent && (s.Opened != c.Load.Streams || s.Failed != 0) {
-		o.differ("load: %d of %d streams opened, %d failed", s.Opened, c.Load.Streams, s.Failed)
+	// A machine that is too busy to measure times on says so, and the counts still hold.
+	if late := code == 4 && run.Validity.Verdict == "invalid" && len(run.Validity.Reasons) > 0; late && c.Load.Exit == 0 {
+		o.load += ", times not valid"
+	} else if code != c.Load.Exit {
+		o.differ("load: exit %d, expected %d: %q", code, c.Load.Exit, run.Validity.Reasons)
 	}
 	if e.Lost != 0 || e.Duplicated != 0 || e.Reordered != 0 {
 		o.differ("load: %d lost, %d duplicated, %d reordered", e.Lost, e.Duplicated, e.Reordered)
-	}
-	if got := e.Received > 0; got == c.Load.Silent {
-		o.differ("load: %d events received", e.Received)
 	}
 	if c.Publish != nil && e.Published == 0 {
 		o.differ("load: nothing was published")
@@ -205,7 +215,7 @@ func (h *harness) watch(ctx context.Context, c *Case, p place, o *outcome) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, h.program, append([]string{"watch"}, c.target(p)...)...)
+	cmd := exec.CommandContext(ctx, h.program, append(append([]string{"watch"}, c.target(p)...), "--format", "ndjson")...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	seen := &waitFor{text: regexp.MustCompile(c.Watch), found: cancel}
