@@ -98,10 +98,10 @@ func (r *session) run(ctx context.Context) *result.Load {
 	total := ramp + p.Hold
 	if p.Publish != nil {
 		conf.Events, conf.Warm = events, warm
-		conf.Start = ramp + p.Publish.Settle
+		conf.Start = p.PublishStart()
 		conf.Settle, conf.Deadline = p.Publish.Settle, p.Publish.Deadline
 		conf.Marker = measure.NewMarker(runID())
-		total += p.Publish.Settle + warm
+		total = conf.Start + warm + p.Hold
 	}
 	board := measure.NewBoard(conf)
 	r.board = board

@@ -227,7 +227,7 @@ func (s *h1stream) dial() {
 	c, cause := s.connect(s.target, o)
 	if cause == "" {
 		s.c = c
-		req, err := appendRequest(nil, s.target.Request)
+		req, err := s.target.Request.AppendHTTP1(nil)
 		if err == nil {
 			err = c.write(req)
 		}

@@ -3,6 +3,7 @@ package measure
 import (
 	"bytes"
 	"strconv"
+	"strings"
 )
 
 const base36 = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -23,17 +24,16 @@ func (m Marker) Of(seq uint32) string {
 	return string(append(b, '-', m.check(b[len(m.prefix):])))
 }
 
-// check weighs each digit by its place, so that a wrong digit and two digits swapped show. 37 is prime and larger than the base; the one
-// remainder without a digit is folded to 0.
+// check weighs each digit by its place, modulo the prime 37, so that one wrong digit and two neighbours swapped always show. The 37th remainder is written A.
 func (m Marker) check(digits []byte) byte {
-	sum := uint32(len(digits))
+	sum := len(digits)
 	for _, c := range m.prefix {
-		sum = (sum*3 + uint32(c)) % 37
+		sum = (2*sum + int(c)) % 37
 	}
 	for _, c := range digits {
-		sum = (sum*2 + uint32(c)) % 37
+		sum = (2*sum + strings.IndexByte(base36, c)) % 37
 	}
-	return base36[sum%36]
+	return (base36 + "A")[sum]
 }
 
 // Find looks for the next marker of the run in b. rest is what follows it, nil if there is none. intact is false for our prefix with a number or check
@@ -47,7 +47,7 @@ func (m Marker) Find(b []byte) (seq uint32, intact bool, rest []byte) {
 	var v uint64
 	n := 0
 	for n < len(b) && n < 8 {
-		d := bytes.IndexByte([]byte(base36), b[n])
+		d := strings.IndexByte(base36, b[n])
 		if d < 0 {
 			break
 		}

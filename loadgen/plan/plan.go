@@ -113,7 +113,10 @@ func (p *Plan) level() schedule.Ramp {
 	return r
 }
 
-// Events is when events are published, from the start of publishing (the end of the ramp and the settling time): none without a hook.
+// PublishStart is when the first event is due, from the start of the run: the last stream has the settling time to open and once more to settle.
+func (p *Plan) PublishStart() time.Duration { return p.RampTime() + 2*p.Publish.Settle }
+
+// Events is when events are published, from [Plan.PublishStart] on: none without a hook.
 // Those due before warm are the warm-up.
 func (p *Plan) Events() (events schedule.Arrival, warm time.Duration) {
 	if p.Publish == nil {
