@@ -152,7 +152,8 @@ func (r *Recorder) Closed(s *Stream, at int64, cause string) {
 	if end > s.first {
 		r.diff[max(end, r.base)]--
 		for q := max(s.first, r.base); q < min(end, b.begun.Load()); q++ {
-			if sh := r.shard(q); !sh.over && !s.has(q) {
+			// After its deadline an event is lost, whatever becomes of the stream.
+			if sh := r.shard(q); !sh.over && !s.has(q) && at <= b.slot(q).intended+b.deadline {
 				sh.missed++
 				if q >= b.warm {
 					r.n.closedBefore++
