@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -267,7 +268,7 @@ func isTimeout(err error) bool {
 
 // howClosed names the way in which the peer ended the connection.
 func howClosed(err error) string {
-	var alert tls.AlertError
+	var op *net.OpError
 	switch {
 	case errors.Is(err, io.EOF):
 		return "FIN"
@@ -275,8 +276,8 @@ func howClosed(err error) string {
 		return "FIN without close_notify"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "RST"
-	case errors.As(err, &alert):
-		return "TLS alert: " + alert.Error()
+	case errors.As(err, &op) && op.Op == "remote error":
+		return "TLS alert: " + strings.TrimPrefix(op.Err.Error(), "tls: ")
 	}
 	return err.Error()
 }

@@ -332,11 +332,13 @@ func (s *Stream) Listen(until time.Time) error {
 	if err := c.nc.SetReadDeadline(until); err != nil {
 		return err
 	}
+	defer c.nc.SetReadDeadline(time.Time{})
 	for {
 		if c.h1.pending != nil {
 			return c.h1.pending
 		}
 		if err := src.fill(); errors.Is(err, os.ErrDeadlineExceeded) {
+			c.h1.pending = nil
 			return nil
 		} else if err != nil {
 			return err

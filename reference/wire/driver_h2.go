@@ -347,7 +347,7 @@ func (c *Conn) openH2(life, head context.Context, r *Request) (*Stream, error) {
 		}
 		src.cancel(err)
 		phase := PhaseHead
-		if s.Timing.Written == 0 && s.Timing.FirstByte == 0 {
+		if f := (*Fault)(nil); s.Timing.Written == 0 && s.Timing.FirstByte == 0 && !errors.As(err, &f) {
 			phase = PhaseWrite
 		}
 		e := c.error(head, phase, err)

@@ -45,8 +45,12 @@ func (e *RedirectError) Error() string {
 // Open dials, sends r, follows redirects as configured, and returns at the final head. ctx governs the stream to its end.
 // The connection belongs to the stream: Stream.Close closes it.
 func (d *Dialer) Open(ctx context.Context, r *Request) (*Stream, error) {
-	if r.URL == nil {
-		return nil, &Error{Phase: PhaseResolve, Err: &RequestError{"the request has no URL"}}
+	if err := r.check(); err != nil {
+		e := &Error{Phase: PhaseResolve, Err: err}
+		if r.URL != nil {
+			e.Addr = r.URL.Redacted()
+		}
+		return nil, e
 	}
 	var hops []Hop
 	origin := originOf(r.URL)
