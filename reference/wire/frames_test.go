@@ -160,31 +160,33 @@ func wrote(t *testing.T, b []byte) (lines []string) {
 		if err != nil {
 			t.Fatalf("our own frames: %v", err)
 		}
-		switch g := frame.(type) {
-		case *http2.SettingsFrame:
-			if g.IsAck() {
-				lines = append(lines, "SETTINGS ack")
-			} else {
-				lines = append(lines, "SETTINGS")
-			}
-		case *http2.PingFrame:
-			lines = append(lines, fmt.Sprintf("PING %v %s", g.IsAck(), g.Data))
-		case *http2.WindowUpdateFrame:
-			lines = append(lines, fmt.Sprintf("WINDOW_UPDATE %d %d", g.StreamID, g.Increment))
-		case *http2.RSTStreamFrame:
-			lines = append(lines, fmt.Sprintf("RST_STREAM %d %v", g.StreamID, ErrCode(g.ErrCode)))
-		case *http2.GoAwayFrame:
-			lines = append(lines, fmt.Sprintf("GOAWAY %d %v", g.LastStreamID, ErrCode(g.ErrCode)))
-		case *http2.HeadersFrame:
-			lines = append(lines, fmt.Sprintf("HEADERS %d %v %v", g.StreamID, g.StreamEnded(), g.HeadersEnded()))
-		case *http2.ContinuationFrame:
-			lines = append(lines, fmt.Sprintf("CONTINUATION %d %v", g.StreamID, g.HeadersEnded()))
-		case *http2.DataFrame:
-			lines = append(lines, fmt.Sprintf("DATA %d %v %d", g.StreamID, g.StreamEnded(), len(g.Data())))
-		default:
-			lines = append(lines, frame.Header().Type.String())
-		}
+		lines = append(lines, frameText(frame))
 	}
+}
+
+// frameText says what a frame holds.
+func frameText(frame http2.Frame) string {
+	switch g := frame.(type) {
+	case *http2.SettingsFrame:
+		if g.IsAck() {
+			return "SETTINGS ack"
+		}
+	case *http2.PingFrame:
+		return fmt.Sprintf("PING %v %s", g.IsAck(), g.Data)
+	case *http2.WindowUpdateFrame:
+		return fmt.Sprintf("WINDOW_UPDATE %d %d", g.StreamID, g.Increment)
+	case *http2.RSTStreamFrame:
+		return fmt.Sprintf("RST_STREAM %d %v", g.StreamID, ErrCode(g.ErrCode))
+	case *http2.GoAwayFrame:
+		return fmt.Sprintf("GOAWAY %d %v", g.LastStreamID, ErrCode(g.ErrCode))
+	case *http2.HeadersFrame:
+		return fmt.Sprintf("HEADERS %d %v %v", g.StreamID, g.StreamEnded(), g.HeadersEnded())
+	case *http2.ContinuationFrame:
+		return fmt.Sprintf("CONTINUATION %d %v", g.StreamID, g.HeadersEnded())
+	case *http2.DataFrame:
+		return fmt.Sprintf("DATA %d %v %d", g.StreamID, g.StreamEnded(), len(g.Data()))
+	}
+	return frame.Header().Type.String()
 }
 
 // started returns Frames with n open GETs and an empty Out.
