@@ -28,9 +28,9 @@ func (s *Server) classicSSE(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// temperature is a reading that wanders around 20.
+// temperature is a reading that wanders around 20; the fourth is the first to reach it.
 func temperature(n int) float64 {
-	x := float64(n)
+	x := float64(n - 4)
 	return 20 + 3*math.Sin(x/7) + 1.2*math.Sin(x/1.7)
 }
 

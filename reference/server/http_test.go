@@ -82,6 +82,7 @@ func TestMethods(t *testing.T) {
 		{"GET", "/publish", "POST, OPTIONS"},
 		{"HEAD", "/publish", "POST, OPTIONS"},
 		{"POST", "/stats", "GET, HEAD, OPTIONS"},
+		{"PUT", "/", "GET, HEAD, OPTIONS"},
 		{"OPTIONS", "/events", "GET, HEAD, OPTIONS"},
 		{"OPTIONS", "/publish", "POST, OPTIONS"},
 	} {

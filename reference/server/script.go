@@ -169,14 +169,14 @@ func scenarioIndex(w http.ResponseWriter, r *http.Request) {
 	}
 	var b strings.Builder
 	b.WriteString(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">` +
-		`<title>Scenarios</title><link rel="stylesheet" href="/pages/style.css"></head><body><main><h1>Scenarios</h1>` +
-		`<p>Each is a stream of exactly the bytes its name says. Those under <code>fault/</code> break one rule of the catalogue and no other; ` +
-		`the whole faulty server is below each of them.</p><dl class="index">`)
+		`<title>ssegauge: scenarios</title><link rel="icon" href="/pages/icon.svg" type="image/svg+xml"><link rel="stylesheet" href="/pages/style.css"></head><body>` +
+		navigation("/scenario/") + `<main class="narrow"><h1>Scenarios</h1><p class="lead">Each is a stream of exactly the bytes its name says. ` +
+		`Those under <code>fault/</code> break one rule of the catalogue and no other; all other routes of such a server are below its path.</p><dl class="index">`)
 	for _, e := range list {
-		b.WriteString(`<dt><a href="` + e.Path + `">` + html.EscapeString(strings.TrimPrefix(e.Path, "/scenario/")) + `</a></dt><dd>` + html.EscapeString(e.Text) + `</dd>`)
+		name := html.EscapeString(strings.TrimPrefix(e.Path, "/scenario/"))
+		b.WriteString(`<dt><a class="mono" href="` + e.Path + `">` + name + `</a></dt><dd>` + html.EscapeString(e.Text) + `</dd>`)
 	}
 	b.WriteString("</dl></main></body></html>\n")
-	pageHead(w.Header())
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	pageHead(w.Header(), mediaTypes[".html"])
 	_, _ = w.Write([]byte(b.String()))
 }

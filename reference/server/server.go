@@ -194,6 +194,8 @@ func (s *Server) routes() []route {
 		{"/chat-updates", get, s.chatUpdates},
 		{"/stream", get, s.classicStream},
 		{"/connect", get, s.classicConnect},
+		{"/{$}", get, s.page},
+		{"/pages/", get, s.page},
 		{"/scenario/", get, s.scenario},
 		{faultPrefix, []string{http.MethodGet, http.MethodHead, http.MethodPost}, s.faulty},
 	}

@@ -1,12 +1,15 @@
 package server
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"sort"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"ssegauge/reference/sse"
 )
 
 type counters struct {
@@ -43,7 +46,28 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-func (s *Server) stats(w http.ResponseWriter, _ *http.Request) { answerJSON(w, s.Stats()) }
+// stats answers with the gauges, or streams them each second to a client that asks for an event stream by name. They are no log:
+// the events have no ids, and a client that comes back gets the newest.
+func (s *Server) stats(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept")
+	if !namesEventStream(r.Header) {
+		answerJSON(w, s.Stats())
+		return
+	}
+	st := s.openStream(w, r, nil)
+	if st == nil {
+		return
+	}
+	defer st.close()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		data, err := json.Marshal(s.Stats())
+		if err != nil || !st.event(&sse.Message{Data: string(data)}) || !st.wait(nil, ticker.C) {
+			return
+		}
+	}
+}
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	if s.stopping() {
