@@ -38,6 +38,12 @@ type Stamper interface {
 	ReadStamped(p []byte) (n int, at time.Time, err error)
 }
 
+// secured is what a net.Conn from NetDial is that brings its own TLS (a *tls.Conn, a recording of one): the driver shakes no hands over it.
+type secured interface {
+	net.Conn
+	ConnectionState() tls.ConnectionState
+}
+
 // readBuffer is the size of the one read buffer of a connection.
 const readBuffer = 32 << 10
 
@@ -62,7 +68,7 @@ type Conn struct {
 
 // TLS is the state of the TLS connection; nil in the clear.
 func (c *Conn) TLS() *tls.ConnectionState {
-	if t, ok := c.nc.(*tls.Conn); ok {
+	if t, ok := c.nc.(secured); ok {
 		s := t.ConnectionState()
 		return &s
 	}
@@ -208,9 +214,19 @@ func (c *Conn) shakeHands(ctx context.Context, u *url.URL) error {
 	if len(cfg.NextProtos) == 0 {
 		cfg.NextProtos = offers(c.dialer.Proto)
 	}
-	t := tls.Client(c.raw, cfg)
-	if err := t.HandshakeContext(ctx); err != nil {
-		return err
+	t, ok := c.raw.(secured)
+	if !ok {
+		t = tls.Client(c.raw, cfg)
+	}
+	if t, ok := t.(*tls.Conn); ok {
+		err := t.HandshakeContext(ctx)
+		if want := c.dialer.Proto; want == HTTP2 && howClosed(err) == "TLS alert: no application protocol" {
+			c.record.end(time.Now(), howClosed(err))
+			return &ProtoError{want, "the server refuses \"h2\" by ALPN"}
+		}
+		if err != nil {
+			return err
+		}
 	}
 	c.nc = t
 	picked := t.ConnectionState().NegotiatedProtocol
@@ -219,9 +235,9 @@ func (c *Conn) shakeHands(ctx context.Context, u *url.URL) error {
 	}
 	if want := c.dialer.Proto; want == HTTP2 && c.proto != HTTP2 {
 		if picked == "" {
-			picked = "nothing"
+			return &ProtoError{want, "the server takes no part in ALPN"}
 		}
-		return &ProtoError{want, "ALPN picked " + quote(picked) + ", not \"h2\""}
+		return &ProtoError{want, "the server picked " + quote(picked) + " by ALPN, not \"h2\""}
 	}
 	return nil
 }
@@ -270,6 +286,8 @@ func isTimeout(err error) bool {
 func howClosed(err error) string {
 	var op *net.OpError
 	switch {
+	case err == nil:
+		return ""
 	case errors.Is(err, io.EOF):
 		return "FIN"
 	case errors.Is(err, io.ErrUnexpectedEOF):
