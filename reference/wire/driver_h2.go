@@ -224,8 +224,6 @@ func (c *Conn) h2Item(it *Item, at time.Time) {
 	}
 	c.record.item(at, it.Stream, it, length, content)
 	switch {
-	case it.Kind == Body:
-		h.frames.Credit(0, uint32(len(it.Data)))
 	case it.Kind == PingAck && len(it.Data) == 8:
 		if ch := h.pings[[8]byte(it.Data)]; ch != nil {
 			ch <- at

@@ -51,18 +51,21 @@ type Frames struct {
 	pieces   int            // its CONTINUATIONs
 	hpack    *hpack.Decoder // nil where the table is 0: nothing to remember between blocks
 
-	streams streamTable
-	lengths map[uint32]int64 // content still to come of the counted streams
-	uploads []upload         // streams that still send a body, by id
-	next    uint32           // the next stream id
-	sendWin int64            // connection window of the peer
-	recvWin int64            // our connection window, what is left of it
-	sweep   uint32           // ids from here on are told that GOAWAY or EOF ended them; 0: none
-	acks    int              // SETTINGS of ours that await their acknowledgement
-	idle    int              // frames in a row that carried nothing
-	answers int              // answers queued since Out was last empty
-	shrunk  bool             // the peer lowered HEADER_TABLE_SIZE: say 0 in the next field block
-	ended   bool             // EOF was told
+	streams    streamTable
+	lengths    map[uint32]int64 // content still to come of the counted streams
+	uploads    []upload         // streams that still send a body, by id
+	next       uint32           // the next stream id
+	sendWin    int64            // connection window of the peer
+	recvWin    int64            // our connection window, what is left of it
+	credited   uint32           // of the connection, queued but not written: the peer cannot know of it yet
+	creditedAt int64            // when so many bytes are written it is
+	sent       int64            // bytes written
+	sweep      uint32           // ids from here on are told that GOAWAY or EOF ended them; 0: none
+	acks       int              // SETTINGS of ours that await their acknowledgement
+	idle       int              // frames in a row that carried nothing
+	answers    int              // answers queued since Out was last empty
+	shrunk     bool             // the peer lowered HEADER_TABLE_SIZE: say 0 in the next field block
+	ended      bool             // EOF was told
 
 	out     []byte
 	written int // bytes at the front of out that went
@@ -75,8 +78,9 @@ type FramesOptions struct {
 	ConnWindow     uint32 // connection window raised to this right after the preface, at least 65,535; 0: 16 MiB
 	HeaderTable    uint32 // SETTINGS_HEADER_TABLE_SIZE; 0 removes HPACK state
 	MaxHeaderBytes uint32 // cap on one field block, encoded and decoded (RFC 9113 6.5.2 counts 32 for a field); 0: 64 KiB
-	// ManualWindow leaves the credit for the bytes of Body items to the caller, who calls Credit for the stream and for the connection.
-	// Padding, and DATA that no item shows because its stream is over, are credited at once all the same.
+	// ManualWindow leaves the windows of the streams to the caller: it gives Credit for what it has taken in of the Body items, so that a
+	// stream nobody reads comes to a halt. Padding is credited at once all the same, and the window of the connection is always
+	// topped up, so that such a stream holds up no other.
 	ManualWindow bool
 }
 
@@ -185,7 +189,6 @@ func (f *Frames) Next(in []byte, it *Item) (n int, err error) {
 // read is Next past the items that wait.
 func (f *Frames) read(in []byte, it *Item) (n int) {
 	start := f.off
-	// take consumes k bytes of what is left of in.
 	for {
 		rest := in[f.off-start:]
 		switch f.state {
@@ -301,18 +304,6 @@ func (f *Frames) read(in []byte, it *Item) (n int) {
 	}
 }
 
-// afterContent goes on behind the content of a DATA frame.
-func (f *Frames) afterContent() {
-	switch {
-	case f.pad > 0:
-		f.state = readPadding
-	case f.flags&flagEndStream != 0:
-		f.state = readEnd
-	default:
-		f.state = readHead
-	}
-}
-
 // EOF tells that the peer closed the connection. Call it until it returns None: a Broken item where it ended inside a frame, then
 // one (FaultH2Incomplete) for each open stream.
 func (f *Frames) EOF(it *Item) error {
@@ -399,6 +390,10 @@ func (f *Frames) Out() []byte { return f.out[f.written:] }
 // Wrote drops n bytes from the front of Out. Request bodies go on into the room it makes.
 func (f *Frames) Wrote(n int) {
 	f.written += n
+	if f.sent += int64(n); f.credited != 0 && f.sent >= f.creditedAt {
+		f.recvWin += int64(f.credited)
+		f.credited = 0
+	}
 	switch {
 	case f.written == len(f.out):
 		f.out, f.written = f.out[:0], 0

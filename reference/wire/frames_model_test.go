@@ -139,7 +139,6 @@ func (m *modelPeer) feed(k int) {
 		case Body:
 			c.got += len(it.Data)
 			if m.opt.ManualWindow {
-				m.f.Credit(0, uint32(len(it.Data)))
 				c.owed += len(it.Data)
 			}
 		case End, Reset:

@@ -50,7 +50,6 @@ func (s *script) raw(b ...byte) { s.buf.Write(b) }
 // record is what Frames made of bytes: a line for each item, adjacent content joined.
 type record struct {
 	lines []string
-	body  map[uint32]*bytes.Buffer
 	at    map[uint32]int64 // where the next content byte of a stream stands if it is contiguous
 }
 

@@ -424,7 +424,7 @@ var frameVectors = []frameVector{
 		out: "SETTINGS ack\nWINDOW_UPDATE 1 8\nRST_STREAM 1 FLOW_CONTROL_ERROR",
 	},
 	{
-		name: "the connection's window is overrun", streams: 1, opt: FramesOptions{ConnWindow: 65535, StreamWindow: 1 << 20, ManualWindow: true},
+		name: "the connection's window is overrun before its credit is written", streams: 1, opt: FramesOptions{ConnWindow: 65535},
 		peer: func(s *script) {
 			s.settings()
 			s.headers(1, false, ":status", "200")
@@ -433,7 +433,7 @@ var frameVectors = []frameVector{
 			}
 		},
 		want: "settings\nhead 1 200\n" + strings.Repeat("body 1 "+strings.Repeat("x", flow)+"\n", 3) + "broken 0 h2/connection-window\nerr h2/connection-window",
-		out:  "SETTINGS ack\nGOAWAY 0 FLOW_CONTROL_ERROR",
+		out:  "SETTINGS ack\nWINDOW_UPDATE 0 32768\nGOAWAY 0 FLOW_CONTROL_ERROR",
 	},
 	{
 		name: "HPACK that cannot be decoded", streams: 1,

@@ -98,23 +98,17 @@ func (f *Frames) Cancel(stream uint32, code ErrCode) {
 	f.out = append(f.out, byte(code>>24), byte(code>>16), byte(code>>8), byte(code))
 	if f.id == stream && !f.discard && (f.state == readContent || f.state == readPadLength) {
 		f.discard = true // the rest of the frame at hand
-		if f.opt.ManualWindow {
-			f.credit(0, f.left)
-		}
 	}
 }
 
-// Credit queues WINDOW_UPDATE of n bytes for stream (0: the connection); for ManualWindow. It does nothing for a stream that is over,
-// and never takes a window beyond 2^31-1.
+// Credit queues WINDOW_UPDATE of n bytes for stream, for ManualWindow, or widens the window of the connection (stream 0). It does nothing for
+// a stream that is over, and never takes a window beyond 2^31-1.
 func (f *Frames) Credit(stream uint32, n uint32) {
-	if f.err == nil {
-		f.credit(stream, n)
+	if f.err != nil {
+		return
 	}
-}
-
-func (f *Frames) credit(stream uint32, n uint32) {
 	if stream == 0 {
-		n = uint32(min(int64(n), maxWindow-f.recvWin))
+		n = uint32(min(int64(n), maxWindow-f.recvWin-int64(f.credited)))
 		f.recvWin += int64(n)
 	} else {
 		s := f.streams.find(stream)
