@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,10 +11,12 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"math/big"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -40,8 +43,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, config *tls.Config) 
 		MaxHeaderBytes:    64 << 10,
 		TLSConfig:         config,
 		ConnState:         s.countConnection,
-		// What clients do wrong is their own business.
-		ErrorLog: log.New(discard{}, "", 0),
+		ErrorLog:          log.New(panicsOnly{os.Stderr}, "", log.LstdFlags),
 	}
 	s.mu.Lock()
 	stopping := s.stopping()
@@ -77,10 +79,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, config *tls.Config) 
 	return err
 }
 
-// discard drops log lines.
-type discard struct{}
+// panicsOnly passes on the log lines about panics, which are our fault. The others are about what clients do wrong, which they may.
+type panicsOnly struct{ io.Writer }
 
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (w panicsOnly) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("panic")) {
+		return w.Writer.Write(p)
+	}
+	return len(p), nil
+}
 
 func (s *Server) countConnection(_ net.Conn, state http.ConnState) {
 	switch state {
