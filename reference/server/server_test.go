@@ -398,7 +398,7 @@ func TestSlowReaderIsCutAndHurtsNobody(t *testing.T) {
 				r := w.stream("/events")
 				payload := strings.Repeat("x", 100_000)
 				start := time.Now()
-				for i := range 30 {
+				for i := range 60 { // more than the window of an HTTP/2 stream of this client, 4 MiB
 					w.publish("default", payload)
 					r.want(payload)
 					if time.Since(start) != 0 {
