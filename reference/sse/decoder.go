@@ -282,6 +282,15 @@ func (d *Decoder) resume(b []byte, p, cr int, ev *Event, line func(*Line)) (int,
 				return next, cr, ok, nil
 			}
 		}
+		if k.state == atLine && next > 0 && line == nil {
+			// By far the most frequent case here, the same in fewer steps.
+			if v, ok := field(b[p:end], "data"); ok && k.held()+len(v) < d.limit() {
+				k.data = append(append(k.data, v...), '\n')
+				k.saw |= 1 << LineData
+				p = next
+				continue
+			}
+		}
 		fits := k.feed(b[p:end], line != nil, d.limit())
 		if fits && next > 0 {
 			fits = k.endLine(d.rec, d.limit())

@@ -383,6 +383,18 @@ func TestReset(t *testing.T) {
 	if n != 1 {
 		t.Error(n, "events")
 	}
+	// What is known of the last chunk says nothing of the next stream.
+	for _, last := range []string{"data: x\r", "data: x\n\n: more of this chunk"} {
+		var ev Event
+		_, _, _ = d.Next([]byte(last), &ev)
+		d.Reset(true)
+		var kinds []LineKind
+		n, ok, _ := d.Inspect([]byte("\ndata: y\r\r"), &ev, func(l *Line) { kinds = append(kinds, l.Kind) })
+		if n != 10 || !ok || len(kinds) != 3 || kinds[0] != LineBlank {
+			t.Errorf("after %q: %d %v %v", last, n, ok, kinds)
+		}
+		d.Reset(true)
+	}
 	d.Reset(false)
 	if _, ok := d.Retry(); ok || len(d.LastEventID()) != 0 || d.rec != nil {
 		t.Error("Reset(false) kept the id or the reconnection time")
