@@ -6,6 +6,10 @@ package reports
 import (
 	"io"
 
+	"ssegauge/reports/csv"
+	"ssegauge/reports/html"
+	"ssegauge/reports/markdown"
+	"ssegauge/reports/ndjson"
 	"ssegauge/reports/result"
 	"ssegauge/reports/text"
 )
@@ -25,6 +29,10 @@ func Formats() []Format {
 	return []Format{
 		{"text", "for a person at a terminal", func(w io.Writer, r *result.Run) error { return text.Render(w, r, text.Options{}) }},
 		{"json", "the stored result, complete", result.Encode},
+		{"ndjson", "a line of JSON for each finding or figure", ndjson.Render},
+		{"markdown", "for a job summary or a comment", markdown.Render},
+		{"html", "one page that needs nothing else", func(w io.Writer, r *result.Run) error { return html.Render(w, r) }},
+		{"csv", "a table for a spreadsheet", csv.Render},
 	}
 }
 

@@ -3,6 +3,7 @@ package html
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"ssegauge/reports/result"
@@ -32,8 +33,9 @@ type line struct {
 	LegendX    float64
 	LegendY    float64
 	LegendMark string
-	EndX, EndY float64
+	q          *result.Quantiles
 	points     []result.CurvePoint
+	steps      bool
 }
 
 // shape draws the mark of series n around a point.
@@ -61,8 +63,8 @@ type named struct {
 // curves draws latency percentiles, both axes logarithmic: x in 1/(1-p), so that 90 %, 99 % and 99.9 % are as far apart from each other; y in time.
 // It returns the same chart for a wide and for a narrow page; nil if nothing was measured.
 func curves(id, title string, series []named) []*chart {
-	wide := &chart{ID: id + "-wide", Title: title, W: 860, H: 420, Left: 78, Top: 44, Right: 18, Bottom: 52}
-	narrow := &chart{ID: id + "-narrow", Title: title, W: 400, H: 400, Left: 70, Top: 84, Right: 14, Bottom: 52}
+	wide := &chart{ID: id + "-wide", Title: title, W: 860, H: 420, Left: 78, Right: 18, Bottom: 52}
+	narrow := &chart{ID: id + "-narrow", Title: title, W: 400, H: 400, Left: 74, Right: 14, Bottom: 52}
 	out := []*chart{wide, narrow}
 	for _, c := range out {
 		c.XTitle, c.YTitle = "percentile", "latency, log scale"
@@ -77,11 +79,11 @@ func (c *chart) plotCurves(series []named) bool {
 	low, high, most := math.Inf(1), 0.0, int64(10)
 	var said []string
 	for _, s := range series {
-		points := s.q.Curve(140)
+		points, steps := s.q.Curve(140)
 		if len(points) < 2 {
 			continue
 		}
-		l := &line{N: len(c.Lines) + 1, Name: result.Escape(s.name), points: points}
+		l := &line{N: len(c.Lines) + 1, Name: result.Escape(s.name), q: s.q, points: points, steps: steps}
 		c.Lines = append(c.Lines, l)
 		for i := range points {
 			points[i].US = max(points[i].US, 1) // below the resolution; a logarithm needs something
@@ -94,6 +96,8 @@ func (c *chart) plotCurves(series []named) bool {
 		return false
 	}
 	c.Desc = "Time that the given share of samples did not exceed. " + strings.Join(said, " ")
+	perRow := max(1, int((c.W-c.Left-c.Right)/150))
+	c.Top = 24 + 20*math.Ceil(float64(len(c.Lines))/float64(perRow))
 	left, right, top, bottom := c.Left, c.W-c.Right, c.Top, c.H-c.Bottom
 	decades := min(math.Log10(float64(most)), 9)
 	low, high, c.Y = logTicks(low, high)
@@ -104,48 +108,46 @@ func (c *chart) plotCurves(series []named) bool {
 	for i := range c.Y {
 		c.Y[i].At = y(c.Y[i].At)
 	}
-	for _, t := range []tick{{0, "0 %"}, {0.5, "50 %"}, {0.9, "90 %"}, {0.99, "99 %"}, {0.999, "99.9 %"}, {0.9999, "99.99 %"}, {0.99999, "99.999 %"}, {0.999999, "99.9999 %"}} {
-		if at := x(t.At); -math.Log10(1-t.At) <= decades+1e-9 {
-			// Where it gets crowded a line must do without a label.
-			if n := len(c.X); n > 0 && at-c.X[n-1].At < 42 {
-				t.Label = ""
-			}
-			c.X = append(c.X, tick{at, t.Label})
+	taken := left - 20
+	for _, p := range []float64{0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999, 0.9999999} {
+		if -math.Log10(1-p) > decades+1e-9 {
+			break
 		}
+		t := tick{x(p), strconv.FormatFloat(math.Round(1e7*p)/1e5, 'f', -1, 64) + " %"}
+		// Where it gets crowded a line does without a label.
+		if room := 3.7 * float64(len(t.Label)); t.At-room < taken || t.At+room > c.W {
+			t.Label = ""
+		} else {
+			taken = t.At + room + 4
+		}
+		c.X = append(c.X, t)
 	}
-	perRow := int((right - left) / 150)
+	if zero := (tick{left, "0 %"}); len(c.X) > 0 && c.X[0].At-left > 34 {
+		c.X = append(c.X, zero)
+	}
 	for i, l := range c.Lines {
 		l.LegendX = left + float64(i%perRow)*(right-left)/float64(perRow)
 		l.LegendY = 20 + 20*float64(i/perRow)
 		l.LegendMark = shape(l.N, l.LegendX+13, l.LegendY-4)
 		var path strings.Builder
 		for j, p := range l.points {
-			op := 'L'
-			if j == 0 {
-				op = 'M'
+			switch {
+			case j == 0:
+				fmt.Fprintf(&path, "M%.1f %.1f", x(p.P), y(p.US))
+			case l.steps:
+				fmt.Fprintf(&path, "H%.1fV%.1f", x(p.P), y(p.US))
+			default:
+				fmt.Fprintf(&path, "L%.1f %.1f", x(p.P), y(p.US))
 			}
-			l.EndX, l.EndY = x(p.P), y(p.US)
-			fmt.Fprintf(&path, "%c%.1f %.1f", op, l.EndX, l.EndY)
 		}
 		l.Path = path.String()
 		for _, p := range []float64{0.5, 0.9, 0.99, 0.999} {
-			if us := at(l.points, p); us > 0 {
-				l.Marks = append(l.Marks, shape(l.N, x(p), y(us)))
+			if us := l.q.At(p); us != nil {
+				l.Marks = append(l.Marks, shape(l.N, x(p), y(max(*us, 1))))
 			}
 		}
 	}
 	return true
-}
-
-// at reads a curve between its points; 0 beyond them.
-func at(points []result.CurvePoint, p float64) float64 {
-	for i := 1; i < len(points); i++ {
-		if a, b := points[i-1], points[i]; p <= b.P+1e-12 {
-			share := (math.Log(1-p) - math.Log(1-a.P)) / (math.Log(1-b.P) - math.Log(1-a.P))
-			return math.Exp(math.Log(a.US) + share*(math.Log(b.US)-math.Log(a.US)))
-		}
-	}
-	return 0
 }
 
 func describe(name string, q *result.Quantiles) string {
@@ -202,6 +204,8 @@ func logTicks(low, high float64) (from, to float64, ticks []tick) {
 // short writes a round number of microseconds for an axis: "5 ms".
 func short(us float64) string {
 	switch {
+	case us == 0:
+		return "0"
 	case us < 1e3:
 		return fmt.Sprintf("%.3g µs", us)
 	case us < 1e6:
@@ -256,10 +260,11 @@ func timeline(id string, s result.Series) *chart {
 	}
 	every := nice(span / 4)
 	for t := 0.0; t <= span*1.0001; t += every {
-		c.X = append(c.X, tick{left + (right-left)*t/span, strings.TrimSuffix(short(t*1e3), " s")})
-	}
-	if every >= 1000 {
-		c.XTitle = "s"
+		label := short(t * 1e3)
+		if t == 0 {
+			label = "0 s"
+		}
+		c.X = append(c.X, tick{left + (right-left)*t/span, label})
 	}
 	l := &line{N: 1}
 	var path, area strings.Builder

@@ -41,19 +41,19 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"half":         func(a, b float64) float64 { return (a + b) / 2 },
 }).Parse(page))
 
-// Render writes the page of the runs, in their order. Several load runs are set side by side first, several checks as a matrix.
+// Render writes the page of the runs, in their order. Several checks are set side by side in a matrix
+// at the top, several load runs in a chart and a table before the first of them.
 func Render(w io.Writer, runs ...*result.Run) error {
 	if len(runs) == 0 {
 		return errors.New("html: no run to report")
 	}
 	hash := sha256.Sum256([]byte(style))
 	p := struct {
-		Title   string
-		CSP     string
-		Style   template.CSS
-		Runs    []*view
-		Matrix  *matrix
-		Compare *comparison
+		Title  string
+		CSP    string
+		Style  template.CSS
+		Runs   []*view
+		Matrix *matrix
 	}{
 		CSP:   "default-src 'none'; img-src data:; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; form-action 'none'",
 		Style: template.CSS(style), // ours, and its hash is in the policy
@@ -66,7 +66,10 @@ func Render(w io.Writer, runs ...*result.Run) error {
 	}
 	distinguish(p.Runs)
 	p.Title = result.Escape(result.Mask(runs[0].Target.URL))
-	p.Matrix, p.Compare = newMatrix(p.Runs), newComparison(p.Runs)
+	p.Matrix = newMatrix(p.Runs)
+	if c := newComparison(p.Runs); c != nil {
+		c.Runs[0].Before = c
+	}
 
 	var out bytes.Buffer
 	if err := pageTemplate.Execute(&out, p); err != nil {

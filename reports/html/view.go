@@ -17,9 +17,10 @@ type view struct {
 	Name  string // "Check", "Load over HTTP/2"
 	Facts []string
 
+	Before *comparison // of load runs, stands before the first of them
+
 	Counts   []tally   // of verdicts
 	Findings []finding // all, in the order of the catalogue
-	Open     []openGroup
 
 	Tiles     []tile
 	Latency   []latencyRow
@@ -55,12 +56,6 @@ type proof struct {
 	Before, Fault, After []piece
 	Marked               bool
 	Hex                  string
-}
-
-// openGroup is what a flag would decide.
-type openGroup struct {
-	Flag  string
-	Items []result.Finding
 }
 
 type tile struct{ Label, Value, Note string }
@@ -130,26 +125,11 @@ func (v *view) check() {
 			w.Proofs = append(w.Proofs, newProof(e))
 		}
 		v.Findings = append(v.Findings, w)
-		if f.Verdict != result.NotObserved {
-			continue
-		}
-		at := slices.IndexFunc(v.Open, func(g openGroup) bool { return g.Flag == f.DecidedBy })
-		if at < 0 {
-			at = len(v.Open)
-			v.Open = append(v.Open, openGroup{Flag: f.DecidedBy})
-		}
-		v.Open[at].Items = append(v.Open[at].Items, f)
 	}
-	slices.SortStableFunc(v.Open, func(a, b openGroup) int {
-		if (a.Flag == "") != (b.Flag == "") { // without a flag: last
-			return cmp.Compare(b.Flag, a.Flag)
-		}
-		return len(b.Items) - len(a.Items)
-	})
 }
 
-// Bad returns what is shown in full, failures first.
-func (v *view) Bad() []finding {
+// BadFindings are those shown in full, failures first.
+func (v *view) BadFindings() []finding {
 	var out []finding
 	for _, verdict := range []result.Verdict{result.Fail, result.Warn, result.Error} {
 		for _, f := range v.Findings {

@@ -19,7 +19,7 @@ const MaxFile = 64 << 20
 // never null, and whatever a terminal might obey or a reader could not see (DEL, C1 controls, bidirectional
 // overrides) is written as \u escapes, so that the file can be shown as it is.
 func Encode(w io.Writer, r *Run) error {
-	b, err := json.MarshalIndent(r.complete(), "", "  ")
+	b, err := json.MarshalIndent(r.Complete(), "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode run: %w", err)
 	}
@@ -116,7 +116,7 @@ func Decode(rd io.Reader) (*Run, error) {
 			return nil, fmt.Errorf("%s without \"validity\"", SchemaLoad)
 		}
 	}
-	return r.complete(), nil
+	return r.Complete(), nil
 }
 
 func unmarshal(b []byte, v any) error {
@@ -137,8 +137,8 @@ func unmarshal(b []byte, v any) error {
 	return errors.New(Escape(err.Error()))
 }
 
-// complete returns the run with every list and map that the contract promises present; r is not changed.
-func (r *Run) complete() *Run {
+// Complete returns the run with every list and map that the contract promises present; r is not changed.
+func (r *Run) Complete() *Run {
 	out := *r
 	if r.Check != nil {
 		c := *r.Check

@@ -114,31 +114,38 @@ func atRank(h *hdrhistogram.Histogram, n int64) float64 {
 type CurvePoint struct{ P, US float64 }
 
 // Curve returns the distribution for drawing: at most n points, evenly spaced where the axis is the logarithm of 1/(1-p) as
-// HDR plots have it, from the minimum to the last quantile that the sample resolves. Without a histogram it has the stored quantiles only.
-func (q *Quantiles) Curve(n int) []CurvePoint {
+// HDR plots have it, from the minimum to the last quantile that the sample resolves. With fewer samples than n it is exact: steps, each point the place where
+// one begins, the last one their end. Without a histogram it has the stored quantiles only.
+func (q *Quantiles) Curve(n int) (points []CurvePoint, steps bool) {
 	if q == nil || q.Count <= 0 || q.Min == nil {
-		return nil
+		return nil, false
 	}
-	points := []CurvePoint{{0, *q.Min}}
 	h, err := q.Hist()
 	if err != nil || h == nil {
+		points = append(points, CurvePoint{0, *q.Min})
 		for _, p := range []float64{0.5, 0.9, 0.99, 0.999} {
 			if us := q.At(p); us != nil {
 				points = append(points, CurvePoint{p, *us})
 			}
 		}
-		return points
+		return points, false
 	}
-	end := math.Log10(float64(q.Count))
-	last := int64(1)
-	for i := 1; i <= n-1; i++ {
-		p := 1 - math.Pow(10, -end*float64(i)/float64(n-1))
-		if at := rank(p, q.Count); at > last { // few samples: a point each
-			points = append(points, CurvePoint{p, atRank(h, at)})
-			last = at
+	count := float64(q.Count)
+	if q.Count < int64(n) {
+		for at := int64(1); at < q.Count; at++ {
+			points = append(points, CurvePoint{float64(at-1) / count, atRank(h, at)})
 		}
+		if len(points) > 0 {
+			points = append(points, CurvePoint{1 - 1/count, points[len(points)-1].US})
+		}
+		return points, true
 	}
-	return points
+	points = append(points, CurvePoint{0, *q.Min})
+	for i := 1; i < n; i++ {
+		p := 1 - math.Pow(count, -float64(i)/float64(n-1))
+		points = append(points, CurvePoint{p, atRank(h, rank(p, q.Count))})
+	}
+	return points, false
 }
 
 // MergeQuantiles adds up the histograms of several runs or workers: percentiles are never averaged. Empty ones count for nothing; one that carries no histogram is an error.

@@ -1,7 +1,9 @@
 package result
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -51,6 +53,67 @@ func Summarise(findings []Finding) Summary {
 		}
 	}
 	return s
+}
+
+// Undecided is what one flag would decide.
+type Undecided struct {
+	Flag     string // "" where no flag would
+	Findings []Finding
+}
+
+// Undecided groups the checks that were not observed by the flag that would decide them: the flag that decides most first, those that none would last.
+func (c *Check) Undecided() []Undecided {
+	var groups []Undecided
+	for _, f := range c.Results {
+		if f.Verdict != NotObserved {
+			continue
+		}
+		at := slices.IndexFunc(groups, func(g Undecided) bool { return g.Flag == f.DecidedBy })
+		if at < 0 {
+			at = len(groups)
+			groups = append(groups, Undecided{Flag: f.DecidedBy})
+		}
+		groups[at].Findings = append(groups[at].Findings, f)
+	}
+	slices.SortStableFunc(groups, func(a, b Undecided) int {
+		if (a.Flag == "") != (b.Flag == "") {
+			return strings.Compare(b.Flag, a.Flag)
+		}
+		return cmp.Or(len(b.Findings)-len(a.Findings), strings.Compare(a.Flag, b.Flag))
+	})
+	return groups
+}
+
+// UndecidedSentence is "3 checks not observed; --publish would decide 2 of them.", "" if all were.
+func (c *Check) UndecidedSentence() string {
+	total, flags := 0, ""
+	for _, g := range c.Undecided() {
+		total += len(g.Findings)
+		switch {
+		case g.Flag == "":
+		case flags == "":
+			flags = fmt.Sprintf("; %s would decide %d of them", Escape(g.Flag), len(g.Findings))
+		default:
+			flags += fmt.Sprintf(", %s %d", Escape(g.Flag), len(g.Findings))
+		}
+	}
+	if total == 0 {
+		return ""
+	}
+	return Plural(int64(total), "check") + " not observed" + flags + "."
+}
+
+// Bad returns the findings that a report shows in full: failures, then warnings, then what could not be judged.
+func (c *Check) Bad() []Finding {
+	var bad []Finding
+	for _, verdict := range []Verdict{Fail, Warn, Error} {
+		for _, f := range c.Results {
+			if f.Verdict == verdict {
+				bad = append(bad, f)
+			}
+		}
+	}
+	return bad
 }
 
 // Status says what the run comes to. A failed check stands even where too little was decided; a gate does not stand on an invalid measurement.

@@ -2,7 +2,6 @@ package text
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
@@ -14,12 +13,8 @@ import (
 const indent = 7
 
 func (p *report) check() {
-	for _, v := range []result.Verdict{result.Fail, result.Warn, result.Error} {
-		for i := range p.Results {
-			if f := &p.Results[i]; f.Verdict == v {
-				p.finding(f)
-			}
-		}
+	for _, f := range p.Bad() {
+		p.finding(&f)
 	}
 	p.verdicts()
 	p.notObserved()
@@ -120,51 +115,26 @@ func (p *report) verdicts() {
 	}
 }
 
-// notObserved groups the open checks by the flag that would decide them, the one that decides most first.
 func (p *report) notObserved() {
-	byFlag := map[string][]string{}
-	total := 0
-	var rest []result.Finding
-	for _, f := range p.Results {
-		if f.Verdict != result.NotObserved {
-			continue
-		}
-		total++
-		if f.DecidedBy == "" {
-			rest = append(rest, f)
-			continue
-		}
-		flag := result.Escape(f.DecidedBy)
-		byFlag[flag] = append(byFlag[flag], result.Escape(f.ID))
-	}
-	if total == 0 {
+	groups := p.Undecided()
+	if len(groups) == 0 {
 		return
 	}
-	flags := make([]string, 0, len(byFlag))
-	for flag := range byFlag {
-		flags = append(flags, flag)
-	}
-	slices.SortFunc(flags, func(a, b string) int {
-		if d := len(byFlag[b]) - len(byFlag[a]); d != 0 {
-			return d
-		}
-		return strings.Compare(a, b)
-	})
-	s := result.Plural(int64(total), "check") + " not observed"
-	for i, flag := range flags {
-		if i == 0 {
-			s += fmt.Sprintf("; %s would decide %d of them", flag, len(byFlag[flag]))
-		} else {
-			s += fmt.Sprintf(", %s %d", flag, len(byFlag[flag]))
-		}
-	}
 	p.line("")
-	p.hanging("", 0, s+".")
-	for _, flag := range flags {
-		p.hanging("  "+flag+"  ", 4+twwidth.Width(flag), strings.Join(byFlag[flag], ", "))
-	}
-	for _, f := range rest {
-		p.hanging("  ", 4, result.Escape(f.ID)+": "+result.Escape(f.Message))
+	p.hanging("", 0, p.UndecidedSentence())
+	for _, g := range groups {
+		if g.Flag == "" {
+			for _, f := range g.Findings {
+				p.hanging("  ", 4, result.Escape(f.ID)+": "+result.Escape(f.Message))
+			}
+			continue
+		}
+		ids := make([]string, len(g.Findings))
+		for i, f := range g.Findings {
+			ids[i] = result.Escape(f.ID)
+		}
+		flag := result.Escape(g.Flag)
+		p.hanging("  "+flag+"  ", min(4+twwidth.Width(flag), 24), strings.Join(ids, ", "))
 	}
 }
 

@@ -1,0 +1,253 @@
+// Package markdown writes a run for a job summary or a comment: GitHub-flavoured Markdown without raw HTML.
+//
+// Everything that a target can have a say in goes through escape or code. It imports reports/result; a new section is one
+// method of report.
+package markdown
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"ssegauge/reports/result"
+)
+
+// Render writes the report of a run.
+func Render(w io.Writer, r *result.Run) error {
+	p := &report{Run: r}
+	switch {
+	case r.Check != nil:
+		p.head("check")
+		p.check()
+	case r.Load != nil:
+		p.head("load")
+		p.load()
+	default:
+		return fmt.Errorf("markdown: nothing to report in a run of schema %q", r.Schema)
+	}
+	_, err := w.Write(p.out.Bytes())
+	return err
+}
+
+type report struct {
+	*result.Run
+	out bytes.Buffer
+}
+
+func (p *report) linef(format string, args ...any) { fmt.Fprintf(&p.out, format+"\n", args...) }
+
+// special are the characters that mean something in Markdown, or make a mention or a link of what follows.
+const special = "\\`*_{}[]<>#|~!&@$"
+
+// escape makes text of one line that reads as it is.
+func escape(s string) string {
+	s = result.Escape(s)
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '@':
+			b.WriteString("&#64;") // a backslash does not stop a mention
+		case c == ':' && strings.HasPrefix(s[i:], "://"):
+			b.WriteString("&#58;") // nor a link
+		case c == '.' && i >= 3 && strings.EqualFold(s[i-3:i], "www"):
+			b.WriteString("&#46;")
+		case strings.IndexByte(special, c) >= 0:
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case i == 0 && (c == '-' || c == '+' || c == '='):
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// code makes a code span, or escaped text where a span cannot hold it.
+func code(s string) string {
+	s = result.Escape(s)
+	if s == "" || strings.ContainsAny(s, "`|") || strings.TrimSpace(s) != s {
+		return escape(s)
+	}
+	return "`" + s + "`"
+}
+
+// block makes a code block that its content cannot end.
+func (p *report) block(lines ...string) {
+	fence := "```"
+	for strings.Contains(strings.Join(lines, "\n"), fence) {
+		fence += "`"
+	}
+	p.linef("%s", fence)
+	for _, l := range lines {
+		p.linef("%s", l)
+	}
+	p.linef("%s\n", fence)
+}
+
+func (p *report) table(header []string, align string, rows [][]string) {
+	rule := make([]string, len(header))
+	for i := range header {
+		rule[i] = "---"
+		if align[i] == 'r' {
+			rule[i] = "---:"
+		}
+	}
+	for _, row := range append([][]string{header, rule}, rows...) {
+		p.linef("| %s |", strings.Join(row, " | "))
+	}
+	p.linef("")
+}
+
+// word is a verdict with a sign that is seen without colour.
+func word(v string) string {
+	switch v {
+	case "pass", "passed", "valid":
+		return "✅ " + v
+	case "fail", "failed", "invalid":
+		return "❌ " + v
+	case "warn", "suspect", "inconclusive":
+		return "⚠️ " + v
+	case "info":
+		return "ℹ️ " + v
+	}
+	return escape(v)
+}
+
+func (p *report) head(command string) {
+	p.linef("## ssegauge %s: %s\n", command, word(string(p.Status())))
+	p.linef("%s\n", escape(p.Sentence()))
+	p.linef("%s · %s · %s · %s\n", code(result.Mask(p.Target.URL)), escape(result.Protocol(p.Target.HTTP)), p.Started.UTC().Format("2006-01-02 15:04:05 UTC"), result.Micros(p.DurationMS*1e3))
+}
+
+func (p *report) check() {
+	for _, f := range p.Bad() {
+		p.linef("### %s %s\n", word(string(f.Verdict)), code(f.ID))
+		p.linef("%s\n", escape(f.Message))
+		for _, e := range f.Evidence {
+			p.evidence(e)
+		}
+		p.linef("- Rule: %s (%s)", escape(f.Title), escape(f.Source()))
+		if f.Hint != "" {
+			p.linef("- Do: %s", escape(f.Hint))
+		}
+		p.linef("")
+		if f.Reproduce != "" {
+			p.block(result.Escape(result.MaskText(f.Reproduce)))
+		}
+	}
+	var rows [][]string
+	for _, f := range p.Results {
+		if f.Verdict != result.NotObserved {
+			rows = append(rows, []string{word(string(f.Verdict)), code(f.ID), escape(string(f.Level)), escape(f.Message)})
+		}
+	}
+	if len(rows) > 0 {
+		p.linef("### All checks\n")
+		p.table([]string{"verdict", "check", "level", "seen"}, "llll", rows)
+	}
+	if s := p.UndecidedSentence(); s != "" {
+		p.linef("%s\n", escape(s))
+		for _, g := range p.Undecided() {
+			ids := make([]string, len(g.Findings))
+			for i, f := range g.Findings {
+				ids[i] = code(f.ID)
+			}
+			p.linef("- %s: %s", cmp.Or(code(g.Flag), "no flag"), strings.Join(ids, ", "))
+		}
+		p.linef("")
+	}
+}
+
+func (p *report) evidence(e result.Evidence) {
+	lines := []string{fmt.Sprintf("%s, byte %s, after %s", result.Escape(e.Connection), result.Count(e.Offset), result.Micros(e.TimeMS*1e3))}
+	before, fault, after, marked := e.Marked()
+	before, fault, after = result.Escape(before), result.Escape(fault), result.Escape(after)
+	lines = append(lines, before+fault+after)
+	if marked {
+		lines = append(lines, strings.Repeat(" ", utf8.RuneCountInString(before))+strings.Repeat("^", max(1, utf8.RuneCountInString(fault))))
+	}
+	if e.Hex != "" {
+		lines = append(lines, "hex "+result.Escape(e.Hex))
+	}
+	p.block(lines...)
+}
+
+func us(v *float64) string {
+	if v == nil {
+		return "–"
+	}
+	return result.Micros(*v)
+}
+
+func (p *report) load() {
+	p.linef("Measurement: %s\n", word(p.Validity.Verdict))
+	for _, reason := range p.Validity.Reasons {
+		p.linef("- %s", escape(reason))
+	}
+	if len(p.Validity.Reasons) > 0 {
+		p.linef("")
+	}
+	if len(p.Gates) > 0 {
+		var rows [][]string
+		for _, g := range p.Gates {
+			verdict, value := "fail", "–"
+			if g.Pass {
+				verdict = "pass"
+			}
+			if g.Value != nil {
+				value = result.Measure(*g.Value, g.Unit)
+			}
+			rows = append(rows, []string{word(verdict), code(g.Expression), value, escape(g.Reason)})
+		}
+		p.linef("### Thresholds\n")
+		p.table([]string{"verdict", "threshold", "value", ""}, "llrl", rows)
+	}
+	var rows [][]string
+	add := func(name string, q *result.Quantiles) {
+		if q != nil && q.Count > 0 {
+			never := ""
+			if q.Never > 0 {
+				never = " (and " + result.Count(q.Never) + " never)"
+			}
+			rows = append(rows, []string{name, result.Count(q.Count) + never, us(q.Min), us(q.P50), us(q.P90), us(q.P99), us(q.P999), us(q.Max)})
+		}
+	}
+	for _, name := range p.Metrics() {
+		add(code(name), p.LatencyUS[name])
+	}
+	add("own delay", p.Generator.DelayUS)
+	if len(rows) > 0 {
+		p.linef("### Latency\n")
+		p.table([]string{"", "samples", "min", "p50", "p90", "p99", "p99.9", "max"}, "lrrrrrrr", rows)
+	}
+	s, e := p.Streams, p.Events
+	p.linef("### Streams and events\n")
+	p.table([]string{"planned", "opened", "failed", "peak", "connections", "closed by server", "reconnects"}, "rrrrrrr", counts(s.Planned, s.Opened, s.Failed, s.Peak, s.Connections, s.ClosedByServer, s.Reconnects))
+	p.table([]string{"published", "received", "eligible", "lost", "duplicated", "reordered"}, "rrrrrr", counts(e.Published, e.Received, e.Eligible, e.Lost, e.Duplicated, e.Reordered))
+	if len(s.Failures) > 0 {
+		causes := slices.SortedFunc(maps.Keys(s.Failures), func(a, b string) int {
+			return cmp.Or(s.Failures[b]-s.Failures[a], strings.Compare(a, b))
+		})
+		rows = nil
+		for _, c := range causes {
+			rows = append(rows, []string{result.Count(int64(s.Failures[c])), escape(c)})
+		}
+		p.linef("### Failed streams\n")
+		p.table([]string{"count", "cause"}, "rl", rows)
+	}
+}
+
+func counts[T int | int64](values ...T) [][]string {
+	row := make([]string, len(values))
+	for i, v := range values {
+		row[i] = result.Count(int64(v))
+	}
+	return [][]string{row}
+}

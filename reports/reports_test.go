@@ -1,0 +1,162 @@
+package reports_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"unicode"
+
+	"ssegauge/reports"
+	"ssegauge/reports/internal/reporttest"
+	"ssegauge/reports/result"
+)
+
+// Every format renders every run without a character that a terminal or a reader could be fooled by, refuses a run without an outcome, and
+// reports the writer's error.
+func TestFormats(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range reports.Formats() {
+		if seen[f.Name] || f.Title == "" {
+			t.Errorf("format %q", f.Name)
+		}
+		seen[f.Name] = true
+		if got, ok := reports.Lookup(f.Name); !ok || got.Name != f.Name {
+			t.Errorf("%s is not found", f.Name)
+		}
+		for _, r := range reporttest.Runs() {
+			var b bytes.Buffer
+			if err := f.Render(&b, r.Run); err != nil {
+				t.Errorf("%s of %s: %v", f.Name, r.Name, err)
+			}
+			for _, c := range b.String() {
+				if c != '\n' && !unicode.IsPrint(c) || c == '\ufffd' {
+					t.Errorf("%s of %s: rune %q", f.Name, r.Name, c)
+				}
+			}
+			// Text, HTML and JSON have their golden files beside them.
+			if f.Name == "markdown" || f.Name == "csv" || f.Name == "ndjson" {
+				reporttest.Golden(t, r.Name+"."+f.Name, b.Bytes())
+			}
+			if err := f.Render(full{}, r.Run); !errors.Is(err, errFull) {
+				t.Errorf("%s: error of the writer: %v", f.Name, err)
+			}
+		}
+		for _, r := range []*result.Run{
+			{Schema: result.SchemaCheck, Check: &result.Check{}},
+			{Schema: result.SchemaLoad, Load: &result.Load{LatencyUS: map[string]*result.Quantiles{"open": nil}}},
+		} {
+			if err := f.Render(new(bytes.Buffer), r); err != nil {
+				t.Errorf("%s of an empty run: %v", f.Name, err)
+			}
+		}
+		if f.Name != "json" && f.Render(new(bytes.Buffer), &result.Run{}) == nil {
+			t.Errorf("%s of no outcome", f.Name)
+		}
+	}
+	if _, ok := reports.Lookup("pdf"); ok {
+		t.Error("a format that there is not")
+	}
+}
+
+var errFull = errors.New("full")
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+func render(t *testing.T, format string, r *result.Run) string {
+	t.Helper()
+	f, _ := reports.Lookup(format)
+	var b bytes.Buffer
+	if err := f.Render(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestCSV(t *testing.T) {
+	for _, r := range reporttest.Runs() {
+		if r.Run.Check != nil {
+			r.Run.Results[0].Message = "=HYPERLINK(1)" // no formula
+		}
+		table := csv.NewReader(strings.NewReader(render(t, "csv", r.Run)))
+		rows, err := table.ReadAll() // of one width, or it is an error
+		if err != nil || len(rows) < 2 {
+			t.Fatalf("%s: %d rows, %v", r.Name, len(rows), err)
+		}
+		for _, row := range rows {
+			for _, cell := range row {
+				if strings.ContainsAny(cell[:min(1, len(cell))], "=+@-") && !strings.HasPrefix(cell, "--") {
+					t.Errorf("%s: a spreadsheet would run %q", r.Name, cell)
+				}
+			}
+		}
+	}
+}
+
+func TestNDJSON(t *testing.T) {
+	for _, r := range reporttest.Runs() {
+		var types []string
+		for l := range strings.Lines(render(t, "ndjson", r.Run)) {
+			var v struct {
+				Type string `json:"type"`
+			}
+			if err := json.Unmarshal([]byte(l), &v); err != nil || v.Type == "" {
+				t.Errorf("%s: %q: %v", r.Name, l, err)
+			}
+			types = append(types, v.Type)
+		}
+		if types[0] != "run" || types[len(types)-1] != "end" {
+			t.Errorf("%s: %v", r.Name, types)
+		}
+		if r.Run.Check != nil && len(types) != len(r.Run.Results)+2 {
+			t.Errorf("%s: %d lines for %d findings", r.Name, len(types), len(r.Run.Results))
+		}
+	}
+}
+
+// Outside of code, nothing of what the target said is Markdown, HTML, a link or a mention; every row has the cells of its header.
+func TestMarkdown(t *testing.T) {
+	r := reporttest.Failing()
+	r.Results[0].Message = "ping @owner, see https://evil.example and www.evil.example, ```\n# head"
+	for _, r := range []*result.Run{r, reporttest.LoadFailing()} {
+		page := render(t, "markdown", r)
+		fenced, columns := false, 0
+		for l := range strings.Lines(page) {
+			if strings.HasPrefix(l, "```") {
+				fenced = !fenced
+				continue
+			}
+			if fenced {
+				continue
+			}
+			text := l
+			for strings.Count(text, "`") >= 2 { // code spans
+				a := strings.Index(text, "`")
+				b := a + 1 + strings.Index(text[a+1:], "`")
+				if a > 0 && text[a-1] == '\\' {
+					break
+				}
+				text = text[:a] + text[b+1:]
+			}
+			plain := strings.NewReplacer(`\\`, "", `\<`, "", `\[`, "", `\|`, "", "\\`", "", `\*`, "").Replace(text)
+			if strings.ContainsAny(plain, "<[`*") || strings.Contains(text, "@owner") || strings.Contains(text, "://") || strings.Contains(text, "www.") {
+				t.Errorf("not escaped: %s", l)
+			}
+			n := strings.Count(plain, "|")
+			if n == 0 {
+				columns = 0
+			} else if columns == 0 {
+				columns = n
+			} else if n != columns {
+				t.Errorf("%d cells, the header has %d: %s", n-1, columns-1, l)
+			}
+		}
+		if fenced {
+			t.Error("a code block is left open")
+		}
+	}
+}
