@@ -144,6 +144,8 @@ func TestPublishRefusals(t *testing.T) {
 		{"retry as a string", jsonType + "; charset=utf-8", `{"retry":"100"}`, 200, `"id"`},
 		{"form", formType, "data=a%0Ab&event=e&id=i+2&retry=5", 200, `"id":"i 2"`},
 		{"empty form", formType, "", 200, `"id"`},
+		{"json by curl -d", formType, `{"id":"i"}`, 200, `"id":"i"`},
+		{"json without a type", "", ` {"id":"i"}`, 200, `"id":"i"`},
 		{"null is absent", jsonType, `{"data":"d","event":null}`, 200, `"id"`},
 		{"surrogate pair", jsonType, `{"data":"\ud83c\udf0d \\ud800"}`, 200, `"id"`},
 		{"LF in id", jsonType, `{"id":"a\nb"}`, 400, "id holds CR or LF"},

@@ -1,16 +1,18 @@
 // A reader of text/event-stream on fetch, for what EventSource cannot do: events of any name, request fields, a look at each field.
 // It follows WHATWG HTML 9.2.6.
 
-/** Makes a function that is fed text and calls on(event) for each dispatched event. */
-export function parser(on) {
+/**
+ * Makes a function that is fed text and calls on(event) for each dispatched event. It keeps what outlives a connection in
+ * memory: memory.id, the last event id, and memory.retry, the reconnection time in ms.
+ */
+export function parser(on, memory) {
   let rest = "", afterCR = false, first = true;
-  let data = "", type = "", retry;
-  let id = "";
+  let data = "", type = "", id = memory.id;
   const line = (text) => {
     if (text === "") {
-      if (data !== "") on({ type: type || "message", data: data.slice(0, -1), lastEventId: id, retry });
+      memory.id = id; // here, and also where no event is dispatched
+      if (data !== "") on({ type: type || "message", data: data.slice(0, -1), lastEventId: id });
       data = type = "";
-      retry = undefined;
       return;
     }
     const colon = text.indexOf(":");
@@ -21,7 +23,7 @@ export function parser(on) {
     if (name === "data") data += value + "\n";
     else if (name === "event") type = value;
     else if (name === "id" && !value.includes("\0")) id = value;
-    else if (name === "retry" && /^[0-9]+$/.test(value)) retry = Number(value);
+    else if (name === "retry" && /^[0-9]+$/.test(value)) memory.retry = Number(value);
   };
   return (text) => {
     if (text === "") return;
@@ -37,25 +39,22 @@ export function parser(on) {
 
 /** Reads url until close() is called, and comes back with Last-Event-ID as EventSource does. */
 export function read(url, { event, state }) {
-  let closed = false, last = "", delay = 3000, abort;
+  const memory = { id: "", retry: 3000 };
+  let closed = false, abort;
   (async () => {
     while (!closed) {
       state("connecting");
       abort = new AbortController();
       try {
         const headers = { Accept: "text/event-stream" };
-        if (last) headers["Last-Event-ID"] = last;
+        if (memory.id) headers["Last-Event-ID"] = String.fromCharCode(...new TextEncoder().encode(memory.id)); // its UTF-8 bytes
         const answer = await fetch(url, { headers, cache: "no-store", signal: abort.signal });
         if (answer.status !== 200) {
           state("closed", answer.status === 204 ? "the stream is complete" : (await answer.text()).trim());
           return;
         }
         state("open");
-        const feed = parser((e) => {
-          last = e.lastEventId;
-          if (e.retry !== undefined) delay = e.retry;
-          event(e);
-        });
+        const feed = parser(event, memory);
         // The decoder must not eat the byte order mark: that is the parser's part.
         const reader = answer.body.pipeThrough(new TextDecoderStream("utf-8", { ignoreBOM: true })).getReader();
         for (;;) {
@@ -68,7 +67,7 @@ export function read(url, { event, state }) {
       }
       if (!closed) {
         state("connecting");
-        await new Promise((resolve) => setTimeout(resolve, delay));
+        await new Promise((resolve) => setTimeout(resolve, memory.retry));
       }
     }
     state("closed");
