@@ -101,11 +101,11 @@ const (
 	maxWindow      = 1<<31 - 1
 	maxFrame       = 16384 // SETTINGS_MAX_FRAME_SIZE, which we leave at its default
 	lastStreamID   = 1<<31 - 1
-	maxPieces      = 256   // CONTINUATIONs of one field block
-	maxIdle        = 1000  // frames in a row that carry nothing
-	maxAnswers     = 20000 // answers that wait to be written
-	streamsUnasked = 100   // streams opened before the peer's SETTINGS are there
-	maxFieldFaults = 16    // faults reported of one field block
+	maxPieces      = 256    // CONTINUATIONs of one field block
+	maxIdle        = 10_000 // frames in a row that carry nothing
+	maxAnswers     = 20000  // answers that wait to be written
+	streamsUnasked = 100    // streams opened before the peer's SETTINGS are there
+	maxFieldFaults = 16     // faults reported of one field block
 )
 
 // NewFrames starts a connection: Out holds the preface, SETTINGS and the WINDOW_UPDATE.

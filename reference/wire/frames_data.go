@@ -28,8 +28,8 @@ func (f *Frames) beginData(it *Item) {
 	case s == nil:
 		if f.id > f.streams.forgotten {
 			f.fault(it, FaultH2Closed, f.id, fmt.Sprintf("DATA on stream %d, which has ended", f.id))
+			f.idled(it)
 		}
-		f.idled(it)
 	case s.state() == streamCancelled:
 		// In flight when we reset the stream: no more than its window can be.
 		if length > s.window() {

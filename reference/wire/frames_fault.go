@@ -130,7 +130,7 @@ var FrameFaults = []FaultDef{
 	{FaultH2Continuation, true, "RFC 9113 6.10", "another frame within a field block, or CONTINUATION outside of one"},
 	{FaultH2Push, true, "RFC 9113 8.4", "PUSH_PROMISE though our SETTINGS forbid push"},
 	{FaultH2GoAway, false, "RFC 9113 6.8", "a later GOAWAY that raises the last stream id; the lower one counts"},
-	{FaultH2Flood, true, "RFC 9113 10.5", "a thousand frames in a row that carry nothing, or a field block in hundreds of pieces"},
+	{FaultH2Flood, true, "RFC 9113 10.5", "ten thousand frames in a row that carry nothing, or a field block in hundreds of pieces"},
 	{FaultH2NoHead, false, "RFC 9113 8.1", "DATA, or the end of the stream, before a final head; the stream is reset"},
 	{FaultH2InterimEnd, false, "RFC 9113 8.1", "a 1xx head that ends the stream; the stream is reset"},
 	{FaultH2Status, false, "RFC 9113 8.3.2", ":status that is missing or not three digits (Head.Status is 0 then), stands twice, or is 101"},

@@ -23,8 +23,8 @@ func TestStreamSize(t *testing.T) {
 	if n := unsafe.Sizeof(h2stream{}) + unsafe.Sizeof(sse.Decoder{}); n > 32 {
 		t.Errorf("a stream costs %d bytes with its decoder, 32 are allowed", n)
 	}
-	if n := unsafe.Sizeof(Frames{}); n > 640 {
-		t.Errorf("a connection costs %d bytes, 640 are allowed", n)
+	if n := unsafe.Sizeof(Frames{}); n > 448 {
+		t.Errorf("a connection costs %d bytes, 448 are allowed", n)
 	}
 }
 
@@ -450,4 +450,39 @@ func TestErrCode(t *testing.T) {
 		want(t, "name", c.String(), s)
 	}
 	want(t, "reset", (&ResetError{CodeRefusedStream}).Error(), "stream reset: REFUSED_STREAM")
+}
+
+// A complete answer ends the request with it, however much of its body is still to go.
+func TestFramesAnswerBeforeBody(t *testing.T) {
+	f := NewFrames(FramesOptions{})
+	if _, err := f.Open(&Request{Method: "POST", URL: parseURL("http://h/"), Body: make([]byte, 100_000)}); err != nil {
+		t.Fatal(err)
+	}
+	outOf(t, f)
+	s := newScript()
+	s.settings()
+	s.headers(1, true, ":status", "413")
+	s.WriteWindowUpdate(1, 50_000)
+	s.WriteRSTStream(1, http2.ErrCodeNo)
+	want(t, "items", said(t, f, s), []string{"settings", "head 1 413", "end 1"})
+	want(t, "wrote", outOf(t, f), []string{"SETTINGS ack", "RST_STREAM 1 CANCEL"})
+	want(t, "left", f.Active()+len(f.uploads)+len(f.streams.list), 0)
+}
+
+// The connection's credit counts when its last byte is written, not before.
+func TestFramesCreditWhenWritten(t *testing.T) {
+	f := started(t, FramesOptions{ConnWindow: 65535}, 1)
+	s := newScript()
+	s.settings()
+	s.headers(1, false, ":status", "200")
+	said(t, f, s)
+	outOf(t, f)
+	for range 2 {
+		s.data(1, false, strings.Repeat("x", flow))
+	}
+	said(t, f, s)
+	f.Wrote(len(f.Out()) - 1)
+	want(t, "all but a byte", f.recvWin, 65535-2*flow)
+	f.Wrote(1)
+	want(t, "all", f.recvWin, 65535)
 }

@@ -73,8 +73,8 @@ func (f *Frames) fields(block []byte, it *Item) {
 		if f.id > f.streams.forgotten {
 			r.faults = 0
 			r.fault(FaultH2Closed, fmt.Sprintf("HEADERS on stream %d, which has ended", f.id))
+			f.idled(it)
 		}
-		f.idled(it)
 	case gone:
 		if f.blockEnd {
 			f.streams.close(s)

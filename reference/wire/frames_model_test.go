@@ -301,16 +301,16 @@ func TestFramesFlowModel(t *testing.T) {
 		m.settings = append(m.settings, 1000)
 		for round := 0; ; round++ {
 			m.settle()
+			for id, c := range m.client {
+				m.f.Credit(id, uint32(c.owed))
+				c.owed = 0
+			}
+			m.settle()
 			busy := false
 			for id, s := range m.streams {
 				c := m.client[id]
 				if c.gone || s.reset {
 					continue
-				}
-				if o.ManualWindow && c.owed > 0 {
-					m.f.Credit(id, uint32(c.owed))
-					c.owed = 0
-					busy = true
 				}
 				if !s.uploaded && !s.ended {
 					s.recv += 50_000
@@ -325,6 +325,9 @@ func TestFramesFlowModel(t *testing.T) {
 					m.say.headers(id, false, ":status", "200")
 				}
 				if !s.ended {
+					if round > 1 && (s.send <= 0 || m.sendConn <= 0) {
+						m.fail("stream %d waits for credit: %s", id, m.state())
+					}
 					busy = true
 					m.data(id, max(0, 100-10*round), 0, round > 10)
 				}
