@@ -27,18 +27,18 @@ func (r *record) setRetry(ms int64) {
 
 // block is a block that came in pieces or has several data lines.
 type block struct {
-	start     int64  // offset of its first line
-	lineStart int64  // offset of its current line
-	data      []byte // the data buffer: each data line and an LF
-	typ       []byte // the event type buffer
-	id        []byte // the last event ID buffer, if idSet
-	scratch   []byte // of the current line: the value of an id field; under Inspect also what of the others is kept
-	mark      int    // where the value of the current line begins: in data or in scratch
-	digits    digits // of the current line, a retry field
-	work      int64  // bytes looked at for the sake of this block; a test holds it to be linear
-	err       error  // sticky
-	line      Line   // the one that is reported, here so that it needs no allocation
-	saw       uint16 // kinds of its complete lines, a bit each
+	start     int64         // offset of its first line
+	lineStart int64         // offset of its current line
+	data      []byte        // the data buffer: each data line and an LF
+	typ       []byte        // the event type buffer
+	id        []byte        // the last event ID buffer, if idSet
+	scratch   []byte        // of the current line: the value of an id field; under Inspect also what of the others is kept
+	mark      int           // where the value of the current line begins: in data or in scratch
+	digits    digits        // of the current line, a retry field
+	work      int64         // bytes looked at for the sake of this block; a test holds it to be linear
+	tooLong   *TooLongError // sticky
+	line      *Line         // Inspect's report, kept so that a line needs no allocation
+	saw       uint16        // kinds of its complete lines, a bit each
 	name      [5]byte
 	nameLen   uint8
 	state     lineState
@@ -90,7 +90,7 @@ func (d *Decoder) begin(start int64) {
 // close gives the block back, and the record if it holds nothing else.
 func (d *Decoder) close() {
 	k := d.rec.block
-	*k = block{data: pooled(k.data), typ: pooled(k.typ), id: pooled(k.id), scratch: pooled(k.scratch)}
+	*k = block{data: pooled(k.data), typ: pooled(k.typ), id: pooled(k.id), scratch: pooled(k.scratch), line: k.line}
 	blocks.Put(k)
 	d.rec.block = nil
 	if cap(d.rec.id) == 0 && !d.rec.hasRetry {
@@ -115,7 +115,7 @@ func pooled(b []byte) []byte {
 
 // fail makes the cap's error stick and gives up what was held.
 func (k *block) fail(limit int) {
-	*k = block{start: k.start, lineStart: k.lineStart, saw: k.saw, err: &TooLongError{Offset: k.start, Limit: limit}}
+	*k = block{start: k.start, lineStart: k.lineStart, saw: k.saw, tooLong: &TooLongError{Offset: k.start, Limit: limit}}
 }
 
 // held is what counts against the cap, the current line's id aside.
@@ -265,6 +265,14 @@ func (k *block) endLine(r *record, limit int) bool {
 	}
 	k.saw |= 1 << k.kind
 	return true
+}
+
+// reported is where the line that Inspect reports next is put together.
+func (k *block) reported() *Line {
+	if k.line == nil {
+		k.line = new(Line)
+	}
+	return k.line
 }
 
 // describe fills l with the line that was just ended; its EOL and End are the caller's.

@@ -3,12 +3,12 @@ package sse
 import (
 	"bytes"
 	"math"
-	"time"
 )
 
 // Decoder is the incremental parser: a small value (at most 24 bytes) that owns
 // no buffer while idle. The zero value is ready, with [DefaultMaxEvent] as its
-// cap. It must not be copied once it was fed, nor used by two goroutines at once.
+// cap. It may move (a slice of them may grow), but of two copies only one may go
+// on. It is not for two goroutines at once.
 //
 //	for {
 //		n, ok, err := d.Next(chunk, &ev)
@@ -19,11 +19,11 @@ import (
 //		...
 //	}
 //
-// This loop's last call, which finds nothing more, is worth keeping (a chunk may be empty): an event
-// that came in pieces or on several data lines lives in a pooled buffer, and
-// only the call after it may give that buffer back. A stream that then idles
-// holds nothing but, where it uses them, a small record of its last event ID and
-// its reconnection time.
+// The last call of this loop finds nothing more, and its chunk is empty where the
+// last event ended with it. It is needed all the same: an event that came in
+// pieces or on several data lines lives in a pooled buffer, and only the call
+// after it may give that buffer back. A stream that then idles holds nothing but,
+// where it uses them, a small record of its last event ID and reconnection time.
 type Decoder struct {
 	off   int64   // bytes consumed
 	rec   *record // nil while there is nothing to remember
@@ -41,31 +41,6 @@ const (
 
 	bom = "\xEF\xBB\xBF"
 )
-
-// SetMax sets the cap on what one block may make the decoder hold, in bytes: its
-// data (with one LF for each line), its event type and its ids together. 0 or
-// less restores [DefaultMaxEvent]; the highest cap is 4 GiB - 1. Comments and
-// unknown fields are not held and do not count.
-func (d *Decoder) SetMax(n int) {
-	d.max = uint32(min(uint64(max(n, 0)), math.MaxUint32))
-}
-
-func (d *Decoder) limit() int {
-	if d.max == 0 {
-		return DefaultMaxEvent
-	}
-	return int(d.max)
-}
-
-// SetLastEventID seeds the last event ID string, as a client does on a
-// reconnect (web-platform-tests, format-field-id.any.js). id is copied.
-func (d *Decoder) SetLastEventID(id []byte) {
-	if d.rec == nil && len(id) == 0 {
-		return
-	}
-	r := d.record()
-	r.id = append(r.id[:0], id...)
-}
 
 // Next consumes bytes of chunk until one event is complete or the chunk is used up.
 // It returns how many bytes it consumed, and true if ev now holds an event; ev is untouched otherwise.
@@ -85,8 +60,8 @@ func (d *Decoder) Inspect(chunk []byte, ev *Event, line func(*Line)) (n int, ok 
 
 func (d *Decoder) decode(chunk []byte, ev *Event, line func(*Line)) (n int, ok bool, err error) {
 	if r := d.rec; r != nil && r.block != nil {
-		if r.block.err != nil {
-			return 0, false, r.block.err
+		if r.block.tooLong != nil {
+			return 0, false, r.block.tooLong
 		}
 		if r.block.lent {
 			d.close()
@@ -160,8 +135,9 @@ func nextCR(b []byte, i int) int {
 
 // whole takes blocks that lie whole in b[p:] and need no buffer: at most one data
 // line each. It stops after one that fires an event (true), at the end of b, or in
-// front of a block that [Decoder.resume] must take, of which it has then changed nothing. cr is the first CR at or after
-// p, or len(b): where b holds no CR at all, LF is all that is looked for.
+// front of a block that [Decoder.resume] must take; of that one it has changed
+// nothing. cr is the first CR at or after p, or len(b): where b holds no CR at
+// all, LF is all that is looked for.
 func (d *Decoder) whole(b []byte, p, cr int, ev *Event) (int, int, bool) {
 	for p < len(b) {
 		var typ, data, id []byte
@@ -273,8 +249,9 @@ func (d *Decoder) resume(b []byte, p, cr int, ev *Event, line func(*Line)) (int,
 			if end == p {
 				ok := d.dispatch(ev, d.off+int64(next))
 				if line != nil {
-					k.line = Line{Kind: LineBlank, Dispatched: ok, EOL: eol(b, end, next), Start: k.lineStart, End: d.off + int64(next)}
-					line(&k.line)
+					l := k.reported()
+					*l = Line{Kind: LineBlank, Dispatched: ok, EOL: eol(b, end, next), Start: k.lineStart, End: d.off + int64(next)}
+					line(l)
 				}
 				if !ok {
 					d.close()
@@ -297,15 +274,16 @@ func (d *Decoder) resume(b []byte, p, cr int, ev *Event, line func(*Line)) (int,
 		}
 		if !fits {
 			k.fail(d.limit())
-			return end, cr, false, k.err
+			return end, cr, false, k.tooLong
 		}
 		if next == 0 {
 			return end, cr, false, nil
 		}
 		if line != nil {
-			k.describe(&k.line)
-			k.line.EOL, k.line.End = eol(b, end, next), d.off+int64(next)
-			line(&k.line)
+			l := k.reported()
+			k.describe(l)
+			l.EOL, l.End = eol(b, end, next), d.off+int64(next)
+			line(l)
 		}
 		p = next
 	}
@@ -373,47 +351,4 @@ func (d *Decoder) stripBOM(chunk []byte, line func(*Line)) int {
 	k := d.rec.block
 	k.nameLen = uint8(copy(k.name[:], bom[:n]))
 	return p
-}
-
-// LastEventID is the last event ID string (it changes at a blank line, also without data).
-// Raw; valid until the next call of Next or Inspect. Empty if the stream has not set one.
-func (d *Decoder) LastEventID() []byte {
-	if d.rec == nil {
-		return nil
-	}
-	return d.rec.id
-}
-
-// Retry is the reconnection time last set by the stream; false if none was. It saturates at [math.MaxInt64] ns.
-func (d *Decoder) Retry() (time.Duration, bool) {
-	if d.rec == nil || !d.rec.hasRetry {
-		return 0, false
-	}
-	return d.rec.retry, true
-}
-
-// Offset is the number of bytes consumed so far. Inside the callback of
-// [Decoder.Inspect] it is the number before that call.
-func (d *Decoder) Offset() int64 { return d.off }
-
-// Pending tells what would be discarded if the stream ended now: from is the
-// offset where the incomplete block began. False when the stream stands on a block boundary.
-// [Decoder.Tail] says what the block holds, and so whether anything of worth would be lost.
-func (d *Decoder) Pending() (from int64, ok bool) {
-	if !d.open() || d.rec.block.lent {
-		return 0, false
-	}
-	return d.rec.block.start, true
-}
-
-// Reset makes the decoder ready for a new stream and returns its buffers, also those of the last event;
-// the last event ID and the reconnection time are kept if keep is true. The cap stays.
-func (d *Decoder) Reset(keep bool) {
-	if d.open() {
-		d.close()
-	}
-	if !keep && d.rec != nil {
-		d.forget()
-	}
-	d.off, d.ahead = 0, 0
 }

@@ -55,7 +55,7 @@ func (d *Decoder) Tail() (t Tail, ok bool) {
 	}
 	k := d.rec.block
 	t.Start, t.Saw = k.start, k.saw
-	if k.state == atLine || k.err != nil {
+	if k.state == atLine || k.tooLong != nil {
 		return t, true
 	}
 	t.InLine = true

@@ -1,0 +1,74 @@
+package sse
+
+import (
+	"math"
+	"time"
+)
+
+// SetMax sets the cap on what one block may make the decoder hold, in bytes: its
+// data (with one LF for each line), its event type and its ids together. 0 or
+// less restores [DefaultMaxEvent]; the highest cap is 4 GiB - 1. Comments and
+// unknown fields are not held and do not count.
+func (d *Decoder) SetMax(n int) {
+	d.max = uint32(min(uint64(max(n, 0)), math.MaxUint32))
+}
+
+func (d *Decoder) limit() int {
+	if d.max == 0 {
+		return DefaultMaxEvent
+	}
+	return int(min(uint64(d.max), math.MaxInt))
+}
+
+// SetLastEventID seeds the last event ID string, as a client does on a
+// reconnect (web-platform-tests, format-field-id.any.js). id is copied.
+func (d *Decoder) SetLastEventID(id []byte) {
+	if d.rec == nil && len(id) == 0 {
+		return
+	}
+	r := d.record()
+	r.id = append(r.id[:0], id...)
+}
+
+// LastEventID is the last event ID string (it changes at a blank line, also without data).
+// Raw; valid until the next call of Next or Inspect. Empty if the stream has not set one.
+func (d *Decoder) LastEventID() []byte {
+	if d.rec == nil {
+		return nil
+	}
+	return d.rec.id
+}
+
+// Retry is the reconnection time last set by the stream; false if none was. It saturates at [math.MaxInt64] ns.
+func (d *Decoder) Retry() (time.Duration, bool) {
+	if d.rec == nil || !d.rec.hasRetry {
+		return 0, false
+	}
+	return d.rec.retry, true
+}
+
+// Offset is the number of bytes consumed so far. Inside the callback of
+// [Decoder.Inspect] it is the number before that call.
+func (d *Decoder) Offset() int64 { return d.off }
+
+// Pending tells what would be discarded if the stream ended now: from is the
+// offset where the incomplete block began. False when the stream stands on a block boundary.
+// [Decoder.Tail] says what the block holds, and so whether anything of worth would be lost.
+func (d *Decoder) Pending() (from int64, ok bool) {
+	if !d.open() || d.rec.block.lent {
+		return 0, false
+	}
+	return d.rec.block.start, true
+}
+
+// Reset makes the decoder ready for a new stream and returns its buffers, also those of the last event;
+// the last event ID and the reconnection time are kept if keep is true. The cap stays.
+func (d *Decoder) Reset(keep bool) {
+	if d.open() {
+		d.close()
+	}
+	if !keep && d.rec != nil {
+		d.forget()
+	}
+	d.off, d.ahead = 0, 0
+}
