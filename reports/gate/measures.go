@@ -130,16 +130,19 @@ func latency(name, of string, source func(*load) *result.Quantiles) (measure, er
 		}
 		late := ""
 		if q.Never > 0 && of != "min" {
-			late = result.Count(q.Never) + " that never came counted as late"
+			late = result.Count(q.Never) + " never came"
 		}
 		if v := pick(q); v != nil {
+			if late != "" {
+				late += ", counted as late"
+			}
 			return v, late
 		}
 		switch all := max(q.Count, 0) + max(q.Never, 0); {
 		case !result.Resolvable(need, all):
 			return nil, fmt.Sprintf("%s cannot resolve %s", result.Plural(all, "sample"), of)
 		case late != "":
-			return nil, late + ", and " + of + " is among them"
+			return nil, late + ", " + of + " is among them"
 		}
 		return nil, "no histogram stored to take " + of + " from"
 	}
