@@ -77,6 +77,35 @@ func render(t *testing.T, format string, r *result.Run) string {
 	return b.String()
 }
 
+// No output of any format shows a credential that whoever filled the run forgot to mask.
+func TestCredentials(t *testing.T) {
+	check, load := reporttest.Failing(), reporttest.LoadFew()
+	check.Target.URL, load.Target.URL = "http://user:s3cret@h/?a=1&token=s3cret", "http://s3cret@h/"
+	check.Results[4].Reproduce = "curl 'http://user:s3cret@h/?api_key=s3cret'"
+	load.Plan = map[string]any{
+		"publish":        "POST http://h/publish?sig=s3cret",
+		"header":         []string{"Authorization: Bearer s3cret", "X-Api-Key: s3cret", "Accept: text/plain"},
+		"publish_header": []any{"Cookie: a=s3cret"},
+		"fields":         map[string]string{"Proxy-Authorization": "s3cret", "X-Note": "kept"},
+		"token":          "s3cret",
+		"nested":         map[string]any{"password": "s3cret", "rate": 5},
+	}
+	for _, f := range reports.Formats() {
+		for _, r := range []*result.Run{check, load} {
+			if out := render(t, f.Name, r); strings.Contains(out, "s3cret") {
+				at := strings.Index(out, "s3cret")
+				t.Errorf("%s shows a credential: %s", f.Name, out[max(0, at-60):at+6])
+			}
+		}
+	}
+	if out := render(t, "json", load); !strings.Contains(out, "kept") || !strings.Contains(out, "Accept: text/plain") || !strings.Contains(out, "Bearer ***") {
+		t.Errorf("masked too much: %s", out)
+	}
+	if load.Plan["token"] != "s3cret" {
+		t.Error("the run was changed")
+	}
+}
+
 func TestCSV(t *testing.T) {
 	for _, r := range reporttest.Runs() {
 		if r.Run.Check != nil {

@@ -20,6 +20,7 @@ import (
 
 // Render writes the table of a run, with a header.
 func Render(w io.Writer, r *result.Run) error {
+	r = r.Complete()
 	var rows [][]string
 	switch {
 	case r.Check != nil:
@@ -59,7 +60,7 @@ func check(c *result.Check) [][]string {
 		} else {
 			row = append(row, "", "", "", "", "", "")
 		}
-		rows = append(rows, append(row, text(result.MaskText(f.Reproduce))))
+		rows = append(rows, append(row, text(f.Reproduce)))
 	}
 	return rows
 }

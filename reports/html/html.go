@@ -27,8 +27,6 @@ var style string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"safe":         result.Escape,
-	"mask":         func(s string) string { return result.Escape(result.Mask(s)) },
-	"masked":       func(s string) string { return result.Escape(result.MaskText(s)) },
 	"count":        func(n int) string { return result.Count(int64(n)) },
 	"count64":      result.Count,
 	"bytes":        func(n int64) string { return result.Bytes(float64(n)) },
@@ -62,10 +60,10 @@ func Render(w io.Writer, runs ...*result.Run) error {
 		if r.Check == nil && r.Load == nil {
 			return fmt.Errorf("html: nothing to report in a run of schema %q", r.Schema)
 		}
-		p.Runs = append(p.Runs, newView(fmt.Sprintf("run%d", i+1), r))
+		p.Runs = append(p.Runs, newView(fmt.Sprintf("run%d", i+1), r.Complete()))
 	}
 	distinguish(p.Runs)
-	p.Title = result.Escape(result.Mask(runs[0].Target.URL))
+	p.Title = result.Escape(p.Runs[0].Target.URL)
 	p.Matrix = newMatrix(p.Runs)
 	if c := newComparison(p.Runs); c != nil {
 		c.Runs[0].Before = c

@@ -223,7 +223,7 @@ func (v *view) load() {
 		v.GateRows = append(v.GateRows, row)
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Plan)) {
-		v.PlanRows = append(v.PlanRows, [2]string{result.Escape(name), result.Escape(result.MaskText(result.PlanValue(v.Plan[name])))})
+		v.PlanRows = append(v.PlanRows, [2]string{result.Escape(name), result.Escape(result.PlanValue(v.Plan[name]))})
 	}
 }
 

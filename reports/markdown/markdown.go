@@ -19,7 +19,7 @@ import (
 
 // Render writes the report of a run.
 func Render(w io.Writer, r *result.Run) error {
-	p := &report{Run: r}
+	p := &report{Run: r.Complete()}
 	switch {
 	case r.Check != nil:
 		p.head("check")
@@ -123,7 +123,7 @@ func word(v string) string {
 func (p *report) head(command string) {
 	p.linef("## ssegauge %s: %s\n", command, word(string(p.Status())))
 	p.linef("%s\n", escape(p.Sentence()))
-	p.linef("%s · %s · %s · %s\n", code(result.Mask(p.Target.URL)), escape(result.Protocol(p.Target.HTTP)), p.Started.UTC().Format("2006-01-02 15:04:05 UTC"), result.Micros(p.DurationMS*1e3))
+	p.linef("%s · %s · %s · %s\n", code(p.Target.URL), escape(result.Protocol(p.Target.HTTP)), p.Started.UTC().Format("2006-01-02 15:04:05 UTC"), result.Micros(p.DurationMS*1e3))
 }
 
 func (p *report) check() {
@@ -139,7 +139,7 @@ func (p *report) check() {
 		}
 		p.linef("")
 		if f.Reproduce != "" {
-			p.block(result.Escape(result.MaskText(f.Reproduce)))
+			p.block(result.Escape(f.Reproduce))
 		}
 	}
 	var rows [][]string

@@ -137,9 +137,11 @@ func unmarshal(b []byte, v any) error {
 	return errors.New(Escape(err.Error()))
 }
 
-// Complete returns the run with every list and map that the contract promises present; r is not changed.
+// Complete returns the run as every output shows it: each list and map that the contract promises is present, and credentials are masked wherever whoever filled the
+// run has left one (the target, the plan, commands to reproduce). r is not changed.
 func (r *Run) Complete() *Run {
 	out := *r
+	out.Target.URL = Mask(r.Target.URL)
 	if r.Check != nil {
 		c := *r.Check
 		c.Results = make([]Finding, len(r.Results))
@@ -147,6 +149,7 @@ func (r *Run) Complete() *Run {
 			if f.Evidence == nil {
 				f.Evidence = []Evidence{}
 			}
+			f.Reproduce = MaskText(f.Reproduce)
 			c.Results[i] = f
 		}
 		out.Check = &c
@@ -156,9 +159,7 @@ func (r *Run) Complete() *Run {
 		if l.Validity.Reasons == nil {
 			l.Validity.Reasons = []string{}
 		}
-		if l.Plan == nil {
-			l.Plan = map[string]any{}
-		}
+		l.Plan = maskMembers(l.Plan)
 		if l.Streams.Failures == nil {
 			l.Streams.Failures = map[string]int{}
 		}

@@ -125,4 +125,7 @@ func TestMask(t *testing.T) {
 	if got, want := result.MaskText(`Get "http://u:p@h/?key=1": EOF, then (https://h/?sig=2)`), `Get "http://***@h/?key=***": EOF, then (https://h/?sig=***`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	if got, want := result.MaskText(`curl -H 'Authorization: Bearer abc' -H "Accept: a" -H 'X-Api-Key: 1'`), `curl -H 'Authorization: Bearer ***' -H "Accept: a" -H 'X-Api-Key: ***'`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }

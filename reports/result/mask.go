@@ -105,6 +105,10 @@ func MaskHeader(name, value string) string {
 	if value == "" || !Secret(name) {
 		return MaskText(value)
 	}
+	return maskCredentials(value)
+}
+
+func maskCredentials(value string) string {
 	if s := authScheme.FindString(value); s != "" {
 		return s + Masked
 	}
@@ -113,10 +117,63 @@ func MaskHeader(name, value string) string {
 
 var urls = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>\x60]+`)
 
-// MaskText masks every URL in a text, such as an error of net/http or a command line.
+var quotedField = regexp.MustCompile(`(['"])([A-Za-z0-9-]+): *([^'"]*)`)
+
+// MaskText masks every URL and every quoted header field ('Name: value') in a text, such as an error of net/http or a command line.
 func MaskText(s string) string {
-	if !strings.Contains(s, "://") {
+	if strings.Contains(s, "://") {
+		s = urls.ReplaceAllStringFunc(s, Mask)
+	}
+	if !strings.ContainsAny(s, `'"`) {
 		return s
 	}
-	return urls.ReplaceAllStringFunc(s, Mask)
+	return quotedField.ReplaceAllStringFunc(s, func(quoted string) string {
+		m := quotedField.FindStringSubmatch(quoted)
+		if m[3] == "" || !Secret(m[2]) {
+			return quoted
+		}
+		return m[1] + m[2] + ": " + maskCredentials(m[3])
+	})
+}
+
+var field = regexp.MustCompile(`^([A-Za-z0-9-]+): *(.*)$`)
+
+// maskMembers masks a plan: members of a [Secret] name, header fields ("Name: value"), URLs. The map is a new one, and never nil.
+func maskMembers(plan map[string]any) map[string]any {
+	out := make(map[string]any, len(plan))
+	for name, v := range plan {
+		out[name] = maskMember(name, v)
+	}
+	return out
+}
+
+func maskMember(name string, v any) any {
+	switch v := v.(type) {
+	case string:
+		if m := field.FindStringSubmatch(v); m != nil && Secret(m[1]) {
+			return m[1] + ": " + MaskHeader(m[1], m[2])
+		}
+		return MaskHeader(name, v)
+	case []string:
+		out := make([]any, len(v))
+		for i, s := range v {
+			out[i] = maskMember(name, s)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = maskMember(name, e)
+		}
+		return out
+	case map[string]string:
+		out := make(map[string]any, len(v))
+		for n, s := range v {
+			out[n] = maskMember(n, s)
+		}
+		return out
+	case map[string]any:
+		return maskMembers(v)
+	}
+	return v
 }

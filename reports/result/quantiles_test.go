@@ -130,3 +130,11 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestCore(t *testing.T) {
+	core := func(v result.Verdict) result.Finding { return result.Finding{Verdict: v, Core: true} }
+	s := result.Summarise([]result.Finding{core(result.Pass), core(result.Info), core(result.NotApplicable), core(result.NotObserved), core(result.Error), {Verdict: result.Pass}})
+	if s.Core != 4 || s.CoreDecided != 2 {
+		t.Errorf("%d of %d decided, want 2 of 4: what does not apply does not count", s.CoreDecided, s.Core)
+	}
+}

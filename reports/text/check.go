@@ -56,7 +56,7 @@ func (p *report) finding(f *result.Finding) {
 	labelled("rule:", f.Title+" ("+f.Source()+")")
 	labelled("do:", f.Hint)
 	if f.Reproduce != "" {
-		p.linef("%*srun:  %s", indent, "", result.Escape(result.MaskText(f.Reproduce))) // not wrapped, to be copied
+		p.linef("%*srun:  %s", indent, "", result.Escape(f.Reproduce)) // not wrapped, to be copied
 	}
 	p.line("")
 }

@@ -198,7 +198,7 @@ func (p *report) plan() {
 	p.section("Run")
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(p.Plan)) {
-		parts = append(parts, result.Escape(name)+" "+result.Escape(result.MaskText(result.PlanValue(p.Plan[name]))))
+		parts = append(parts, result.Escape(name)+" "+result.Escape(result.PlanValue(p.Plan[name])))
 	}
 	if len(parts) > 0 {
 		p.hanging("plan     ", 9, strings.Join(parts, ", "))

@@ -28,7 +28,7 @@ func Render(w io.Writer, r *result.Run, o Options) error {
 		o.Width = 80
 	}
 	o.Width = max(o.Width, 60)
-	p := &report{Run: r, Options: o}
+	p := &report{Run: r.Complete(), Options: o}
 	switch {
 	case r.Check != nil:
 		p.head("check")
@@ -55,7 +55,7 @@ func (p *report) line(s string)                    { p.out.WriteString(strings.T
 func (p *report) linef(format string, args ...any) { p.line(fmt.Sprintf(format, args...)) }
 
 func (p *report) head(command string) {
-	p.linef("%s  %s", p.paint(bold, "ssegauge "+command), result.Escape(result.Mask(p.Target.URL)))
+	p.linef("%s  %s", p.paint(bold, "ssegauge "+command), result.Escape(p.Target.URL))
 	facts := []string{}
 	if p.Target.HTTP != "" {
 		facts = append(facts, result.Escape(result.Protocol(p.Target.HTTP)))
