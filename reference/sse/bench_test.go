@@ -140,3 +140,25 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEventPerFeed is the life of a stream under load: each read brings one
+// event, whole or in two halves.
+func BenchmarkEventPerFeed(b *testing.B) {
+	event := []byte("id: 123456\nevent: update\ndata: " + strings.Repeat("0123456789", 10) + "\n\n")
+	for name, chunks := range map[string][][]byte{"whole": {event}, "halves": {event[:70], event[70:]}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(event)))
+			var d Decoder
+			for b.Loop() {
+				events := 0
+				for _, c := range chunks {
+					feedAll(b, &d, c, func(*Event) { events++ })
+				}
+				if events != 1 {
+					b.Fatal(events)
+				}
+			}
+		})
+	}
+}
