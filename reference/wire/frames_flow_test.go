@@ -486,3 +486,21 @@ func TestFramesCreditWhenWritten(t *testing.T) {
 	f.Wrote(1)
 	want(t, "all", f.recvWin, 65535)
 }
+
+// The answer to HEAD declares a length and has no content; content all the same is a fault.
+func TestFramesHead(t *testing.T) {
+	f := NewFrames(FramesOptions{})
+	for range 2 {
+		if _, err := f.Open(&Request{Method: "HEAD", URL: parseURL("http://h/")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newScript()
+	s.settings()
+	s.headers(1, true, ":status", "200", "content-length", "5")
+	s.headers(3, false, ":status", "200", "content-length", "5")
+	s.data(3, true, "12345")
+	want(t, "items", said(t, f, s)[1:], []string{
+		"head 1 200 content-length=5", "end 1", "head 3 200 content-length=5", "broken 3 h2/content-length", "body 3 12345", "end 3",
+	})
+}
