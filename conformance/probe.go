@@ -1,4 +1,222 @@
 package conformance
 
-// Probe is all that a check may touch.
-type Probe struct{ _ int }
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// Probe is all that a check may touch: the connections of the run, further requests, the publish hook, and the one way to report.
+//
+// Several reports may be made; the gravest is the finding, and the evidence of equally grave ones is kept together.
+type Probe struct {
+	s     *session
+	check *Check
+	ctx   context.Context
+
+	mu   sync.Mutex
+	best *Note
+}
+
+// Note is one report of a check; its methods add to it.
+type Note struct {
+	verdict  result.Verdict
+	message  string
+	hint     string
+	by       string
+	try      string
+	evidence []result.Evidence
+}
+
+// grave orders verdicts: a check that saw both is reported by the graver.
+var grave = map[result.Verdict]int{
+	result.NotApplicable: 1, result.NotObserved: 2, result.Pass: 3, result.Info: 4, result.Error: 5, result.Warn: 6, result.Fail: 7,
+}
+
+// maxEvidence is how many places a finding points at.
+const maxEvidence = 5
+
+func (p *Probe) note(v result.Verdict, format string, a []any) *Note {
+	n := &Note{verdict: v, message: oneLine(fmt.Sprintf(format, a...))}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.best == nil || grave[v] > grave[p.best.verdict] {
+		p.best = n
+		return n
+	}
+	if v == p.best.verdict {
+		return p.best // its message stands, further evidence goes to it
+	}
+	return n
+}
+
+// Pass reports that the requirement is met.
+func (p *Probe) Pass(format string, a ...any) *Note { return p.note(result.Pass, format, a) }
+
+// Fail reports that it is not.
+func (p *Probe) Fail(format string, a ...any) *Note { return p.note(result.Fail, format, a) }
+
+// Warn reports what is no breach but will hurt.
+func (p *Probe) Warn(format string, a ...any) *Note { return p.note(result.Warn, format, a) }
+
+// Info reports a fact.
+func (p *Probe) Info(format string, a ...any) *Note { return p.note(result.Info, format, a) }
+
+// NotObserved reports that nothing was seen that would decide.
+func (p *Probe) NotObserved(format string, a ...any) *Note {
+	return p.note(result.NotObserved, format, a)
+}
+
+// NotApplicable reports that the requirement is none for this target.
+func (p *Probe) NotApplicable(format string, a ...any) *Note {
+	return p.note(result.NotApplicable, format, a)
+}
+
+// Error reports a fault of the network or of ours, which is never blamed on the target.
+func (p *Probe) Error(format string, a ...any) *Note { return p.note(result.Error, format, a) }
+
+// Declared is Fail where the target's operator declared the feature, else Warn: no clause binds the server.
+func (p *Probe) Declared(yes bool, format string, a ...any) *Note {
+	if yes {
+		return p.Fail(format, a...)
+	}
+	return p.Warn(format, a...)
+}
+
+// Hint says what to do, or what would decide.
+func (n *Note) Hint(format string, a ...any) *Note {
+	if n.hint == "" {
+		n.hint = oneLine(fmt.Sprintf(format, a...))
+	}
+	return n
+}
+
+// By names the flag that would decide what was not observed.
+func (n *Note) By(flag string) *Note { n.by = flag; return n }
+
+// At points at the bytes.
+func (n *Note) At(e ...result.Evidence) *Note {
+	if room := maxEvidence - len(n.evidence); len(e) > room {
+		e = e[:room]
+	}
+	n.evidence = append(n.evidence, e...)
+	return n
+}
+
+// Try gives the shell command that shows it, credentials masked already.
+func (n *Note) Try(command string) *Note {
+	if n.try == "" {
+		n.try = command
+	}
+	return n
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// finding makes the finding of what was reported.
+func (p *Probe) finding() result.Finding {
+	c := p.check
+	f := result.Finding{ID: c.ID, Title: c.Title, Level: c.Level, Clause: c.Clause, Core: c.Core, Evidence: []result.Evidence{}}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.best
+	if n == nil {
+		n = &Note{verdict: result.Error, message: "the check came to no verdict: a fault of ours"}
+		if p.ctx.Err() != nil {
+			n = &Note{verdict: result.NotObserved, message: "interrupted before a verdict"}
+		}
+	}
+	f.Verdict, f.Message, f.Hint, f.Reproduce = n.verdict, n.message, n.hint, n.try
+	if n.verdict == result.NotObserved {
+		f.DecidedBy = n.by
+	}
+	f.Evidence = append(f.Evidence, n.evidence...)
+	if f.Reproduce == "" && (n.verdict == result.Fail || n.verdict == result.Warn) {
+		f.Reproduce = p.Curl(nil)
+	}
+	return f
+}
+
+// Target is who is judged.
+func (p *Probe) Target() *Target { return &p.s.target }
+
+// First is the run's first connection, with its head; c.Head is nil where none came in the window.
+func (p *Probe) First() *Connection { return p.s.first }
+
+// Observed waits until the observation is over and returns its connections: the first, and those that followed where
+// the stream ended while the run still published.
+func (p *Probe) Observed() []*Connection {
+	<-p.s.over // which ends with the run's context
+	return p.s.observed()
+}
+
+// Window is how long the observation was meant to last, in words.
+func (p *Probe) Window() string { return p.s.target.Window.String() }
+
+// Alone waits until the observation is over and no other check is talking to the target: a server may serve one connection at a
+// time, and its being busy with one of ours is not its fault. Call the function it returns when done; ok is false where ctx ended first.
+func (p *Probe) Alone(ctx context.Context) (release func(), ok bool) {
+	p.s.park()
+	defer p.s.unpark()
+	select {
+	case <-p.s.over:
+	case <-ctx.Done():
+		return nil, false
+	}
+	select {
+	case p.s.alone <- struct{}{}:
+		return func() { <-p.s.alone }, true
+	case <-ctx.Done():
+		return nil, false
+	}
+}
+
+// Request is the nominal request after redirects; a copy to be changed.
+func (p *Probe) Request() *wire.Request {
+	r := p.s.nominal()
+	r.Header = append(wire.Header(nil), r.Header...)
+	return &r
+}
+
+// Open makes one further request and begins to read the answer; a redirect is the answer. The connection is always there; its Err tells
+// why there is no stream. within bounds the wait for the head, ctx the stream. Close it.
+func (p *Probe) Open(ctx context.Context, r *wire.Request, within time.Duration) *Connection {
+	return p.s.open(ctx, r, within, 0)
+}
+
+// Dial connects without asking for anything, for checks that use one connection several times and read it themselves; the [Connection] is
+// the record. Close the wire.Conn.
+func (p *Probe) Dial(ctx context.Context, r *wire.Request, within time.Duration) (*wire.Conn, *Connection, error) {
+	c := &Connection{Name: p.s.name(), Request: r, changed: make(chan struct{})}
+	conn, err := p.s.dialer(within, 0).Dial(ctx, r.URL)
+	if err != nil {
+		c.Err = err
+		return nil, c, err
+	}
+	c.Proto, c.record, c.Timing = conn.Proto(), conn.Transcript(), conn.Timing()
+	return conn, c, nil
+}
+
+// Once shares one value, made by the first who asks, among the checks of a run.
+func (p *Probe) Once(key string, produce func() any) any {
+	o := &once{done: make(chan struct{})}
+	if v, loaded := p.s.shared.LoadOrStore(key, o); loaded {
+		o = v.(*once)
+		<-o.done
+		return o.value
+	}
+	defer close(o.done)
+	o.value = produce()
+	return o.value
+}
+
+// once is a value in the making. A channel, not a sync.Once: who waits here waits for the network.
+type once struct {
+	done  chan struct{}
+	value any
+}

@@ -45,6 +45,9 @@ func TestEntries(t *testing.T) {
 		if c.Run != nil && (c.Text == "" || c.Why == "" || c.Good == "" || c.Bad == "") {
 			t.Errorf("%s: built, but explain has no text, reason, good or bad bytes", c.ID)
 		}
+		if c.Core && c.Run == nil {
+			t.Errorf("%s: of the core set, but not built", c.ID)
+		}
 	}
 }
 

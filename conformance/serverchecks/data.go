@@ -7,8 +7,8 @@ import (
 
 // Data is what events carry: the data and event fields held against what was published.
 var Data = []conformance.Check{
-	{ID: "data/multiline", Title: "line breaks in a payload arrive", Level: result.Contract, Clause: "no clause; contract", Needs: conformance.Publish},
-	{ID: "data/leading-space", Title: "white space at the start of a payload arrives", Level: result.Contract, Clause: "no clause; contract", Needs: conformance.Publish},
+	dataMultiline,
+	dataLeadingSpace,
 	{ID: "data/empty", Title: "an empty payload arrives as an event", Level: result.Should, Clause: "WHATWG HTML 9.2.6", Needs: conformance.Publish},
 	{ID: "data/no-data-block", Title: "no block carries an event field without data", Level: result.Should, Clause: "WHATWG HTML 9.2.6", Needs: conformance.Observe},
 	{ID: "data/trailing-newline", Title: "line breaks at the end of a payload arrive", Level: result.Contract, Clause: "no clause; contract", Needs: conformance.Publish},

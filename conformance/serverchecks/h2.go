@@ -7,7 +7,7 @@ import (
 
 // HTTP2 is HTTP/2 and HTTP/3.
 var HTTP2 = []conformance.Check{
-	{ID: "h2/connection-headers", Title: "no connection-specific field over HTTP/2", Level: result.Must, Clause: "RFC 9113 8.2.2", Needs: conformance.Extra, Core: true},
+	h2ConnectionHeaders,
 	{ID: "h2/field-case", Title: "field names are lower case and pseudo-fields come first", Level: result.Must, Clause: "RFC 9113 8.2.1", Needs: conformance.Extra},
 	{ID: "h2/request-accepts-none", Title: "a request without Connection is served", Level: result.Advice, Clause: "RFC 9113 8.2.2", Needs: conformance.Extra},
 	{ID: "h2/flow", Title: "a stream that is not read holds up no other stream of its connection", Level: result.Must, Clause: "RFC 9113 5.2", Needs: conformance.Extra | conformance.Many},

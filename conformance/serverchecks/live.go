@@ -7,11 +7,11 @@ import (
 
 // Live is liveness and delivery: what arrives when.
 var Live = []conformance.Check{
-	{ID: "live/headers-flushed", Title: "the head is sent at once, before there is an event", Level: result.Contract, Clause: "no clause; contract", Needs: conformance.Observe, Core: true},
+	liveHeadersFlushed,
 	{ID: "live/unbuffered", Title: "each event is delivered when it is published", Level: result.Contract, Clause: "no clause; contract", Needs: conformance.Publish},
 	{ID: "live/delay", Title: "an event on an idle stream is not held back", Level: result.Advice, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Publish},
 	{ID: "live/proxy-diff", Title: "what lies in front of the server changes nothing", Level: result.Advice, Clause: "WHATWG HTML 9.2.7", Needs: conformance.Extra},
-	{ID: "live/heartbeat", Title: "a quiet stream shows signs of life", Level: result.Advice, Clause: "WHATWG HTML 9.2.7", Needs: conformance.Long},
+	liveHeartbeat,
 	{ID: "live/heartbeat/form", Title: "heartbeats are comments", Level: result.Should, Clause: "WHATWG HTML 9.2.6", Needs: conformance.Long},
 	{ID: "live/heartbeat/framing", Title: "whether heartbeats end with a blank line", Level: result.Advice, Clause: "WHATWG HTML 9.2.6", Needs: conformance.Long},
 	{ID: "live/no-deadline", Title: "the stream is not cut after a fixed time", Level: result.Contract, Clause: "no clause; contract", Needs: conformance.Long},

@@ -9,8 +9,8 @@ import (
 var Resume = []conformance.Check{
 	{ID: "resume/header-accepted", Title: "a request with Last-Event-ID is served", Level: result.Must, Clause: "WHATWG HTML 9.2.3", Needs: conformance.Extra},
 	{ID: "resume/header-case", Title: "Last-Event-ID is found in any case", Level: result.Must, Clause: "RFC 9110 5.1", Needs: conformance.Extra},
-	{ID: "resume/replay", Title: "events missed while away are sent after reconnecting", Level: result.Advice, Clause: "no clause; contract", Needs: conformance.Extra},
-	{ID: "resume/no-duplicate", Title: "what was received before is not sent again", Level: result.Advice, Clause: "no clause; contract", Needs: conformance.Extra},
+	resumeReplay,
+	resumeNoDuplicate,
 	{ID: "resume/order", Title: "replayed events keep their order", Level: result.Advice, Clause: "no clause; contract", Needs: conformance.Extra},
 	{ID: "resume/seam", Title: "between replay and live nothing is lost or doubled", Level: result.Advice, Clause: "no clause; contract", Needs: conformance.Extra | conformance.Publish},
 	{ID: "resume/fidelity", Title: "replayed events equal the live ones", Level: result.Advice, Clause: "no clause; contract", Needs: conformance.Publish},

@@ -9,7 +9,7 @@ import (
 var Secure = []conformance.Check{
 	{ID: "sec/inject/event", Title: "an event type cannot inject lines", Level: result.Security, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Publish},
 	{ID: "sec/inject/id", Title: "an id cannot inject lines", Level: result.Security, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Publish},
-	{ID: "sec/inject/data-cr", Title: "a bare CR in data cannot inject fields", Level: result.Security, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Publish},
+	secInjectDataCR,
 	{ID: "sec/inject/retry", Title: "a retry value cannot inject lines", Level: result.Security, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Publish},
 	{ID: "sec/inject/comment", Title: "a comment cannot inject lines", Level: result.Security, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Publish | conformance.Scenario},
 	{ID: "sec/inject/id-header", Title: "Last-Event-ID cannot inject lines or fields", Level: result.Security, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Extra},

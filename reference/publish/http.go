@@ -217,3 +217,26 @@ func shorten(s string) string {
 	}
 	return s
 }
+
+// Request is the HTTP request that publishes m, for a person to repeat it; it may hold credentials. ok is false for a command.
+func (p *Publisher) Request(m Message) (method, rawURL string, header [][2]string, body []byte, ok bool) {
+	s, ok := p.send.(*httpSender)
+	if !ok {
+		return "", "", nil, nil, false
+	}
+	rawURL, err := s.url.fill(&m)
+	if err != nil {
+		return "", "", nil, nil, false
+	}
+	for i := range s.header {
+		if v, err := s.header[i].value.fill(&m); err == nil {
+			header = append(header, [2]string{s.header[i].name, v})
+		}
+	}
+	if s.body != nil {
+		if b, err := s.body.fill(&m); err == nil {
+			body = []byte(b)
+		}
+	}
+	return s.method, rawURL, header, body, true
+}

@@ -1,0 +1,434 @@
+package conformance
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"ssegauge/reference/sse"
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// Bounds on what one connection may make us hold; at a bound reading stops and what was seen is judged.
+const (
+	maxContent = 8 << 20 // bytes of content
+	maxLines   = 200_000
+)
+
+// errEnough ends the reading of a stream of which enough was seen.
+var errEnough = errors.New("enough was seen")
+
+// Connection is one request that the run made, with all that came back. Its methods are safe while it still goes on and return what
+// has come so far.
+type Connection struct {
+	Name    string // "c1"
+	Request *wire.Request
+	Head    *wire.Head  // the final head; of the redirect where one could not be followed; nil where none came
+	Hops    []wire.Hop  // redirects followed before
+	Timing  wire.Timing // up to the head; as far as it came where there is none
+	Err     error       // why there is no stream
+	Proto   wire.Proto
+
+	record  *wire.Transcript // nil where not even a connection came about
+	stream  *wire.Stream     // nil where Err is not
+	encoded bool             // a content coding was removed: content offsets have no place on the wire
+
+	mu      sync.Mutex
+	content []byte
+	lines   []Line
+	events  []Event
+	decoder sse.Decoder
+	ended   error // io.EOF: a proper end
+	endedAt time.Duration
+	left    bool // we closed it
+	hostile [][2]int64
+	open    bool // the last hostile span still grows
+	changed chan struct{}
+	done    chan struct{} // the reader is gone
+}
+
+// Line is one line of a stream.
+type Line struct {
+	Kind       sse.LineKind
+	Name       string // field name of an unknown field, at most [sse.MaxNote] bytes
+	Value      string // value of any field but data; see [Connection.Content] for that
+	EOL        sse.EOL
+	Colon      bool
+	Space      bool
+	Dispatched bool
+	Start, End int64         // in the stream's content
+	At         time.Duration // arrival of its last byte, since the connection's start
+}
+
+// Event is one event as a client dispatches it, raw.
+type Event struct {
+	Type, Data, ID []byte
+	IDSet          bool
+	Start, End     int64
+	At             time.Duration
+}
+
+// begin starts to read the stream in the background.
+func (c *Connection) begin(stop func()) {
+	c.done = make(chan struct{})
+	c.encoded = c.Head.Header.Get("Content-Encoding") != "" && c.Head.Header.Get("Content-Encoding") != "identity"
+	go func() {
+		defer close(c.done)
+		defer stop()
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := c.stream.Read(buf)
+			at := c.stream.At().Sub(c.Timing.Start)
+			if !c.take(buf[:n], at, err) {
+				return
+			}
+		}
+	}()
+}
+
+// Saw notes what a request on a connection that the check reads itself came to.
+func (c *Connection) Saw(s *wire.Stream, err error) {
+	if c.Err = err; s != nil {
+		c.stream, c.Head, c.Hops, c.Timing = s, s.Head, s.Hops, s.Timing
+	}
+}
+
+// take judges nothing: it keeps what came. It returns false at the end.
+func (c *Connection) take(p []byte, at time.Duration, err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if room := maxContent - len(c.content); len(p) > room {
+		p, err = p[:room], errEnough
+	}
+	c.content = append(c.content, p...)
+	var ev sse.Event
+	for len(p) > 0 {
+		n, ok, derr := c.decoder.Inspect(p, &ev, func(l *sse.Line) {
+			k := Line{
+				Kind: l.Kind, EOL: l.EOL, Colon: l.Colon, Space: l.Space, Dispatched: l.Dispatched,
+				Start: l.Start, End: l.End, At: at,
+			}
+			if l.Kind == sse.LineUnknown {
+				k.Name = string(l.Name)
+			}
+			if l.Kind != sse.LineData {
+				k.Value = string(l.Value)
+			}
+			c.lines = append(c.lines, k)
+		})
+		p = p[n:]
+		if derr != nil || len(c.lines) > maxLines {
+			err = errEnough
+			break
+		}
+		if !ok {
+			break
+		}
+		c.events = append(c.events, Event{
+			Type: bytes.Clone(ev.Type), Data: bytes.Clone(ev.Data), ID: bytes.Clone(ev.ID), IDSet: ev.IDSet,
+			Start: ev.Start, End: ev.End, At: at,
+		})
+	}
+	if err != nil && c.ended == nil {
+		c.ended, c.endedAt = err, at
+		if at < 0 {
+			c.endedAt = time.Since(c.Timing.Start)
+		}
+		if errors.Is(err, os.ErrClosed) || errors.Is(err, errEnough) {
+			c.left = true
+		}
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+	return err == nil
+}
+
+// Close leaves the stream and its connection; what came stays.
+func (c *Connection) Close() {
+	if c.stream == nil {
+		return
+	}
+	c.mu.Lock()
+	if c.ended == nil {
+		c.left = true
+	}
+	c.mu.Unlock()
+	c.stream.Close()
+	c.stream.Conn.Close()
+	<-c.done
+}
+
+// Changed returns a channel that is closed at the next change.
+func (c *Connection) Changed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
+
+// Content returns the content so far, content coding removed.
+func (c *Connection) Content() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.content
+}
+
+// Lines returns the lines so far.
+func (c *Connection) Lines() []Line {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lines
+}
+
+// Events returns the events so far.
+func (c *Connection) Events() []Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.events
+}
+
+// Natural returns the lines that came while the run published nothing but plain events: what the target says of itself.
+func (c *Connection) Natural() []Line {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.hostile) == 0 {
+		return c.lines
+	}
+	var kept []Line
+	for i := range c.lines {
+		if !c.inHostile(c.lines[i].Start) {
+			kept = append(kept, c.lines[i])
+		}
+	}
+	return kept
+}
+
+func (c *Connection) inHostile(off int64) bool {
+	for i, s := range c.hostile {
+		if off >= s[0] && (off < s[1] || c.open && i == len(c.hostile)-1) {
+			return true
+		}
+	}
+	return false
+}
+
+// beginHostile and endHostile bound what came while payloads were published that a weak server mangles.
+func (c *Connection) beginHostile() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.open {
+		// A block that is under way already is the target's own.
+		c.hostile = append(c.hostile, [2]int64{int64(len(c.content)), 0})
+		c.open = true
+	}
+}
+
+func (c *Connection) endHostile() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open {
+		c.hostile[len(c.hostile)-1][1] = int64(len(c.content))
+		c.open = false
+	}
+}
+
+// Ended tells how the stream ended: nil while it went on until we left, io.EOF for a proper end, else what cut it short; and when.
+func (c *Connection) Ended() (error, time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left {
+		return nil, 0
+	}
+	return c.ended, c.endedAt
+}
+
+// over tells that nothing more will come.
+func (c *Connection) over() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended != nil || c.left
+}
+
+// Tail tells what the stream would lose if it ended here; see [sse.Decoder.Tail].
+func (c *Connection) Tail() (sse.Tail, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t, ok := c.decoder.Tail()
+	t.Line.Name, t.Line.Value = bytes.Clone(t.Line.Name), bytes.Clone(t.Line.Value)
+	return t, ok
+}
+
+// Retry is the reconnection time that the stream set.
+func (c *Connection) retry() (time.Duration, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.decoder.Retry()
+}
+
+// RoundTrip is what one way there and back cost on this path, by the connection's own handshake.
+func (c *Connection) RoundTrip() time.Duration {
+	return max(0, c.Timing.Connected-c.Timing.Resolved)
+}
+
+// Wait is how long the head took after the request was written; false where no head came.
+func (c *Connection) Wait() (time.Duration, bool) {
+	return c.Timing.Head - c.Timing.Written, c.Head != nil
+}
+
+// Faults are the breaches of the HTTP framing that the reader found on the connection.
+func (c *Connection) Faults() []wire.Fault {
+	if c.record == nil {
+		return nil
+	}
+	return c.record.Faults()
+}
+
+// Closed tells how the peer ended the connection; see [wire.Transcript.Closed].
+func (c *Connection) Closed() string {
+	if c.record == nil {
+		return ""
+	}
+	how, _ := c.record.Closed()
+	return how
+}
+
+// PastHead tells how many bytes were received after the head over HTTP/1, and where they begin.
+func (c *Connection) PastHead() (from, n int64) {
+	if c.record == nil || c.Head == nil {
+		return 0, 0
+	}
+	return c.Head.End, c.record.Received() - c.Head.End
+}
+
+// Evidence points at content bytes from up to to.
+func (c *Connection) Evidence(from, to int64) result.Evidence {
+	const around = 4 << 10
+	b := c.Content()
+	from = min(max(from, 0), int64(len(b)))
+	to = min(max(to, from), int64(len(b)))
+	lo, hi := max(0, from-around), min(int64(len(b)), to+around)
+	e := result.NewEvidence(b[lo:hi], int(from-lo), int(to-lo))
+	e.Connection, e.Offset = c.Name, from
+	at := from
+	if at == int64(len(b)) && at > 0 {
+		at-- // something is missing after the last byte
+	}
+	if c.record == nil || c.encoded && !c.over() {
+		e.TimeMS = millis(c.arrival(from)) // how encoded content maps to the wire is known when its reader is done
+		return e
+	}
+	if off, when, ok := c.stream.Wire(at); ok {
+		e.Offset, e.TimeMS = off+(from-at), millis(when)
+	}
+	return e
+}
+
+// arrival is when the line with that byte came.
+func (c *Connection) arrival(off int64) time.Duration {
+	for _, l := range c.Lines() {
+		if l.End > off {
+			return l.At
+		}
+	}
+	return c.Timing.Head
+}
+
+// WireEvidence points at received bytes, whatever they mean.
+func (c *Connection) WireEvidence(from, to int64) result.Evidence {
+	const around = 4 << 10
+	var b []byte
+	base, at := int64(-1), time.Duration(0)
+	floor := int64(0)
+	if c.Head != nil && from >= c.Head.End {
+		floor = c.Head.End // the head may hold credentials
+	}
+	if c.record != nil {
+		for _, k := range c.record.Chunks() {
+			if k.Sent || k.Offset+int64(len(k.Data)) <= from-around || k.Offset >= to+around {
+				continue
+			}
+			if base < 0 {
+				base = k.Offset
+			}
+			if k.Offset <= from {
+				at = k.At
+			}
+			b = append(b, k.Data...)
+		}
+	}
+	base = max(base, 0)
+	if cut := min(max(0, floor-base), int64(len(b))); cut > 0 {
+		b, base = b[cut:], base+cut
+	}
+	lo := min(max(int(from-base), 0), len(b))
+	hi := min(max(int(to-base), lo), len(b))
+	e := result.NewEvidence(b, lo, hi)
+	e.Connection, e.Offset, e.TimeMS = c.Name, from, millis(at)
+	return e
+}
+
+// FieldEvidence points at a header field of the head; at the whole head where the field is missing.
+func (c *Connection) FieldEvidence(name string) result.Evidence {
+	if c.Head == nil {
+		return result.Evidence{Connection: c.Name}
+	}
+	// A head over HTTP/2 is compressed: what it means is shown at the place of its frame. So is, for its own sake, a field whose value is a credential.
+	var text []byte
+	from, to := 0, 0
+	for _, f := range c.Head.Header {
+		line := f.Name + ": " + result.MaskHeader(f.Name, f.Value) + "\r\n"
+		if from == to && strings.EqualFold(f.Name, name) {
+			from, to = len(text), len(text)+len(line)-2
+		}
+		text = append(text, line...)
+	}
+	e := result.NewEvidence(text, from, to)
+	e.Connection, e.Offset, e.TimeMS = c.Name, c.Head.Offset, millis(c.Timing.Head)
+	if c.Proto == wire.HTTP11 && c.record != nil && to > from {
+		if off, n, ok := c.findField(name); ok {
+			e.Offset, e.Length = off, n
+		}
+	}
+	return e
+}
+
+// HeadEvidence points at the whole head, with the time it came.
+func (c *Connection) HeadEvidence() result.Evidence {
+	e := c.FieldEvidence("")
+	if c.Head != nil {
+		e.Length = int(c.Head.End - c.Head.Offset)
+	}
+	return e
+}
+
+// findField finds a field line of an HTTP/1 head in the received bytes.
+func (c *Connection) findField(name string) (off int64, n int, ok bool) {
+	var head []byte
+	for _, k := range c.record.Chunks() {
+		if !k.Sent && k.Offset == int64(len(head)) && int64(len(head)) < c.Head.End {
+			head = append(head, k.Data...)
+		}
+	}
+	if int64(len(head)) < c.Head.End {
+		return 0, 0, false
+	}
+	head = head[c.Head.Offset:c.Head.End]
+	for at := 0; at < len(head); {
+		end := at
+		for end < len(head) && head[end] != '\n' {
+			end++
+		}
+		line := bytes.TrimSuffix(head[at:end], []byte("\r"))
+		if len(line) > len(name) && line[len(name)] == ':' && strings.EqualFold(string(line[:len(name)]), name) {
+			return c.Head.Offset + int64(at), len(line), true
+		}
+		at = end + 1
+	}
+	return 0, 0, false
+}
+
+// millis is d in milliseconds, to the microsecond.
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,341 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ssegauge/reference/publish"
+	"ssegauge/reports/result"
+)
+
+// oracle publishes through the hook and finds what it published on the observed stream. Payloads carry a nonce, a plain ASCII word that
+// survives JSON, HTML and prefixes, so that other publishers, replayed history and heartbeats don't confuse it.
+type oracle struct {
+	s     *session
+	ready chan struct{} // calibrated, or given up
+	free  chan struct{} // no check wants to publish any more
+
+	ctx context.Context // of the window; set before ready is closed
+
+	turn    chan struct{} // one publish at a time
+	reason  string        // why it cannot judge; set before ready is closed
+	shape   shape
+	delay   time.Duration // publish to arrival of a plain event
+	hostile bool
+	reopen  int
+
+	left struct {
+		sync.Mutex
+		n int
+	}
+}
+
+// Patience of the oracle: how long an event that was published may take.
+const (
+	firstPatience = 5 * time.Second
+	maxPatience   = 3 * time.Second
+	minPatience   = 500 * time.Millisecond
+	maxReopen     = 30
+	tailSeeds     = 5
+)
+
+func newOracle(s *session, publishing int) *oracle {
+	o := &oracle{s: s, ready: make(chan struct{}), free: make(chan struct{}), turn: make(chan struct{}, 1)}
+	if o.left.n = publishing; publishing == 0 {
+		close(o.free)
+	}
+	return o
+}
+
+// finished notes that a check is done.
+func (o *oracle) finished(c *Check) {
+	if c.Needs&Publish == 0 {
+		return
+	}
+	o.left.Lock()
+	defer o.left.Unlock()
+	if o.left.n--; o.left.n == 0 {
+		close(o.free)
+	}
+}
+
+// give tells that nothing can be published.
+func (o *oracle) give(reason string) {
+	o.reason = reason
+	close(o.ready)
+}
+
+// run calibrates, lets the checks publish, and then publishes a few plain events more: the positions from which resuming is tried.
+func (o *oracle) run(ctx context.Context) {
+	o.ctx = ctx
+	if o.s.target.Publisher == nil {
+		o.give("there is no publish hook")
+		return
+	}
+	sleep(ctx, quiet)
+	if reason := o.calibrate(ctx); reason != "" {
+		o.give(reason)
+		return
+	}
+	close(o.ready)
+	select {
+	case <-o.free:
+	case <-ctx.Done():
+		return
+	}
+	o.turn <- struct{}{}
+	defer func() { <-o.turn }()
+	o.hostile = false
+	o.s.current().endHostile()
+	for range tailSeeds {
+		if _, err := o.plain(ctx, maxPatience); err != nil {
+			return
+		}
+	}
+}
+
+// calibrate publishes two plain events and learns what the target makes of them.
+func (o *oracle) calibrate(ctx context.Context) (reason string) {
+	o.turn <- struct{}{}
+	defer func() { <-o.turn }()
+	if !o.s.target.Publisher.Uses("Data") && !o.s.target.Publisher.Uses("Marker") {
+		return "the publish hook mentions neither .Data nor .Marker, so nothing can be found again"
+	}
+	var shapes [2]shape
+	for i := range shapes {
+		d, err := o.plain(ctx, firstPatience)
+		switch {
+		case err != nil:
+			return err.Error()
+		case d.Receipt.Refused:
+			return fmt.Sprintf("the target refused a plain event with %d", d.Receipt.Status)
+		case d.Lost:
+			return fmt.Sprintf("a plain event was published (answer %d) and did not arrive within %v; is the hook for the channel of this URL?",
+				d.Receipt.Status, firstPatience)
+		case len(d.Events) == 0:
+			return "a published event arrived as bytes that no client dispatches"
+		}
+		shapes[i] = shapeOf(d.Events[0].Data, d.Nonce)
+		o.delay = max(o.delay, d.Delay)
+	}
+	if o.shape = shapes[0]; shapes[0] != shapes[1] {
+		o.shape = shape{kind: opaque}
+	}
+	return ""
+}
+
+// NotJudged is why nothing could be found out by publishing; nothing of it is the target's fault.
+type NotJudged struct {
+	Reason string
+	By     string // the flag that would help
+}
+
+func (e *NotJudged) Error() string { return e.Reason }
+
+// Delivery is what became of one published payload.
+type Delivery struct {
+	Nonce   string
+	Sent    string // the data as published
+	Receipt publish.Receipt
+	Delay   time.Duration // from the publish to the arrival of the first byte line with the nonce
+	Lost    bool          // accepted, plain events still arrive, and this one did not, twice
+	Conn    *Connection   // where it arrived
+	Events  []Event       // that carry the nonce
+	Lines   []Line        // that carry the nonce, whatever they mean
+	message publish.Message
+	shape   shape
+	since   mark
+}
+
+// mark is where the observation stood.
+type mark struct {
+	conn          *Connection
+	lines, events int
+}
+
+// Publish publishes what make makes of a fresh nonce, and waits for it on the observed stream. Hostile tells that a weak server may mangle the
+// payload, so that the lines it makes of it are no evidence for other checks. Errors are [*NotJudged].
+func (p *Probe) Publish(ctx context.Context, hostile bool, make func(nonce string) publish.Message) (*Delivery, error) {
+	o := p.s.oracle
+	select {
+	case <-o.ready:
+	case <-ctx.Done():
+		return nil, &NotJudged{Reason: "interrupted"}
+	}
+	if o.reason != "" {
+		return nil, &NotJudged{Reason: o.reason, By: "--publish"}
+	}
+	o.turn <- struct{}{}
+	defer func() { <-o.turn }()
+	if o.ctx.Err() != nil {
+		return nil, &NotJudged{Reason: "the window ended before everything was published", By: "--window"}
+	}
+	if hostile && !o.hostile {
+		o.hostile = true
+		p.s.current().beginHostile()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(o.ctx, cancel)()
+	patience := min(max(20*o.delay+4*p.s.first.RoundTrip(), minPatience), maxPatience)
+	for try := 1; ; try++ {
+		d, err := o.publish(ctx, make, patience)
+		if err != nil || !d.Lost {
+			return d, err
+		}
+		// Is it lost, or is everything? Events come in order: a plain one after it tells.
+		after, err := o.plain(ctx, maxPatience)
+		switch {
+		case err != nil:
+			return nil, err
+		case after.Lost || after.Receipt.Refused:
+			return nil, &NotJudged{Reason: "events that were published stopped arriving"}
+		}
+		if o.find(ctx, d, 0); !d.Lost || try == 2 {
+			return d, nil
+		}
+	}
+}
+
+// plain publishes a plain event.
+func (o *oracle) plain(ctx context.Context, patience time.Duration) (*Delivery, error) {
+	return o.publish(ctx, plainMessage, patience)
+}
+
+func plainMessage(nonce string) publish.Message { return publish.Message{Data: nonce, Marker: nonce} }
+
+// publish publishes once and waits. Lost means only that it did not arrive within patience.
+func (o *oracle) publish(ctx context.Context, make func(string) publish.Message, patience time.Duration) (*Delivery, error) {
+	if err := o.ensure(ctx); err != nil {
+		return nil, err
+	}
+	d := &Delivery{Nonce: newNonce(), shape: o.shape}
+	d.message = make(d.Nonce)
+	d.message.Marker = d.Nonce
+	d.Sent = d.message.Data
+	c := o.s.current()
+	d.since = mark{c, len(c.Lines()), len(c.Events())}
+	receipt, err := o.s.target.Publisher.Publish(ctx, d.message)
+	if d.Receipt = receipt; err != nil {
+		if ctx.Err() != nil {
+			return nil, &NotJudged{Reason: "the window ended before everything was published", By: "--window"}
+		}
+		return nil, &NotJudged{Reason: result.MaskText(err.Error())}
+	}
+	if receipt.Refused {
+		return d, nil
+	}
+	o.find(ctx, d, patience)
+	if d.Lost && ctx.Err() != nil {
+		return nil, &NotJudged{Reason: "the window ended before what was published arrived", By: "--window"}
+	}
+	return d, nil
+}
+
+// find waits for the nonce, and then until nothing more comes with it.
+func (o *oracle) find(ctx context.Context, d *Delivery, patience time.Duration) {
+	settle := min(100*time.Millisecond+2*o.delay, time.Second)
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		c := o.s.current()
+		changed := c.Changed()
+		before := len(d.Lines)
+		if d.look(o.s.observed()); len(d.Lines) > before {
+			timer.Reset(settle)
+		}
+		if c.over() && len(d.Lines) == 0 {
+			// It may come after a reconnect, as a client would make one.
+			if o.ensure(ctx) == nil {
+				continue
+			}
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			d.look(o.s.observed())
+			d.Lost = len(d.Lines) == 0
+			return
+		case <-ctx.Done():
+			d.Lost = len(d.Lines) == 0
+			return
+		}
+	}
+}
+
+// look collects what came with the nonce since the publish, on the first connection where anything does.
+func (d *Delivery) look(conns []*Connection) {
+	word := []byte(d.Nonce)
+	conns = conns[slices.Index(conns, d.since.conn):]
+	for _, c := range conns {
+		if d.Conn != nil && d.Conn != c {
+			continue
+		}
+		content, lines, events := c.Content(), c.Lines(), c.Events()
+		if c == d.since.conn {
+			lines, events = lines[d.since.lines:], events[d.since.events:]
+		}
+		d.Lines, d.Events = nil, nil
+		for _, l := range lines {
+			if bytes.Contains(content[l.Start:l.End], word) {
+				d.Lines = append(d.Lines, l)
+			}
+		}
+		for _, e := range events {
+			if bytes.Contains(e.Data, word) || bytes.Contains(e.Type, word) || bytes.Contains(e.ID, word) && e.IDSet {
+				d.Events = append(d.Events, e)
+			}
+		}
+		if len(d.Lines) > 0 {
+			d.Conn = c
+			d.Delay = max(0, d.Lines[0].At-d.Receipt.Sent.Sub(c.Timing.Start))
+			d.Lost = false
+			return
+		}
+	}
+}
+
+// ensure makes sure that a stream is open, reconnecting as EventSource does where the target ended it.
+func (o *oracle) ensure(ctx context.Context) error {
+	c := o.s.current()
+	if !c.over() {
+		return nil
+	}
+	if o.reopen++; o.reopen > maxReopen || ctx.Err() != nil {
+		return &NotJudged{Reason: "the stream ended and was not opened again", By: "--window"}
+	}
+	pause := 200 * time.Millisecond
+	if retry, ok := c.retry(); ok {
+		pause = min(max(retry, 50*time.Millisecond), time.Second)
+	}
+	sleep(ctx, pause)
+	r := o.s.nominal()
+	c.mu.Lock()
+	id := string(c.decoder.LastEventID())
+	c.mu.Unlock()
+	r.Header = WithLastEventID(r.Header, id)
+	n := o.s.open(ctx, &r, maxPatience, 0)
+	if n.Err != nil || n.Head.Status != 200 {
+		what := "did not answer"
+		if n.Err == nil {
+			n.Close()
+			what = fmt.Sprintf("answered %d", n.Head.Status)
+		}
+		o.reopen = maxReopen
+		return &NotJudged{Reason: "the stream ended, and the target " + what + " when a client came back"}
+	}
+	if o.hostile {
+		n.beginHostile()
+	}
+	o.s.add(n)
+	sleep(ctx, 100*time.Millisecond)
+	return nil
+}
+
+func newNonce() string { return "gauge" + strings.ToLower(rand.Text()[:14]) }

@@ -1,0 +1,87 @@
+package conformance
+
+import (
+	"fmt"
+	"strings"
+
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// Curl is the shell command for a request; nil means the nominal one. Credentials are masked.
+func (p *Probe) Curl(r *wire.Request, options ...string) string {
+	if r == nil {
+		first := p.s.target.Request
+		r = &first
+	}
+	words := []string{"curl", "-sS", "-N", "-i"}
+	words = append(words, options...)
+	if r.Method != "" && r.Method != "GET" && r.Method != "HEAD" {
+		words = append(words, "-X", quote(r.Method))
+	}
+	for _, f := range r.Header {
+		words = append(words, "-H", quote(f.Name+": "+result.MaskHeader(f.Name, f.Value)))
+	}
+	if len(r.Body) > 0 {
+		words = append(words, "--data-binary", quote(cut(string(r.Body))))
+	}
+	words = append(words, quote(result.Mask(r.URL.String())))
+	return strings.Join(words, " ")
+}
+
+// Republish is the shell command that publishes data as the hook does, for a hook over HTTP; credentials are masked.
+func (p *Probe) Republish(d *Delivery) string {
+	if p.s.target.Publisher == nil || d == nil {
+		return ""
+	}
+	method, url, header, body, ok := p.s.target.Publisher.Request(d.message)
+	if !ok {
+		return "printf '" + octal(d.Sent) + "' | SSE_DATA=\"$(printf '" + octal(d.Sent) + "')\" sh -c '...your publish command...'"
+	}
+	words := []string{"printf '" + octal(string(body)) + "' | curl", "-sS", "-X", quote(method)}
+	for _, h := range header {
+		words = append(words, "-H", quote(h[0]+": "+result.MaskHeader(h[0], h[1])))
+	}
+	words = append(words, "--data-binary", "@-", quote(result.Mask(url)))
+	return strings.Join(words, " ")
+}
+
+// quote makes one word of a POSIX shell of s.
+func quote(s string) string {
+	plain := s != "" && strings.IndexFunc(s, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_./:@%+,", c))
+	}) < 0
+	if plain {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// octal writes s for printf between single quotes.
+func octal(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\r':
+			b.WriteString(`\r`)
+		case c == '\\':
+			b.WriteString(`\\`)
+		case c == '%':
+			b.WriteString("%%")
+		case c < ' ' || c >= 0x7f || c == '\'':
+			fmt.Fprintf(&b, `\%03o`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func cut(s string) string {
+	if len(s) > 200 {
+		return s[:200] + "..."
+	}
+	return s
+}

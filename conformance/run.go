@@ -1,0 +1,195 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"ssegauge/reference/publish"
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// Defaults of a [Target].
+const (
+	DefaultWindow     = 20 * time.Second
+	DefaultHeadBudget = time.Second
+)
+
+// Target is who is judged, and what its operator lends and declares.
+type Target struct {
+	Request      wire.Request       // the nominal request, Accept included
+	Dialer       wire.Dialer        // redirects, recording and decoding are the run's own business
+	Publisher    *publish.Publisher // nil: no publish hook
+	Window       time.Duration      // how long the stream is observed; 0: [DefaultWindow]
+	HeadBudget   time.Duration      // how long a head may take beside the path's round trip; 0: [DefaultHeadBudget]
+	ExpectReplay bool               // declared: a client that reconnects with Last-Event-ID gets what it missed
+	Active       bool               // hostile and large payloads are allowed
+}
+
+// Options are how a run goes about it.
+type Options struct {
+	// Progress, where set, is called as checks come to a verdict, one call at a time.
+	Progress func(decided, total int, id string)
+	// Finding, where set, is called with each finding as it is made, before Progress.
+	Finding func(result.Finding)
+}
+
+// beyond is how long checks may take after the window; what is not done then is a fault of ours.
+const beyond = 30 * time.Second
+
+// perCheck bounds the part of a check that talks to the target alone.
+const perCheck = 15 * time.Second
+
+// Run holds the target against the checks, all of them side by side; those whose Run is nil are left out. One connection is observed for
+// the window and judged by many checks; those that make further requests take turns after it.
+//
+// The findings stand in the order of checks. Where ctx ends early the run holds what is known by then, Interrupted. Tool is the
+// caller's to fill.
+//
+// The errors: [*UnreachableError] where nobody answers, [*wire.RequestError] where the request cannot be sent as it stands.
+func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run, error) {
+	if t.Window <= 0 {
+		t.Window = DefaultWindow
+	}
+	if t.HeadBudget <= 0 {
+		t.HeadBudget = DefaultHeadBudget
+	}
+	built := make([]*Check, 0, len(checks))
+	for i := range checks {
+		if checks[i].Run != nil {
+			built = append(built, &checks[i])
+		}
+	}
+	start := time.Now()
+	s := &session{
+		target: t, busy: len(built) + 1,
+		over: make(chan struct{}), idle: make(chan struct{}), alone: make(chan struct{}, 1),
+	}
+	publishing := 0
+	for _, c := range built {
+		if c.Needs&Publish != 0 {
+			publishing++
+		}
+	}
+	s.oracle = newOracle(s, publishing)
+	if err := s.openFirst(ctx); err != nil {
+		return nil, err
+	}
+	go s.observe(ctx, start.Add(t.Window))
+
+	findings := make([]result.Finding, len(built))
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	decided := 0
+	for i, c := range built {
+		wg.Go(func() {
+			f := s.judge(ctx, c)
+			mu.Lock()
+			defer mu.Unlock()
+			findings[i] = f
+			decided++
+			if o.Finding != nil {
+				o.Finding(f)
+			}
+			if o.Progress != nil {
+				o.Progress(decided, len(built), c.ID)
+			}
+		})
+	}
+	s.park() // the run itself, so that an empty list ends too
+	wg.Wait()
+	<-s.over
+	return &result.Run{
+		Schema:      result.SchemaCheck,
+		Target:      result.Target{URL: result.Mask(t.Request.URL.String()), HTTP: s.spoken()},
+		Started:     start,
+		DurationMS:  millis(time.Since(start)),
+		Interrupted: ctx.Err() != nil,
+		Check:       &result.Check{Summary: result.Summarise(findings), Results: findings},
+	}, nil
+}
+
+// spoken names the protocol of the first connection.
+func (s *session) spoken() string {
+	switch c := s.first; {
+	case c.Head != nil && c.Proto == wire.HTTP11:
+		return c.Head.Proto.String() // it may be 1.0
+	case c.Proto == wire.Auto && s.target.Request.URL.Scheme == "http":
+		return wire.HTTP11.String()
+	default:
+		return c.Proto.String()
+	}
+}
+
+// judge runs one check: a panic is a fault of ours, and so is one that does not come back.
+func (s *session) judge(ctx context.Context, c *Check) result.Finding {
+	p := &Probe{s: s, check: c, ctx: ctx}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer s.park()
+		defer s.oracle.finished(c)
+		defer func() {
+			if v := recover(); v != nil {
+				p.Error("a fault of ours in this check: %v at %s", v, panicSite())
+			}
+		}()
+		if c.Needs&Publish != 0 && s.target.Publisher == nil {
+			p.NotObserved("what was published is not known").
+				Hint("give a publish hook: --publish 'POST URL' or --publish-cmd CMD").By("--publish")
+			return
+		}
+		c.Run(ctx, p)
+	}()
+	limit := time.NewTimer(s.target.Window + beyond)
+	defer limit.Stop()
+	select {
+	case <-done:
+		return p.finding()
+	case <-limit.C:
+		return result.Finding{
+			ID: c.ID, Title: c.Title, Level: c.Level, Clause: c.Clause, Core: c.Core, Evidence: []result.Evidence{},
+			Verdict: result.Error, Message: fmt.Sprintf("no verdict within %v of the window's end: a fault of ours", beyond),
+		}
+	}
+}
+
+// panicSite is the file and line that panicked, without the rest of the stack.
+func panicSite() string {
+	lines := strings.Split(string(debug.Stack()), "\n")
+	for i, l := range lines {
+		if strings.HasPrefix(l, "panic(") && i+3 < len(lines) {
+			site, _, _ := strings.Cut(strings.TrimSpace(lines[i+3]), " +")
+			return site[strings.LastIndex(site, "/")+1:]
+		}
+	}
+	return "an unknown place"
+}
+
+// MediaType is the essence of a head's media type in lower case, with its parameters; "" where there is none that can be read.
+func MediaType(h *wire.Head) (essence string, params map[string]string) {
+	v := h.Header.Get("Content-Type")
+	essence, params, err := mime.ParseMediaType(v)
+	if err != nil {
+		// A parameter that cannot be read takes nothing from the type: browsers judge the essence.
+		essence, _, _ = strings.Cut(v, ";")
+		essence = strings.ToLower(strings.TrimSpace(essence))
+	}
+	return essence, params
+}
+
+func isEventStream(h *wire.Head) bool {
+	essence, _ := MediaType(h)
+	return essence == "text/event-stream"
+}
+
+// Limit bounds the part of a check that talks to the target alone.
+func Limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, perCheck, errors.New("the time for this check ran out"))
+}

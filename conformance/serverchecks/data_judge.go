@@ -1,0 +1,227 @@
+package serverchecks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"ssegauge/conformance"
+	"ssegauge/reference/publish"
+	"ssegauge/reference/sse"
+	"ssegauge/reports/result"
+)
+
+// WHATWG HTML 9.2.6: each data line adds its value and a LF, so a payload of several lines is written as several data lines. That the payload comes out as it
+// went in is what a publisher relies on; no clause says it.
+var dataMultiline = conformance.Check{
+	ID: "data/multiline", Title: "line breaks in a payload arrive",
+	Level: result.Contract, Clause: noClause, Needs: conformance.Publish,
+	Text: "A published payload with line breaks is dispatched as one event with the same text. CRLF and CR may arrive as LF: the format knows no other.",
+	Why: "A server that writes \"data: \" and then the payload loses everything after the first line break: JSON is cut in two, code loses its lines, and " +
+		"what follows may be read as another field.",
+	Good: "data: first\ndata: second\n\n", Bad: "data: first\nsecond\n\n",
+	Evidence: []string{"hoeken/PsychicHttp#174", "ralscha/sse-eventbus#8", "alexandrevicenzi/go-sse#7", "sergiodxa/remix-utils#343", "helidon-io/helidon#10406"},
+	Run: func(ctx context.Context, p *conformance.Probe) {
+		fidelity(ctx, p, "split payloads at CRLF, LF and CR and write each line as a data line of its own", []payload{
+			{`"a\nb"`, func(n string) string { return n + "a\n" + n + "b" }},
+			{`"a\n\nb"`, func(n string) string { return n + "a\n\n" + n + "b" }},
+			{`"\na"`, func(n string) string { return "\n" + n + "a" }},
+			{`"a\r\nb"`, func(n string) string { return n + "a\r\n" + n + "b" }},
+		})
+	},
+}
+
+// WHATWG HTML 9.2.6: one space after the colon is removed, one only. A payload that begins with a space therefore needs that one.
+var dataLeadingSpace = conformance.Check{
+	ID: "data/leading-space", Title: "white space at the start of a payload arrives",
+	Level: result.Contract, Clause: noClause, Needs: conformance.Publish,
+	Text: "A published payload that begins with a space or tab is dispatched with it.",
+	Why:  "Clients remove one space after the colon. A server that writes none eats the first space of every payload that begins with one: words of a token stream run together.",
+	Good: "data:  two spaces, one is the payload's\n\n", Bad: "data: one space, and it was the payload's\n\n",
+	Evidence: []string{"tokio-rs/axum#600", "jooby-project/jooby#3479", "hseeberger/akka-sse#138", "mpetazzoni/sse.js#30"},
+	Run: func(ctx context.Context, p *conformance.Probe) {
+		fidelity(ctx, p, "write one space after the colon always, and do not trim payloads", []payload{
+			{`" x"`, func(n string) string { return " " + n }},
+			{`"  x"`, func(n string) string { return "  " + n }},
+			{`"\tx"`, func(n string) string { return "\t" + n }},
+			{`": x"`, func(n string) string { return ": " + n }},
+		})
+	},
+}
+
+// payload is something to publish: its name in messages, and its text with the nonce in each line that is not empty.
+type payload struct {
+	name string
+	text func(nonce string) string
+}
+
+// fidelity publishes each payload and holds what arrived against it.
+func fidelity(ctx context.Context, p *conformance.Probe, hint string, payloads []payload) {
+	if !p.Target().Publisher.Uses("Data") {
+		p.NotObserved("the publish hook never mentions .Data, so no payload can be chosen").Hint("use {{.Data}} or {{json .Data}} in --publish-body").By("--publish")
+		return
+	}
+	arrived, normalised, unknown := 0, 0, 0
+	var refused []string
+	for _, pl := range payloads {
+		d, err := p.Publish(ctx, true, func(n string) publish.Message { return publish.Message{Data: pl.text(n)} })
+		if err != nil {
+			unjudged(p, err)
+			return
+		}
+		if d.Receipt.Refused {
+			refused = append(refused, fmt.Sprintf("%s (%d)", pl.name, d.Receipt.Status))
+			continue
+		}
+		switch o := compare(d); {
+		case o.equal:
+			arrived++
+		case o.normalised:
+			arrived++
+			normalised++
+		case o.fault != "":
+			p.Fail("payload %s: %s", pl.name, o.fault).Hint("%s", hint).At(o.at...).Try(p.Republish(d))
+		default:
+			unknown++
+		}
+	}
+	if unknown > 0 {
+		p.NotObserved("%s arrived wrapped in something that could not be taken away", plural(unknown, "payload")).
+			Hint("a hook that makes the target send the data as it is would decide it").By("--publish")
+		return
+	}
+	if arrived == 0 && len(refused) > 0 {
+		p.NotObserved("the target refused %s, which is its right", strings.Join(refused, ", "))
+		return
+	}
+	note := ""
+	if normalised > 0 {
+		note = ", CRLF normalised to LF"
+	}
+	if len(refused) > 0 {
+		note += "; refused: " + strings.Join(refused, ", ")
+	}
+	p.Pass("%s arrived as published%s", plural(arrived, "payload"), note)
+}
+
+// unjudged reports why nothing could be published.
+func unjudged(p *conformance.Probe, err error) {
+	n := p.NotObserved("%s", result.Escape(err.Error()))
+	if e, ok := errors.AsType[*conformance.NotJudged](err); ok && e.By != "" {
+		n.By(e.By)
+	}
+}
+
+// outcome is what became of a payload; all empty where nothing can be said.
+type outcome struct {
+	equal, normalised bool
+	fault             string
+	at                []result.Evidence
+}
+
+// compare holds a delivery against what was published.
+func compare(d *conformance.Delivery) outcome {
+	if d.Lost {
+		return outcome{fault: fmt.Sprintf("accepted with %d and never delivered, twice, while plain events before and after it arrived", d.Receipt.Status)}
+	}
+	norm := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(d.Sent)
+	allCertain := true
+	var got string
+	for i := range d.Events {
+		texts, certain := d.Payloads(&d.Events[i])
+		for _, t := range texts {
+			switch t {
+			case d.Sent:
+				return outcome{equal: true}
+			case norm:
+				return outcome{normalised: true}
+			}
+		}
+		if got == "" && len(texts) > 0 {
+			got = texts[0]
+		}
+		allCertain = allCertain && certain
+	}
+	// A line that carries the nonce and is no data line: part of the payload became something else, whatever the target wraps around it.
+	for _, l := range d.Lines {
+		if l.Kind == sse.LineUnknown || l.Kind == sse.LineEvent || l.Kind == sse.LineID || l.Kind == sse.LineRetryIgnored || l.Kind == sse.LineIDIgnored {
+			return outcome{fault: "a line of it arrived as a line of its own, which clients ignore", at: []result.Evidence{d.Conn.Evidence(l.Start, l.End)}}
+		}
+	}
+	if !allCertain {
+		return outcome{}
+	}
+	switch n := len(d.Events); {
+	case n == 0:
+		return outcome{fault: "its bytes arrived and made no event", at: []result.Evidence{d.Conn.Evidence(d.Lines[0].Start, d.Lines[0].End)}}
+	case n > 1:
+		return outcome{fault: fmt.Sprintf("arrived as %d events", n), at: span(d)}
+	}
+	return outcome{fault: "arrived as " + brief(strings.ReplaceAll(got, d.Nonce, "x")), at: span(d)}
+}
+
+func span(d *conformance.Delivery) []result.Evidence {
+	return []result.Evidence{d.Conn.Evidence(d.Events[0].Start, d.Events[len(d.Events)-1].End)}
+}
+
+// WHATWG HTML 9.2.5: a bare CR ends a line too, so any-char excludes it. A server that splits payloads at LF alone lets whoever controls the data
+// write fields and events.
+var secInjectDataCR = conformance.Check{
+	ID: "sec/inject/data-cr", Title: "a bare CR in data cannot inject fields",
+	Level: result.Security, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Publish,
+	Text: "A payload with a bare CR makes no field, id or event of its own: the CR is a line break within the data, is escaped, removed, or the payload is refused.",
+	Why: "Clients end lines at CR. Whoever can put a CR into a payload (a chat message, a file name) can otherwise send any event, with any type and id, to every " +
+		"subscriber.",
+	Good:     "data: a\ndata: event: admin\ndata: b\n\n",
+	Bad:      "data: a\revent: admin\rdata: b\n\n",
+	Evidence: []string{"fanout/django-eventstream#185", "mpetrunic/fastify-sse-v2#110", "softwaremill/sttp-model#480", "starfederation/datastar-ruby#18"},
+	Run:      judgeInjectDataCR,
+}
+
+func judgeInjectDataCR(ctx context.Context, p *conformance.Probe) {
+	if !p.Target().Publisher.Uses("Data") {
+		p.NotObserved("the publish hook never mentions .Data, so no payload can be chosen").By("--publish")
+		return
+	}
+	const hint = "split payloads at CR as at LF, or refuse them"
+	refused, harmless := 0, 0
+	for _, attack := range []struct {
+		name string
+		text func(n string) string
+	}{
+		{`a\revent: x\rdata: b`, func(n string) string { return "a" + n + "\revent: inj" + n + "\rdata: b" + n }},
+		{`a\r\rdata: b`, func(n string) string { return "a" + n + "\r\rdata: inj" + n }},
+	} {
+		d, err := p.Publish(ctx, true, func(n string) publish.Message { return publish.Message{Data: attack.text(n)} })
+		if err != nil {
+			unjudged(p, err)
+			return
+		}
+		if d.Receipt.Refused {
+			refused++
+			continue
+		}
+		harmless++
+		for _, l := range d.Lines {
+			if l.Kind == sse.LineEvent || l.Kind == sse.LineID || l.Kind == sse.LineUnknown {
+				p.Fail("published data %s made a line of its own: a %s line", brief(attack.name), l.Kind).Hint(hint).
+					At(d.Conn.Evidence(l.Start, l.End)).Try(p.Republish(d))
+			}
+		}
+		for _, e := range d.Events {
+			if string(e.Data) == "inj"+d.Nonce {
+				p.Fail("published data %s made an event of its own", brief(attack.name)).Hint(hint).
+					At(d.Conn.Evidence(e.Start, e.End)).Try(p.Republish(d))
+			}
+		}
+	}
+	switch {
+	case harmless == 0:
+		p.Pass("the target refused both payloads")
+	case refused > 0:
+		p.Pass("no field or event injected; one payload was refused")
+	default:
+		p.Pass("no field or event injected")
+	}
+}

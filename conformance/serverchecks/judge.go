@@ -1,0 +1,173 @@
+package serverchecks
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"time"
+
+	"ssegauge/conformance"
+	"ssegauge/reference/sse"
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// What several checks ask before they judge: is there an answer, a stream, a line?
+
+// answered returns the first connection if it has a head; else it says why there is nothing to judge.
+func answered(p *conformance.Probe) (*conformance.Connection, bool) {
+	c := p.First()
+	if c.Head != nil {
+		return c, true
+	}
+	p.NotObserved("%s", noHead(p, c)).Hint("see http/status and live/headers-flushed")
+	return nil, false
+}
+
+// served is answered, and the answer is 200.
+func served(p *conformance.Probe) (*conformance.Connection, bool) {
+	c, ok := answered(p)
+	if ok && c.Head.Status != 200 {
+		p.NotObserved("the answer was %d, not a stream", c.Head.Status).Hint("see http/status")
+		return nil, false
+	}
+	return c, ok
+}
+
+// streamed waits for the observation and returns its connections if they carried a stream: what is labelled as one, or what has at least
+// an event under a wrong label.
+func streamed(p *conformance.Probe) ([]*conformance.Connection, bool) {
+	c, ok := served(p)
+	if !ok {
+		return nil, false
+	}
+	conns := p.Observed()
+	if essence, _ := conformance.MediaType(c.Head); essence != eventStream && len(c.Events()) == 0 {
+		p.NotObserved("the answer is %s and holds no event", orNothing(essence)).Hint("see http/content-type")
+		return nil, false
+	}
+	return conns, true
+}
+
+const eventStream = "text/event-stream"
+
+func orNothing(essence string) string {
+	if essence == "" {
+		return "of no media type"
+	}
+	return result.Escape(essence)
+}
+
+// noHead says why no head came.
+func noHead(p *conformance.Probe, c *conformance.Connection) string {
+	switch {
+	case timedOut(c.Err):
+		return "no complete response head within " + p.Window()
+	case errors.Is(c.Err, context.Canceled):
+		return "interrupted before a response head came"
+	}
+	return "no usable response head: " + cause(c.Err)
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// cause is an error of a connection without its address, escaped and masked.
+func cause(err error) string {
+	if e, ok := errors.AsType[*wire.Error](err); ok {
+		err = e.Err
+	}
+	if err == nil {
+		return "no error"
+	}
+	return result.Escape(result.MaskText(err.Error()))
+}
+
+// events counts the events of all connections.
+func events(conns []*conformance.Connection) int {
+	n := 0
+	for _, c := range conns {
+		n += len(c.Events())
+	}
+	return n
+}
+
+// spoke tells whether anything came that a field check can judge: with no event there is nothing to break.
+func spoke(p *conformance.Probe, conns []*conformance.Connection) bool {
+	if events(conns) > 0 {
+		return true
+	}
+	p.NotObserved("no event came in %s", p.Window()).Hint("a longer --window or a publish hook (--publish) would decide it").By("--publish")
+	return false
+}
+
+// placed is a line with its connection.
+type placed struct {
+	conn *conformance.Connection
+	conformance.Line
+}
+
+func (l placed) evidence() result.Evidence {
+	end := l.End
+	switch l.EOL {
+	case sse.EOLCRLF:
+		end -= 2
+	case sse.EOLLF, sse.EOLCR:
+		end--
+	}
+	return l.conn.Evidence(l.Start, end)
+}
+
+// lines returns the lines of these kinds that the target wrote of itself. What is chunk framing is not the stream's.
+func lines(conns []*conformance.Connection, kinds ...sse.LineKind) []placed {
+	var want [16]bool
+	for _, k := range kinds {
+		want[k] = true
+	}
+	var found []placed
+	for _, c := range conns {
+		chunks := strayChunks(c)
+		for _, l := range c.Natural() {
+			if want[l.Kind] && !chunks[l.Start] {
+				found = append(found, placed{c, l})
+			}
+		}
+	}
+	return found
+}
+
+func evidence(ls []placed) []result.Evidence {
+	var e []result.Evidence
+	for _, l := range ls[:min(len(ls), 5)] {
+		e = append(e, l.evidence())
+	}
+	return e
+}
+
+// brief quotes text of the target for a message.
+func brief(s string) string {
+	const most = 40
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most]) + "…"
+	}
+	return `"` + result.Escape(s) + `"`
+}
+
+// ms rounds a duration for a message.
+func ms(d time.Duration) time.Duration {
+	if d < time.Millisecond {
+		return d.Round(10 * time.Microsecond)
+	}
+	return d.Round(time.Millisecond)
+}
+
+// plural writes "1 event", "3 events".
+func plural(n int, noun string) string {
+	s := strconv.Itoa(n) + " " + noun
+	if n != 1 {
+		s += "s"
+	}
+	return s
+}

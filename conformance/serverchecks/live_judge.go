@@ -1,0 +1,146 @@
+package serverchecks
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"ssegauge/conformance"
+	"ssegauge/reports/result"
+)
+
+// WHATWG HTML 9.2.3: the open event is bound to the head, which a client therefore needs before there is an event. No clause binds the server: that a
+// client learns it is connected is what the stream is offered for.
+//
+// The first connection is opened while the run publishes nothing. What the head waited for is told by whether content came in the same breath. A slow
+// head is looked at again, alone, before anything is said.
+var liveHeadersFlushed = conformance.Check{
+	ID: "live/headers-flushed", Title: "the head is sent at once, before there is an event",
+	Level: result.Contract, Clause: noClause, Needs: conformance.Observe, Core: true,
+	Text: "The response head arrives within a second of the request although there is no event to send.",
+	Why: "Until the head comes, a client cannot tell a quiet stream from a dead server: no open event, time-outs in clients and proxies, reconnects " +
+		"that cause the load they were to find out about.",
+	Good:     "(0.01 s) HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n(8 s) data: first\n\n",
+	Bad:      "(8 s) HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n",
+	Evidence: []string{"danielgtaylor/huma#1037", "r3labs/sse#57", "mpetrunic/fastify-sse-v2#97", "honojs/node-server#244", "NousResearch/hermes-agent#80776"},
+	Run:      judgeHeadersFlushed,
+}
+
+// prompt is a head that cannot have waited for anything worth naming.
+const prompt = 250 * time.Millisecond
+
+// attempt is how one head came.
+type attempt struct {
+	conn     *conformance.Connection
+	wait     time.Duration
+	none     bool // no head at all in the time there was
+	together bool // content came in the same breath as the head
+}
+
+func (a *attempt) held(budget time.Duration) bool {
+	return a.none || a.together && a.wait > prompt+4*a.conn.RoundTrip() || a.wait > budget
+}
+
+func (a *attempt) String() string {
+	switch {
+	case a.none:
+		return "none in " + ms(a.wait).String()
+	case a.together:
+		return "with the first content after " + ms(a.wait).String()
+	}
+	return "alone after " + ms(a.wait).String()
+}
+
+func judgeHeadersFlushed(ctx context.Context, p *conformance.Probe) {
+	c := p.First()
+	if c.Head == nil && !timedOut(c.Err) {
+		p.NotObserved("%s", noHead(p, c)).Hint("see http/status")
+		return
+	}
+	if c.Head != nil && c.Head.Status != 200 {
+		p.NotObserved("the answer was %d, not a stream", c.Head.Status).Hint("see http/status")
+		return
+	}
+	budget := p.Target().HeadBudget + 2*c.RoundTrip()
+	first := attempted(ctx, c, p.Target().Window)
+	if !first.held(budget) {
+		p.Pass("the head came %s", &first)
+		return
+	}
+	release, ok := p.Alone(ctx)
+	if !ok {
+		return
+	}
+	defer release()
+	ctx, cancel := conformance.Limit(ctx)
+	defer cancel()
+	tries := []attempt{first}
+	const within = 3 * time.Second
+	for range 2 {
+		c := p.Open(ctx, p.Request(), within)
+		if c.Head == nil && !timedOut(c.Err) || ctx.Err() != nil {
+			c.Close()
+			p.NotObserved("the head came %s, and could not be looked at again: %s", &first, cause(c.Err))
+			return
+		}
+		tries = append(tries, attempted(ctx, c, within))
+		c.Close()
+	}
+	held, together := 0, 0
+	var told []string
+	for i := range tries {
+		a := &tries[i]
+		told = append(told, a.String())
+		if a.held(budget) {
+			held++
+		}
+		if a.together || a.none {
+			together++
+		}
+	}
+	story := strings.Join(told, ", then ")
+	hint := fmt.Sprintf("send and flush the head when the request comes, with a first comment if the server needs bytes; a proxy in front may hold it (limit: %v)", ms(budget))
+	switch {
+	case together == len(tries) && held >= 2:
+		n := p.Fail("the head waits for the first content: it came %s", story).Hint("%s", hint)
+		for i := range tries {
+			if tries[i].conn.Head != nil {
+				n.At(tries[i].conn.HeadEvidence())
+				break
+			}
+		}
+	case held == len(tries):
+		p.Warn("the head is slow: it came %s", story).Hint("the limit is %v; something else than an event holds it up", ms(budget))
+	default:
+		p.Pass("the head came %s: not every time late", story)
+	}
+}
+
+// attempted waits a moment for content after a head and tells how the head came.
+func attempted(ctx context.Context, c *conformance.Connection, window time.Duration) attempt {
+	a := attempt{conn: c}
+	var ok bool
+	if a.wait, ok = c.Wait(); !ok {
+		a.wait, a.none = window, true
+		return a
+	}
+	// Two writes of a server in one go arrive within milliseconds, however long the path is.
+	const breath = 20 * time.Millisecond
+	timer := time.NewTimer(breath)
+	defer timer.Stop()
+	for {
+		changed := c.Changed()
+		if lines := c.Lines(); len(lines) > 0 {
+			a.together = lines[0].At-c.Timing.Head <= breath
+			return a
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return a
+		case <-ctx.Done():
+			return a
+		}
+	}
+}

@@ -1,0 +1,283 @@
+package serverchecks_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ssegauge/conformance"
+	"ssegauge/conformance/serverchecks"
+	"ssegauge/reference/publish"
+	"ssegauge/reference/sse"
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// peer is a small server of raw bytes on in-memory connections, every part of it a field that a test can break. It is a stream with ids and history, an
+// event every second and what is published, as chunked HTTP/1.1.
+type peer struct {
+	head      func(q *request) string                  // the head for GET
+	open      func(q *request) string                  // content right after the head
+	encode    func(id int, data string) string         // one event
+	tick      time.Duration                            // an event by itself; 0: never
+	ticks     int                                      // then the stream ends; 0: never
+	last      string                                   // content before the end
+	frame     func(content string) string              // transfer coding; nil: chunked
+	end       string                                   // bytes at the end, "" with frame nil: the last chunk
+	heartbeat time.Duration                            // comment
+	replay    func(q *request, from int) int           // where the replay for Last-Event-ID starts, given the index after it
+	refuse    func(data string) int                    // status for a publish
+	drop      func(data string) bool                   // accepted and never sent
+	answer    func(p *peer, q *request) bool           // true: it took the request over
+	headFor   func(p *peer, q *request) (string, bool) // the answer to HEAD; false: silence
+	hold      time.Duration                            // before the head
+	restart   bool                                     // ids count from 1 on each connection, the content with them
+	one       bool                                     // one connection at a time is served
+
+	mu      sync.Mutex
+	log     []string // data of the channel's events; id is the index + 1
+	subs    map[chan struct{}]bool
+	turn    chan struct{}
+	accepts int
+}
+
+type request struct {
+	*http.Request
+	conn net.Conn
+	n    int // the connection's number, from 1
+}
+
+func (q *request) write(s string) bool {
+	_, err := io.WriteString(q.conn, s)
+	return err == nil
+}
+
+const okHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+func clean() *peer {
+	return &peer{
+		head:   func(*request) string { return okHead },
+		open:   func(*request) string { return "retry: 2000\n\n" },
+		encode: func(id int, data string) string { return encode(id, data) },
+		tick:   time.Second,
+		replay: func(_ *request, from int) int { return from },
+		headFor: func(*peer, *request) (string, bool) {
+			return "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n", true
+		},
+		heartbeat: 15 * time.Second,
+		subs:      map[chan struct{}]bool{},
+		turn:      make(chan struct{}, 1),
+	}
+}
+
+func encode(id int, data string) string {
+	b, err := sse.AppendMessage(nil, &sse.Message{ID: fmt.Sprint(id), Data: data})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func chunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
+
+func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	p.mu.Lock()
+	p.accepts++
+	n := p.accepts
+	p.mu.Unlock()
+	go p.serve(theirs, n)
+	return ours, nil
+}
+
+func (p *peer) serve(c net.Conn, n int) {
+	defer c.Close()
+	if p.one {
+		p.turn <- struct{}{}
+		defer func() { <-p.turn }()
+	}
+	br := bufio.NewReader(c)
+	for {
+		r, err := http.ReadRequest(br)
+		if err != nil {
+			return
+		}
+		q := &request{r, c, n}
+		switch {
+		case p.answer != nil && p.answer(p, q):
+			return
+		case r.Method == "HEAD":
+			head, ok := p.headFor(p, q)
+			if !ok {
+				io.Copy(io.Discard, br)
+				return
+			}
+			if !q.write(head) {
+				return
+			}
+		default:
+			// net.Pipe tells of a client that left only when it is read.
+			gone := make(chan struct{})
+			go func() { defer close(gone); io.Copy(io.Discard, br) }()
+			p.stream(q, gone)
+			return
+		}
+	}
+}
+
+func (p *peer) stream(q *request, gone chan struct{}) {
+	p.mu.Lock()
+	base, next := 0, len(p.log)
+	if p.restart {
+		base = next
+	} else if id := q.Header.Get("Last-Event-ID"); id != "" {
+		from := 0
+		fmt.Sscan(id, &from)
+		next = min(max(p.replay(q, from), 0), len(p.log))
+	}
+	news := make(chan struct{}, 1)
+	p.subs[news] = true
+	p.mu.Unlock()
+	defer func() { p.mu.Lock(); delete(p.subs, news); p.mu.Unlock() }()
+
+	if p.hold > 0 {
+		time.Sleep(p.hold)
+	}
+	frame := p.frame
+	if frame == nil {
+		frame = chunk
+	}
+	// The head goes out by itself, the content after it.
+	if !q.write(p.head(q)) {
+		return
+	}
+	if s := p.open(q); s != "" && !q.write(frame(s)) {
+		return
+	}
+	var tick, beat <-chan time.Time
+	if p.tick > 0 {
+		t := time.NewTicker(p.tick)
+		defer t.Stop()
+		tick = t.C
+	}
+	if p.heartbeat > 0 {
+		t := time.NewTicker(p.heartbeat)
+		defer t.Stop()
+		beat = t.C
+	}
+	for sent := 0; ; {
+		p.mu.Lock()
+		fresh := p.log[next:]
+		p.mu.Unlock()
+		for _, data := range fresh {
+			next++
+			if p.restart && strings.HasPrefix(data, "tick ") {
+				data = fmt.Sprint("tick ", next-base) // the content counts with the connection
+			}
+			if !q.write(frame(p.encode(next-base, data))) {
+				return
+			}
+			if sent++; p.ticks > 0 && sent >= p.ticks {
+				if p.last != "" && !q.write(frame(p.last)) {
+					return
+				}
+				if p.end != "" || p.frame != nil {
+					q.write(p.end)
+				} else {
+					q.write("0\r\n\r\n")
+				}
+				return
+			}
+		}
+		select {
+		case <-gone:
+			return
+		case <-news:
+		case <-tick:
+			p.append(fmt.Sprint("tick ", next))
+		case <-beat:
+			if !q.write(frame(": beat\n\n")) {
+				return
+			}
+		}
+	}
+}
+
+func (p *peer) append(data string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log = append(p.log, data)
+	for s := range p.subs {
+		select {
+		case s <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// RoundTrip publishes: the body is the data.
+func (p *peer) RoundTrip(r *http.Request) (*http.Response, error) {
+	b, err := io.ReadAll(r.Body)
+	status := 200
+	if p.refuse != nil {
+		if s := p.refuse(string(b)); s != 0 {
+			status = s
+		}
+	}
+	if status == 200 && (p.drop == nil || !p.drop(string(b))) {
+		p.append(string(b))
+	}
+	return &http.Response{StatusCode: status, Body: http.NoBody, Request: r}, err
+}
+
+// run checks the peer in a bubble of its own: minutes of protocol in milliseconds.
+func run(t *testing.T, p *peer, change func(*conformance.Target)) map[string]result.Finding {
+	t.Helper()
+	found := map[string]result.Finding{}
+	synctest.Test(t, func(t *testing.T) {
+		r, err := conformance.Run(t.Context(), target(t, p, change), serverchecks.All(), conformance.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range r.Results {
+			found[f.ID] = f
+		}
+	})
+	return found
+}
+
+func target(t *testing.T, p *peer, change func(*conformance.Target)) conformance.Target {
+	t.Helper()
+	u, _ := url.Parse("http://peer.example/events")
+	pub, err := publish.Compile(publish.Hook{HTTP: "POST http://peer.example/publish", Transport: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tg := conformance.Target{
+		Request:   wire.Request{URL: u, Header: wire.Header{{Name: "Accept", Value: "text/event-stream"}}},
+		Dialer:    wire.Dialer{NetDial: p.dial},
+		Publisher: pub,
+	}
+	if change != nil {
+		change(&tg)
+	}
+	return tg
+}
+
+// show prints findings for a failing test.
+func show(f result.Finding) string {
+	s := fmt.Sprintf("%s %s: %s", f.ID, f.Verdict, f.Message)
+	for _, e := range f.Evidence {
+		s += fmt.Sprintf("\n    %s @%d+%d %.3fms %s [%s]", e.Connection, e.Offset, e.Length, e.TimeMS, e.Text, e.Hex)
+	}
+	return s
+}

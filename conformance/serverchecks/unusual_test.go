@@ -1,0 +1,161 @@
+package serverchecks_test
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"ssegauge/conformance"
+	"ssegauge/reports/result"
+)
+
+// Legal but unusual servers: none of these is to blame for anything.
+func TestUnusualServersStayClean(t *testing.T) {
+	unhooked := func(t *conformance.Target) { t.Publisher = nil }
+	finite := func(p *peer) { p.ticks, p.tick = 5, 200*time.Millisecond }
+	for _, c := range []struct {
+		name   string
+		make   func(p *peer)
+		change func(t *conformance.Target)
+		want   string // "id verdict" pairs that must hold besides
+		allow  string // ids that may warn: advice on what the server chose
+	}{
+		{name: "CR", make: raw(func(id int, d string) string { return strings.ReplaceAll(encode(id, d), "\n", "\r") }), want: "data/multiline pass, resume/replay pass"},
+		{name: "CRLF", make: raw(func(id int, d string) string { return strings.ReplaceAll(encode(id, d), "\n", "\r\n") }), want: "data/multiline pass"},
+		{name: "BOM", make: func(p *peer) { p.open = sendHead("\uFEFFretry: 2000\n\n") }, allow: "encoding/bom"},
+		{name: "no space", make: raw(func(id int, d string) string {
+			return strings.ReplaceAll(strings.ReplaceAll(encode(id, d), "data: ", "data:"), "id: ", "id:")
+		}), change: unhooked},
+		{name: "fields in any order", make: raw(func(id int, d string) string {
+			block := strings.TrimPrefix(encode(id, d), fmt.Sprintf("id: %d\n", id))
+			return strings.TrimSuffix(block, "\n") + fmt.Sprintf("id: %d\nevent: message\n\n", id)
+		}), want: "resume/replay pass, data/multiline pass"},
+		{name: "opaque ids", make: raw(func(id int, d string) string {
+			return strings.Replace(encode(id, d), "id: ", "id: ", 1)
+		}), want: "id/header-safe pass"},
+		{name: "no ids", make: raw(func(id int, d string) string {
+			_, block, _ := strings.Cut(encode(id, d), "\n")
+			return block
+		}), want: "id/nul pass, id/header-safe pass, resume/replay not-observed, data/multiline pass"},
+		{name: "close-delimited", make: func(p *peer) {
+			p.head = sendHead("HTTP/1.1 200\r\nContent-Type: TEXT/Event-Stream; Charset=\"UTF-8\"\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n")
+			p.frame = func(s string) string { return s }
+		}, want: "http/content-type pass, http/content-type/charset pass, http/body-framing pass"},
+		{name: "finite", make: finite, change: unhooked, want: "framing/terminated pass, encoding/utf8 pass"},
+		{name: "finite with a length", make: func(p *peer) {
+			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-store", "Content-Length: 22")
+			p.frame = func(s string) string { return s }
+			p.open = sendHead("data: one\n\ndata: two\n")
+			p.ticks, p.tick = 1, time.Second
+			p.encode = func(int, string) string { return "" }
+			p.last = "\n"
+		}, change: unhooked, want: "http/no-content-length info"},
+		{name: "finite without hook, then 204", make: func(p *peer) {
+			finite(p)
+			p.head = func(q *request) string {
+				if q.n > 1 {
+					return "HTTP/1.1 204 No Content\r\n\r\n"
+				}
+				return okHead
+			}
+		}, change: unhooked, want: "framing/terminated pass", allow: "resume/replay"},
+		{name: "closes after each event", make: func(p *peer) { p.ticks, p.tick = 1, 0 }, want: "framing/terminated pass, data/multiline pass, data/leading-space pass, sec/inject/data-cr pass"},
+		{name: "leading blank lines and pings without data", make: func(p *peer) {
+			p.open = sendHead("\n\r\n\nretry: 2000\n\n")
+			prepend(": ping\n\nevent: ping\n\n")(p)
+		}, want: "framing/field-names pass"},
+		{name: "byte by byte", make: func(p *peer) {
+			p.frame = func(s string) string {
+				var b strings.Builder
+				for i := range len(s) {
+					b.WriteString(chunk(s[i : i+1]))
+				}
+				return b.String()
+			}
+		}, want: "data/multiline pass, resume/replay pass"},
+		{name: "a line that looks like a chunk size", make: prepend("a\n"), change: unhooked, allow: "framing/line-without-colon", want: "http/body-framing pass"},
+		{name: "redirect", make: func(p *peer) {
+			stream := p.head
+			p.answer = func(_ *peer, q *request) bool {
+				if q.URL.Path == "/events" {
+					q.write("HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+					return true
+				}
+				return false
+			}
+			p.head = stream
+		}, want: "http/status pass, http/head pass, resume/replay pass"},
+		{name: "only speaks when published to", make: func(p *peer) { p.tick, p.open = 0, sendHead("") }, want: "encoding/utf8 pass, resume/replay pass, framing/field-names pass"},
+		{name: "silent", make: func(p *peer) { p.tick, p.open = 0, sendHead("") }, change: unhooked,
+			want: "http/status pass, http/head pass, live/headers-flushed pass, encoding/utf8 not-observed, data/multiline not-observed"},
+		{name: "one connection at a time", make: func(p *peer) { p.one = true }, want: "http/head pass, resume/replay pass"},
+		{name: "a second connection is never answered", make: func(p *peer) {
+			p.answer = func(_ *peer, q *request) bool {
+				if q.n > 1 {
+					io.Copy(io.Discard, q.conn)
+				}
+				return q.n > 1
+			}
+		}, want: "http/head not-observed, resume/replay not-observed"},
+		{name: "JSON around data", make: raw(func(id int, d string) string { return encode(id, fmt.Sprintf(`{"at":%d,"text":%s}`, id, quoteJSON(d))) }),
+			want: "data/multiline pass, data/leading-space pass, sec/inject/data-cr pass, resume/replay pass"},
+		{name: "prefix around data", make: raw(func(id int, d string) string { return encode(id, "<p>"+d+"</p>") }),
+			want: "data/multiline pass, data/leading-space pass"},
+		{name: "something else around data each time", make: raw(func(id int, d string) string { return encode(id, fmt.Sprint("at ", id, ": ", d)) }),
+			want: "data/multiline not-observed, data/leading-space not-observed, sec/inject/data-cr pass"},
+		{name: "refuses everything but plain data", make: func(p *peer) {
+			p.refuse = func(d string) int {
+				if strings.Trim(d, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+					return 422
+				}
+				return 0
+			}
+		}, want: "data/multiline not-observed, sec/inject/data-cr pass"},
+		{name: "refuses to publish", make: func(p *peer) { p.refuse = func(string) int { return 401 } }, want: "data/multiline not-observed, sec/inject/data-cr not-observed"},
+		{name: "publishes elsewhere", make: func(p *peer) { p.drop = func(string) bool { return true } }, want: "data/multiline not-observed"},
+		{name: "closes after HEAD", make: func(p *peer) {
+			p.answer = func(p *peer, q *request) bool {
+				if q.Method == "HEAD" {
+					q.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+				}
+				return q.Method == "HEAD"
+			}
+		}, want: "http/head pass"},
+		{name: "the first event comes with the head", make: func(p *peer) {
+			p.head = func(q *request) string { return okHead + chunk("data: hello\n\n") }
+		}, want: "live/headers-flushed pass"},
+		{name: "one slow head", make: func(p *peer) {
+			p.head = func(q *request) string {
+				if q.n == 1 {
+					time.Sleep(2 * time.Second)
+				}
+				return okHead
+			}
+		}, want: "live/headers-flushed pass"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := clean()
+			c.make(p)
+			found := run(t, p, c.change)
+			for id, f := range found {
+				switch f.Verdict {
+				case result.Fail, result.Warn, result.Error:
+					if !strings.Contains(" "+c.allow+" ", " "+id+" ") || f.Verdict == result.Error {
+						t.Error(show(f))
+					}
+				}
+			}
+			for pair := range strings.SplitSeq(c.want, ", ") {
+				if id, verdict, ok := strings.Cut(pair, " "); ok && string(found[id].Verdict) != verdict {
+					t.Errorf("want %s: %s", verdict, show(found[id]))
+				}
+			}
+		})
+	}
+}
+
+func quoteJSON(s string) string {
+	return `"` + strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`, `"`, `\"`).Replace(s) + `"`
+}

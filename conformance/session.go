@@ -1,0 +1,233 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"ssegauge/reference/wire"
+)
+
+// Times of the run itself. None of them is a verdict on the target.
+const (
+	wakeAfter   = 3 * time.Second        // no head until then: publish something, it may come with an event
+	strangeBody = 3 * time.Second        // how long an answer that is no event stream is read
+	quiet       = 300 * time.Millisecond // after the head, before the first publish: a server may subscribe after it flushes
+)
+
+// maxRedirects is how many redirects are followed, as fetch has it.
+const maxRedirects = 20
+
+// session is what the checks of one run share.
+type session struct {
+	target Target
+	first  *Connection
+	oracle *oracle
+	over   chan struct{} // the observation is over
+	idle   chan struct{} // nobody needs the observation any more
+	alone  chan struct{} // a token for who talks to the target alone
+	shared sync.Map
+
+	mu    sync.Mutex
+	conns []*Connection
+	named int
+	idled bool
+	busy  int // checks that have neither finished nor wait for their turn alone
+}
+
+// UnreachableError tells that the target could not be judged at all: nobody answered there.
+type UnreachableError struct{ Err error }
+
+func (e *UnreachableError) Error() string { return e.Err.Error() }
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+func (s *session) name() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.named++
+	return fmt.Sprintf("c%d", s.named)
+}
+
+func (s *session) dialer(within time.Duration, redirects int) *wire.Dialer {
+	d := s.target.Dialer
+	d.HeadTimeout, d.MaxRedirects = within, redirects
+	d.Decode = true
+	d.Record = 2 * maxContent
+	return &d
+}
+
+// open makes one request. The connection's stream is read in the background until it ends, ctx does, or it is closed.
+func (s *session) open(ctx context.Context, r *wire.Request, within time.Duration, redirects int) *Connection {
+	c := &Connection{Name: s.name(), Request: r, changed: make(chan struct{}), Proto: s.target.Dialer.Proto}
+	life, stop := context.WithCancel(ctx)
+	st, err := s.dialer(within, redirects).Open(life, r)
+	if err != nil {
+		stop()
+		c.Err = err
+		if e, ok := errors.AsType[*wire.Error](err); ok {
+			c.Head, c.Hops, c.Timing, c.record = e.Head, e.Hops, e.Timing, e.Transcript
+		}
+		return c
+	}
+	c.stream, c.Head, c.Hops, c.Timing = st, st.Head, st.Hops, st.Timing
+	c.record, c.Proto = st.Conn.Transcript(), st.Conn.Proto()
+	// As a client does: the id it came with stands until the stream sets another.
+	c.decoder.SetLastEventID([]byte(r.Header.Get("Last-Event-ID")))
+	c.begin(stop)
+	return c
+}
+
+// openFirst opens the connection that most checks judge. err is set where nobody can be judged there.
+func (s *session) openFirst(ctx context.Context) error {
+	if s.target.Publisher != nil {
+		wake := time.AfterFunc(wakeAfter, func() {
+			ctx, cancel := context.WithTimeout(ctx, wakeAfter)
+			defer cancel()
+			// Whether it went well shows on the stream.
+			_, _ = s.target.Publisher.Publish(ctx, plainMessage(newNonce()))
+		})
+		defer wake.Stop()
+	}
+	r := s.target.Request
+	for again := range 2 {
+		c := s.open(ctx, &r, s.target.Window, maxRedirects)
+		s.first = c
+		e, ok := errors.AsType[*wire.Error](c.Err)
+		switch {
+		case c.Err == nil || ctx.Err() != nil:
+			s.add(c)
+			return nil
+		case !ok:
+			return c.Err
+		}
+		if re, ok := errors.AsType[*wire.RequestError](c.Err); ok {
+			return re
+		}
+		switch e.Phase {
+		case wire.PhaseResolve, wire.PhaseConnect, wire.PhaseTLS:
+			return &UnreachableError{e}
+		case wire.PhaseWrite, wire.PhaseHead:
+			// Nothing at all came back and the connection is gone: perhaps a server that restarts. Once more, then nobody is there.
+			if e.Transcript.Received() == 0 && !errors.Is(e.Err, context.DeadlineExceeded) {
+				if again == 1 {
+					return &UnreachableError{e}
+				}
+				sleep(ctx, quiet)
+				continue
+			}
+		}
+		s.add(c)
+		return nil
+	}
+	return nil
+}
+
+func (s *session) add(c *Connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns = append(s.conns, c)
+}
+
+// observed returns the connections of the observation.
+func (s *session) observed() []*Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*Connection(nil), s.conns...)
+}
+
+// current is the last of them.
+func (s *session) current() *Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conns[len(s.conns)-1]
+}
+
+// nominal is the request for what the target's URL led to.
+func (s *session) nominal() wire.Request {
+	if s.first != nil && s.first.stream != nil {
+		return *s.first.stream.Request
+	}
+	return s.target.Request
+}
+
+// streams tells whether there is a stream to observe.
+func (s *session) streams() bool { return s.first.stream != nil && s.first.Head.Status == 200 }
+
+// observe keeps the observation going: to the end of the window, or until the stream ended and nothing more is to be published on it, or
+// until nobody needs it.
+func (s *session) observe(ctx context.Context, deadline time.Time) {
+	defer close(s.over)
+	if !s.streams() {
+		s.oracle.give("there is no stream to publish to")
+		if s.first.stream != nil {
+			s.first.Close()
+		}
+		return
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		s.oracle.run(ctx)
+	}()
+	defer func() {
+		cancel()
+		<-published
+		s.oracle.turn <- struct{}{} // no check opens another connection from here on
+		defer func() { <-s.oracle.turn }()
+		for _, c := range s.observed() {
+			c.Close()
+		}
+	}()
+	strange := time.NewTimer(strangeBody)
+	defer strange.Stop()
+	done, idle := published, s.idle
+	for {
+		c := s.current()
+		changed := c.Changed()
+		if done == nil && (c.over() || idle == nil) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-done:
+			done = nil
+		case <-idle:
+			idle = nil
+		case <-strange.C:
+			if !isEventStream(s.first.Head) && len(s.first.Events()) == 0 {
+				return
+			}
+		case <-changed:
+		}
+	}
+}
+
+// park and unpark bound the time in which a check does not need the observation.
+func (s *session) park() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy--; s.busy == 0 && !s.idled {
+		s.idled = true
+		close(s.idle)
+	}
+}
+
+func (s *session) unpark() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy++
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
