@@ -191,8 +191,10 @@ func TestBareRuns(t *testing.T) {
 		&result.Run{Check: &result.Check{}},
 		&result.Run{Check: &result.Check{Results: []result.Finding{{Verdict: result.Fail, Evidence: []result.Evidence{evidence}}}}},
 		&result.Run{Load: &result.Load{}},
-		&result.Run{Load: &result.Load{LatencyUS: map[string]*result.Quantiles{"open": nil, "deliver": {Count: 5}, "fanout_t99": {Count: 3, Min: new(0.0), P50: new(0.0), Max: new(0.0)}},
-			Series: []result.Series{{Name: "a"}, {Name: "b", Values: nan}, {Name: "c", Values: result.Points{0}}, {Name: "d", StepMS: 1, Values: make(result.Points, 5000)}}}},
+		&result.Run{Load: &result.Load{
+			LatencyUS: map[string]*result.Quantiles{"open": nil, "deliver": {Count: 5}, "fanout_t99": {Count: 3, Min: new(0.0), P50: new(0.0), Max: new(0.0)}},
+			Series:    []result.Series{{Name: "a"}, {Name: "b", Values: nan}, {Name: "c", Values: result.Points{0}}, {Name: "d", StepMS: 1, Values: make(result.Points, 5000)}},
+		}},
 	)
 	for _, bad := range []string{"NaN", "Inf", "%!"} {
 		if strings.Contains(page, bad) {

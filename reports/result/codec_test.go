@@ -117,8 +117,10 @@ func TestEmpty(t *testing.T) {
 	for _, r := range []*result.Run{
 		{Schema: result.SchemaCheck, Check: &result.Check{Results: []result.Finding{{ID: "a/b", Level: result.Must, Verdict: result.Pass}}}},
 		{Schema: result.SchemaCheck, Check: &result.Check{}},
-		{Schema: result.SchemaLoad, Load: &result.Load{Validity: result.Validity{Verdict: "valid"}, LatencyUS: map[string]*result.Quantiles{"gap": nil},
-			Series: []result.Series{{Name: "x", StepMS: 1, Values: result.Points{math.NaN(), 1.5, math.Inf(1)}}, {Name: "y", StepMS: 1}}}},
+		{Schema: result.SchemaLoad, Load: &result.Load{
+			Validity: result.Validity{Verdict: "valid"}, LatencyUS: map[string]*result.Quantiles{"gap": nil},
+			Series: []result.Series{{Name: "x", StepMS: 1, Values: result.Points{math.NaN(), 1.5, math.Inf(1)}}, {Name: "y", StepMS: 1}},
+		}},
 		{Schema: result.SchemaLoad, Load: &result.Load{Validity: result.Validity{Verdict: "valid"}}},
 	} {
 		before := r.Load != nil && r.Series == nil
