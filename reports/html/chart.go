@@ -3,6 +3,8 @@ package html
 import (
 	"fmt"
 	"math"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +38,9 @@ type line struct {
 	q          *result.Quantiles
 	points     []result.CurvePoint
 	steps      bool
+	series     result.Series
+	values     []float64
+	step       float64
 }
 
 // shape draws the mark of series n around a point.
@@ -214,49 +219,75 @@ func short(us float64) string {
 	return fmt.Sprintf("%.4g s", us/1e6)
 }
 
-// series titles.
+// titles of series; quantiles of one latency over time share a chart under the title of the latency.
 var titles = map[string]string{
-	"open_streams":      "Open streams",
-	"events_per_second": "Events received per second",
-	"deliver_p99_us":    "Delivery, p99 of each step",
+	"open_streams":         "Open streams",
+	"failed_streams":       "Failed streams",
+	"events_per_second":    "Events received per second",
+	"published_per_second": "Events published per second",
+	"lost_per_second":      "Events lost per second",
+	"deliver":              "Delivery",
 }
 
-// timeline draws one measure over time.
-func timeline(id string, s result.Series) *chart {
-	c := &chart{ID: id, Title: titles[s.Name], W: 340, H: 170, Left: 52, Top: 12, Right: 12, Bottom: 26}
-	if c.Title == "" {
-		c.Title = result.Escape(strings.ReplaceAll(strings.TrimSuffix(s.Name, "_us"), "_", " "))
-	}
-	values, step := s.Values, float64(max(s.StepMS, 1))
-	if n := (len(values) + 299) / 300; n > 1 { // no more points than can be seen: the largest of each stretch
-		values, step = stretch(values, n), step*float64(n)
-	}
-	high, last, lastAt := 0.0, math.NaN(), 0
-	for i, v := range values {
-		if !math.IsNaN(v) && !math.IsInf(v, 0) {
-			high, last, lastAt = max(high, v), v, i
+var quantileName = regexp.MustCompile(`^(.+)_(p[0-9]+)_us$`)
+
+// timelines draws the series of a run, one chart each but for the quantiles of one latency. A series that is zero or absent throughout has nothing to show.
+func timelines(id string, all []result.Series) []*chart {
+	var out []*chart
+	at := map[string]*chart{}
+	for i, s := range all {
+		if !slices.ContainsFunc(s.Values, func(v float64) bool { return v > 0 && !math.IsInf(v, 0) }) {
+			continue
+		}
+		key, label := s.Name, ""
+		if m := quantileName.FindStringSubmatch(s.Name); m != nil {
+			key, label = m[1], m[2]
+		}
+		c := at[key]
+		if c == nil {
+			c = &chart{ID: fmt.Sprintf("%s-t%d", id, i+1), Title: titles[key], W: 340, H: 170, Left: 52, Top: 12, Right: 12, Bottom: 26}
+			if c.Title == "" {
+				name := []rune(result.Escape(strings.ReplaceAll(strings.TrimSuffix(key, "_us"), "_", " ")))
+				c.Title = strings.ToUpper(string(name[:1])) + string(name[1:])
+			}
+			at[key] = c
+			out = append(out, c)
+		}
+		if len(c.Lines) < 6 {
+			c.Lines = append(c.Lines, &line{N: len(c.Lines) + 1, Name: label, series: s})
 		}
 	}
-	if math.IsNaN(last) {
-		return nil
+	for _, c := range out {
+		c.plotTime()
+	}
+	return out
+}
+
+func (c *chart) plotTime() {
+	high, span := 0.0, 1.0
+	for _, l := range c.Lines {
+		l.values, l.step = l.series.Values, float64(max(l.series.StepMS, 1))
+		if n := (len(l.values) + 299) / 300; n > 1 { // no more points than can be seen: the largest of each stretch
+			l.values, l.step = stretch(l.values, n), l.step*float64(n)
+		}
+		for i, v := range l.values {
+			if !math.IsNaN(v) && !math.IsInf(v, 0) {
+				high, span = max(high, v), max(span, l.step, float64(i)*l.step)
+			}
+		}
 	}
 	write := result.Number
-	if strings.HasSuffix(s.Name, "_us") {
-		write = func(v float64) string { return short(v) }
+	if strings.HasSuffix(c.Lines[0].series.Name, "_us") {
+		write = short
 	}
-	c.Desc = fmt.Sprintf("From 0 to %s; at most %s, at the end %s.", result.Micros(float64(lastAt)*step*1e3), write(high), write(last))
-
+	if len(c.Lines) > 1 {
+		c.Top = 30 // for the legend
+	}
 	left, right, top, bottom := c.Left, c.W-c.Right, c.Top, c.H-c.Bottom
 	unit := nice(high / 3)
 	ceiling := unit * math.Ceil(high/unit-1e-9)
-	if ceiling <= 0 {
-		unit, ceiling = 1, 1
-	}
-	span := max(float64(lastAt)*step, step)
-	x := func(i int) float64 { return left + (right-left)*min(float64(i)*step/span, 1) }
-	y := func(v float64) float64 { return bottom - (bottom-top)*max(v, 0)/ceiling }
 	for v := 0.0; v <= ceiling*1.0001; v += unit {
-		c.Y = append(c.Y, tick{y(v), write(v)})
+		c.Y = append(c.Y, tick{bottom - (bottom-top)*v/ceiling, write(v)})
 	}
 	every := nice(span / 4)
 	for t := 0.0; t <= span*1.0001; t += every {
@@ -266,19 +297,32 @@ func timeline(id string, s result.Series) *chart {
 		}
 		c.X = append(c.X, tick{left + (right-left)*t/span, label})
 	}
-	l := &line{N: 1}
+	for _, l := range c.Lines {
+		l.overTime(func(i int) float64 { return left + (right-left)*min(float64(i)*l.step/span, 1) },
+			func(v float64) float64 { return bottom - (bottom-top)*min(max(v, 0)/ceiling, 1) }, bottom)
+		if len(c.Lines) > 1 {
+			l.Area = "" // one over the other would say nothing
+			l.LegendX, l.LegendY = left+64*float64(l.N-1), 14
+			l.LegendMark = shape(l.N, l.LegendX+13, l.LegendY-4)
+		}
+		c.Desc += l.say(span, write)
+	}
+}
+
+// overTime makes the path of a series, broken where nothing was measured, and the area below it.
+func (l *line) overTime(x func(int) float64, y func(float64) float64, bottom float64) {
 	var path, area strings.Builder
 	start := -1
 	end := func(i int) {
 		if start >= 0 {
 			fmt.Fprintf(&area, "L%.1f %.1fL%.1f %.1fZ", x(i), bottom, x(start), bottom)
 			if start == i {
-				l.Marks = append(l.Marks, shape(1, x(i), y(values[i])))
+				l.Marks = append(l.Marks, shape(l.N, x(i), y(l.values[i])))
 			}
 		}
 		start = -1
 	}
-	for i, v := range values {
+	for i, v := range l.values {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			end(i - 1)
 			continue
@@ -290,10 +334,23 @@ func timeline(id string, s result.Series) *chart {
 		fmt.Fprintf(&path, "%c%.1f %.1f", op, x(i), y(v))
 		fmt.Fprintf(&area, "%c%.1f %.1f", op, x(i), y(v))
 	}
-	end(len(values) - 1)
+	end(len(l.values) - 1)
 	l.Path, l.Area = path.String(), area.String()
-	c.Lines = []*line{l}
-	return c
+}
+
+// say describes a series in words.
+func (l *line) say(span float64, write func(float64) string) string {
+	high, last := 0.0, 0.0
+	for _, v := range l.values {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			high, last = max(high, v), v
+		}
+	}
+	s := fmt.Sprintf("From 0 to %s: at most %s, at the end %s. ", result.Micros(span*1e3), write(high), write(last))
+	if l.Name != "" {
+		s = l.Name + ": " + s
+	}
+	return s
 }
 
 func stretch(values []float64, n int) []float64 {

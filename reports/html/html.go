@@ -33,7 +33,6 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"ms":           func(ms float64) string { return result.Micros(ms * 1e3) },
 	"milliseconds": func(s float64) float64 { return s * 1e3 },
 	"chip":         chip,
-	"value":        result.PlanValue,
 	"sum":          func(a, b float64) float64 { return a + b },
 	"minus":        func(a, b float64) float64 { return a - b },
 	"half":         func(a, b float64) float64 { return (a + b) / 2 },

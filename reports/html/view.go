@@ -3,7 +3,6 @@ package html
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -28,7 +27,6 @@ type view struct {
 	Timelines []*chart
 	Causes    []cause
 	GateRows  []gateRow
-	PlanRows  [][2]string
 }
 
 type tally struct {
@@ -203,11 +201,7 @@ func (v *view) load() {
 		drawn = append(drawn, named{"own delay", q})
 	}
 	v.Curves = curves(v.ID+"-curve", "Latency by percentile", drawn)
-	for i, s := range v.Series {
-		if c := timeline(fmt.Sprintf("%s-t%d", v.ID, i+1), s); c != nil {
-			v.Timelines = append(v.Timelines, c)
-		}
-	}
+	v.Timelines = timelines(v.ID, v.Series)
 	for text, n := range v.Streams.Failures {
 		v.Causes = append(v.Causes, cause{result.Escape(text), n})
 	}
@@ -221,9 +215,6 @@ func (v *view) load() {
 			row.Shown = result.Measure(*g.Value, g.Unit)
 		}
 		v.GateRows = append(v.GateRows, row)
-	}
-	for _, name := range slices.Sorted(maps.Keys(v.Plan)) {
-		v.PlanRows = append(v.PlanRows, [2]string{result.Escape(name), result.Escape(result.PlanValue(v.Plan[name]))})
 	}
 }
 

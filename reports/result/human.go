@@ -1,9 +1,10 @@
 package result
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,14 +111,44 @@ func Protocol(http string) string {
 	return "HTTP/" + http
 }
 
-// PlanValue writes a member of a plan: strings as they are, anything else as JSON.
-func PlanValue(v any) string {
-	if s, ok := v.(string); ok {
-		return s
+// PlanRows writes the plan for people: its members by name, those of members after a dot ("publish.rate"), lists joined, what is empty left out.
+func (l *Load) PlanRows() [][2]string { return planRows(nil, "", l.Plan) }
+
+func planRows(rows [][2]string, prefix string, v any) [][2]string {
+	switch v := v.(type) {
+	case map[string]any:
+		if prefix != "" {
+			prefix += "."
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			rows = planRows(rows, prefix+name, v[name])
+		}
+		return rows
+	case []any:
+		if len(v) == 1 {
+			return planRows(rows, prefix, v[0])
+		}
+		var plain []string
+		for i, e := range v {
+			switch e.(type) {
+			case map[string]any, []any:
+				rows = planRows(rows, prefix+"."+strconv.Itoa(i+1), e)
+			default:
+				plain = append(plain, fmt.Sprint(e))
+			}
+		}
+		if len(plain) > 0 {
+			rows = append(rows, [2]string{prefix, strings.Join(plain, ", ")})
+		}
+		return rows
+	case nil:
+		return rows
+	case string:
+		if v == "" {
+			return rows
+		}
+	case float64: // as JSON has all numbers
+		return append(rows, [2]string{prefix, strconv.FormatFloat(v, 'f', -1, 64)})
 	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return string(b)
+	return append(rows, [2]string{prefix, fmt.Sprint(v)})
 }

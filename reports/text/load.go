@@ -77,10 +77,10 @@ func (p *report) latency() {
 			return
 		}
 		count := result.Count(q.Count)
-		if q.Count >= 1e8 {
-			count = fmt.Sprintf("%.3g M", float64(q.Count)/1e6)
+		if q.Count >= 1e6 {
+			count = fmt.Sprintf("%.4g M", float64(q.Count)/1e6)
 		}
-		rows = append(rows, []string{clip(name, 16), count, aligned(q.Min), aligned(q.P50), aligned(q.P90), aligned(q.P99), aligned(q.P999), aligned(q.Max)})
+		rows = append(rows, []string{clip(name, p.Width-63), count, aligned(q.Min), aligned(q.P50), aligned(q.P90), aligned(q.P99), aligned(q.P999), aligned(q.Max)})
 	}
 	for _, name := range p.Metrics() {
 		add(result.Escape(name), p.LatencyUS[name])
@@ -93,7 +93,7 @@ func (p *report) latency() {
 		return
 	}
 	p.section("Latency")
-	p.table("lrrrrrrr", []string{"", "count", "min   ", "p50   ", "p90   ", "p99   ", "p99.9   ", "max   "}, rows)
+	p.table("lrrrrrrr", []string{"", "count", "min  ", "p50  ", "p90  ", "p99  ", "p99.9  ", "max  "}, rows)
 	has := func(cell string) bool {
 		return slices.ContainsFunc(rows, func(row []string) bool { return slices.Contains(row, cell) })
 	}
@@ -111,7 +111,7 @@ func lateRow(q *result.Quantiles) []string {
 	for _, at := range []float64{0.5, 0.9, 0.99, 0.999, 1} {
 		v := q.Beyond(at, q.Never)
 		if v == nil && result.Resolvable(at, q.Count+q.Never) {
-			row = append(row, "never   ")
+			row = append(row, "never  ")
 		} else {
 			row = append(row, aligned(v))
 		}
@@ -197,8 +197,8 @@ func (p *report) gates() {
 func (p *report) plan() {
 	p.section("Run")
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(p.Plan)) {
-		parts = append(parts, result.Escape(name)+" "+result.Escape(result.PlanValue(p.Plan[name])))
+	for _, row := range p.PlanRows() {
+		parts = append(parts, result.Escape(row[0])+" "+result.Escape(row[1]))
 	}
 	if len(parts) > 0 {
 		p.hanging("plan     ", 9, strings.Join(parts, ", "))

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
 	"github.com/olekukonko/tablewriter/tw"
 )
 
@@ -40,7 +41,16 @@ func (p *report) table(align string, header []string, rows [][]string) {
 		_ = t.Append(row) // fails in streaming mode only
 	}
 	_ = t.Render() // to memory
-	for l := range strings.Lines(out.String()) {
-		p.line(strings.TrimRight(l, "\n"))
+	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
+	widest := 0
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(l, " ")
+		if i != 1 {
+			widest = max(widest, twwidth.Width(lines[i]))
+		}
+	}
+	lines[1] = strings.Repeat("─", widest) // the rule would reach below the padding of the last column
+	for _, l := range lines {
+		p.line(l)
 	}
 }

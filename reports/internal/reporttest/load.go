@@ -34,14 +34,18 @@ func Load() *result.Run {
 	r := head(result.SchemaLoad, "http://127.0.0.1:8080/events?channel=load", "h2c", 12032.5)
 	noise := rand.New(rand.NewPCG(3, 3))
 	r.Load = &result.Load{
-		Validity:    result.Validity{Verdict: result.Valid},
-		Plan:        map[string]any{"streams": 2000, "ramp": "2s", "duration": "10s", "streams_per_conn": 100, "publish_rate": 10, "seed": 1},
+		Validity: result.Validity{Verdict: result.Valid},
+		Plan: map[string]any{
+			"streams": 2000, "ramp": "2s", "duration": "10s", "streams_per_conn": 100, "thresholds": []string{"deliver.p99 < 250ms", "lost == 0"},
+			"targets": []any{map[string]any{"url": "http://127.0.0.1:8080/events?channel=load", "http": "h2c", "method": "GET"}},
+			"publish": map[string]any{"http": "POST http://127.0.0.1:8080/publish?channel=load", "rate": "10/s", "header": []string{"Authorization: Bearer ***"}, "command": "", "size": 0},
+		},
 		Environment: result.Environment{OS: "linux", Arch: "amd64", CPUs: 2, Kernel: "6.12.0", MaxFiles: 1048576},
 		Streams:     result.Streams{Planned: 2000, Opened: 2000, Peak: 2000, Connections: 20},
 		Events:      result.Events{Published: 100, Received: 200000, Eligible: 200000, Bytes: 17_400_000},
 		LatencyUS: map[string]*result.Quantiles{
 			"open": Samples(1, 2000, 640, 0.5), "first_event": Samples(2, 2000, 52_000, 0.7), "deliver": Samples(3, 200_000, 1900, 0.45),
-			"fanout_t50": Samples(4, 100, 1950, 0.2), "fanout_t99": Samples(5, 100, 6100, 0.3), "fanout_t100": Samples(6, 100, 8200, 0.35),
+			"deliver_from_send": Samples(13, 1_200_000, 1850, 0.45), "fanout_t50": Samples(4, 100, 1950, 0.2), "fanout_t99": Samples(5, 100, 6100, 0.3), "fanout_t100": Samples(6, 100, 8200, 0.35),
 			"spread": Samples(7, 100, 7600, 0.35), "gap": Samples(8, 198_000, 100_000, 0.02),
 		},
 		Generator: result.Generator{CPUSeconds: 1.84, RSSBytes: 41 << 20, BytesPerStream: 1210, DelayUS: Samples(9, 200_000, 38, 0.6), Workers: 2},
@@ -52,6 +56,13 @@ func Load() *result.Run {
 					return 0
 				}
 				return 20000 + math.Round(900*noise.NormFloat64())
+			})},
+			{Name: "failed_streams", StepMS: 1000, Values: make(result.Points, 13)},
+			{Name: "deliver_p50_us", StepMS: 1000, Values: wave(13, func(i int) float64 {
+				if i < 2 {
+					return math.NaN()
+				}
+				return 1900 + math.Round(90*noise.NormFloat64())
 			})},
 			{Name: "deliver_p99_us", StepMS: 1000, Values: wave(13, func(i int) float64 {
 				if i < 2 {
