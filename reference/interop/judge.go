@@ -22,13 +22,13 @@ import (
 // harness runs ssegauge against cases.
 type harness struct {
 	program, scratch, keep string
-	machine                sync.RWMutex // checks share it, a load has it alone
+	window                 time.Duration
 }
 
 // outcome is what was found on one server.
 type outcome struct {
 	c           *Case
-	check       string // the verdicts that are not pass
+	check       string // the verdicts that name trouble
 	load, watch string
 	differences []string
 }
@@ -37,39 +37,27 @@ func (o *outcome) differ(format string, args ...any) {
 	o.differences = append(o.differences, fmt.Sprintf(format, args...))
 }
 
-func (o *outcome) word() string {
-	if len(o.differences) == 0 {
-		return "as expected"
-	}
-	return fmt.Sprintf("%d differences", len(o.differences))
-}
-
-func (h *harness) judge(ctx context.Context, c *Case) *outcome {
-	o := &outcome{c: c, check: "-", load: "-", watch: "-"}
+// with starts the server of o, takes the steps, and stops it.
+func (h *harness) with(ctx context.Context, o *outcome, steps ...func(context.Context, *Case, place, *outcome)) {
 	dir, err := os.MkdirTemp(h.scratch, "")
 	if err != nil {
 		o.differ("%v", err)
-		return o
+		return
 	}
-	p, stop, err := start(ctx, c, dir)
+	p, stop, err := start(ctx, o.c, dir)
 	if err != nil {
 		o.differ("starting: %v", err)
-		return o
+		return
 	}
 	defer stop()
-	h.machine.RLock()
-	h.check(ctx, c, p, o)
-	h.watch(ctx, c, p, o)
-	h.machine.RUnlock()
-	if c.Load != nil {
-		h.machine.Lock()
-		h.load(ctx, c, p, o)
-		h.machine.Unlock()
+	for _, step := range steps {
+		began, before := time.Now(), len(o.differences)
+		if step(ctx, o.c, p, o); ctx.Err() != nil {
+			o.differ("interrupted")
+			return
+		}
+		fmt.Fprintf(os.Stderr, "%s: %d differences in %.0f s\n", o.c.Name, len(o.differences)-before, time.Since(began).Seconds())
 	}
-	if ctx.Err() != nil {
-		o.differ("interrupted")
-	}
-	return o
 }
 
 // target is the part of a command line that check, load and watch share.
@@ -124,6 +112,7 @@ func (h *harness) check(ctx context.Context, c *Case, p place, o *outcome) {
 		Results []struct{ ID, Verdict, Message string }
 	}
 	args := append([]string{"check"}, c.target(p)...)
+	args = append(args, "--window", h.window.String())
 	args = append(append(args, c.hook(p)...), p.expandAll(c.Checks)...)
 	code, err := h.ssegauge(ctx, c, &run, args...)
 	if err != nil {

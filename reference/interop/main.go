@@ -32,14 +32,15 @@ func main() {
 	folder := flag.String("dir", "reference/interop", "where the servers are")
 	only := flag.String("only", "*", "glob of the names to run")
 	together := flag.Int("j", 4, "how many servers are checked at once (load always has the machine to itself)")
+	window := flag.Duration("window", 8*time.Second, "how long check observes each")
 	keep := flag.String("keep", "", "write what ssegauge printed into this directory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, *program, *folder, *only, *together, *keep))
+	os.Exit(run(ctx, *program, *folder, *only, *together, *keep, *window))
 }
 
-func run(ctx context.Context, program, folder, only string, together int, keep string) int {
+func run(ctx context.Context, program, folder, only string, together int, keep string, window time.Duration) int {
 	scratch, err := os.MkdirTemp("", "ssegauge-interop-")
 	if err != nil {
 		return refuse(err)
@@ -81,20 +82,24 @@ func run(ctx context.Context, program, folder, only string, together int, keep s
 		}
 	}
 
-	h := &harness{program: program, scratch: scratch, keep: keep}
+	h := &harness{program: program, scratch: scratch, keep: keep, window: window}
 	outcomes := make([]*outcome, len(chosen))
-	var wg sync.WaitGroup
 	slots := make(chan struct{}, max(together, 1))
+	var wg sync.WaitGroup
 	for i, c := range chosen {
+		outcomes[i] = &outcome{c: c, check: "-", load: "-", watch: "-"}
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			began := time.Now()
-			outcomes[i] = h.judge(ctx, c)
-			fmt.Fprintf(os.Stderr, "%s: %s, %.0f s\n", c.Name, outcomes[i].word(), time.Since(began).Seconds())
+			h.with(ctx, outcomes[i], h.check, h.watch)
 		})
 	}
 	wg.Wait()
+	for i, c := range chosen {
+		if c.Load != nil {
+			h.with(ctx, outcomes[i], h.load)
+		}
+	}
 	return report(os.Stdout, outcomes)
 }
 
