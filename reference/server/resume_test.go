@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,6 +234,46 @@ func TestLogBounds(t *testing.T) {
 	if _, why, ok := again.resume(next); ok || why != "unknown" {
 		t.Errorf("an id of the channel that was removed: %q, %v", why, ok)
 	}
+}
+
+func TestReadIsBounded(t *testing.T) {
+	cs := newChannels(Config{}.withDefaults(), func(m *sse.Message) ([]byte, error) { return sse.AppendMessage(nil, m) })
+	c, err := cs.hold("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{maxBatch / 4, maxBatch / 4, maxBatch / 4, 2 * maxBatch, 1} {
+		if _, err := c.publish(sse.Message{Data: strings.Repeat("x", size)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []int
+	for cursor := uint64(0); cursor < c.live(); {
+		recs, _, _ := c.read(cursor, nil)
+		got = append(got, len(recs))
+		cursor += uint64(len(recs))
+	}
+	if !slices.Equal(got, []int{3, 1, 1}) {
+		t.Errorf("reads of %d events, want 3, the large one alone, and 1", got)
+	}
+}
+
+// TestIDsOutliveNoServer holds that an id is not taken for one of its own by a server that was started later.
+func TestIDsOutliveNoServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := newWorld(t, "1.1", Config{}).publish("default", "x")
+		time.Sleep(time.Microsecond)
+		after := newWorld(t, "1.1", Config{})
+		if id := after.publish("default", "y"); id == before {
+			t.Errorf("%q twice", id)
+		}
+		r := after.stream("/events", "Last-Event-ID: "+before)
+		if e, err := r.next(); err != nil || e.name != "gap" {
+			t.Errorf("%+v, %v", e, err)
+		}
+		r.want("y")
+		r.close()
+	})
 }
 
 func TestHistoryOff(t *testing.T) {

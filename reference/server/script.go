@@ -39,32 +39,33 @@ func (s *Server) Play(w http.ResponseWriter, r *http.Request, sc *Script) {
 			sc = next
 		}
 	}
+	code := sc.Code
+	if code == 0 {
+		code = http.StatusOK
+	}
+	bare := r.Method == http.MethodHead || code == http.StatusNoContent
+	if !bare {
+		if err := s.enter(r); err != nil {
+			s.refuse(w, err)
+			return
+		}
+	}
 	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
+	if code != http.StatusNoContent {
+		h.Set("Content-Type", "text/event-stream")
+	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	for _, field := range sc.Head {
 		name, value, _ := strings.Cut(field, ":")
 		if value = strings.TrimSpace(value); value == "" {
-			h.Del(name)
-			h[http.CanonicalHeaderKey(name)] = nil // keeps net/http from guessing one
+			h[http.CanonicalHeaderKey(name)] = nil // none, and none that net/http guesses
 		} else {
 			h.Set(name, value)
 		}
 	}
-	code := sc.Code
-	if code == 0 {
-		code = http.StatusOK
-	}
-	if code == http.StatusNoContent {
-		h.Del("Content-Type")
-	}
-	if r.Method == http.MethodHead || code == http.StatusNoContent {
+	if bare {
 		w.WriteHeader(code)
-		return
-	}
-	if err := s.enter(r); err != nil {
-		s.refuse(w, err)
 		return
 	}
 	st := s.newStream(w, r)
