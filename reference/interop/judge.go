@@ -31,6 +31,7 @@ type outcome struct {
 	check       string // the verdicts that name trouble
 	load, watch string
 	differences []string
+	cut         bool // by an interrupt
 }
 
 func (o *outcome) differ(format string, args ...any) {
@@ -39,6 +40,10 @@ func (o *outcome) differ(format string, args ...any) {
 
 // with starts the server of o, takes the steps, and stops it.
 func (h *harness) with(ctx context.Context, o *outcome, steps ...func(context.Context, *Case, place, *outcome)) {
+	if ctx.Err() != nil {
+		o.cut = true
+		return
+	}
 	dir, err := os.MkdirTemp(h.scratch, "")
 	if err != nil {
 		o.differ("%v", err)
@@ -53,7 +58,7 @@ func (h *harness) with(ctx context.Context, o *outcome, steps ...func(context.Co
 	for _, step := range steps {
 		began, before := time.Now(), len(o.differences)
 		if step(ctx, o.c, p, o); ctx.Err() != nil {
-			o.differ("interrupted")
+			o.differences, o.cut = o.differences[:before], true // what was cut short says nothing
 			return
 		}
 		fmt.Fprintf(os.Stderr, "%s: %d differences in %.0f s\n", o.c.Name, len(o.differences)-before, time.Since(began).Seconds())

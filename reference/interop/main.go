@@ -4,7 +4,7 @@
 // never from what the program said.
 //
 // It installs nothing (reference/interop/install does), starts each server on a free loopback port, runs check,
-// load and watch against it, prints a table, stops what it started, and exits 1 on any difference, 2 where something is missing.
+// load and watch against it, prints a table, stops what it started, and exits 1 on any difference, 2 where something is missing, 130 after an interrupt.
 //
 //	go run ./reference/interop                 all of them, with a program built from this tree
 //	go run ./reference/interop -only 'node*'   some of them
@@ -100,7 +100,12 @@ func run(ctx context.Context, program, folder, only string, together int, keep s
 			h.with(ctx, outcomes[i], h.load)
 		}
 	}
-	return report(os.Stdout, outcomes)
+	code := report(os.Stdout, outcomes)
+	if ctx.Err() != nil {
+		fmt.Fprintln(os.Stderr, "interop: interrupted; the table is what was known by then")
+		return 130
+	}
+	return code
 }
 
 func refuse(err error) int {

@@ -13,6 +13,9 @@ func report(w io.Writer, outcomes []*outcome) int {
 	fmt.Fprintln(t, "SERVER\tCHECK FOUND\tLOAD\tWATCH\tAS EXPECTED")
 	for _, o := range outcomes {
 		ok := "yes"
+		if o.cut {
+			ok = "interrupted"
+		}
 		if len(o.differences) > 0 {
 			ok, code = "NO", 1
 		}
