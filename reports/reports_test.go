@@ -189,3 +189,37 @@ func TestMarkdown(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a file holds that can be read as a run can be written in every format, and shows nothing that it must not.
+func FuzzFormats(f *testing.F) {
+	for _, doc := range []string{
+		`{"schema":"ssegauge/check/v1","target":{"url":"http://a:b@h/?key=1","http":"2"},"duration_ms":1e300,"summary":{"fail":1,"core":2},"results":[
+			{"id":"a/b","level":"MUST","verdict":"fail","message":"x\u001b[0m","evidence":[{"connection":"c1","offset":-1,"length":7,"time_ms":-3,"text":"a\\n\u202eb","mark":[1,3],"hex":"zz"}],"reproduce":"curl"},
+			{"id":"c","verdict":"not-observed","decided_by":"--x"},{"id":"d","verdict":"?"}]}`,
+		`{"schema":"ssegauge/load/v1","validity":{"verdict":"suspect","reasons":["r"]},"plan":{"a":[{"b":1},{"c":[]}],"":null},"streams":{"failures":{"x":-1}},"events":{"lost":3},
+			"latency_us":{"open":{"count":2,"min":-1,"p50":1e300,"max":0,"never":-5,"hdr":"AAAA"},"z":{"count":9,"min":0,"p50":3,"p90":1,"never":9}},
+			"gates":[{"expression":"e","value":1e99,"unit":"us"}],"series":[{"name":"a_p50_us","step_ms":-1,"values":[1,null,-1e300]},{"name":"_us","values":[1e300]}]}`,
+	} {
+		f.Add([]byte(doc))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		r, err := result.Decode(bytes.NewReader(doc))
+		if err != nil {
+			return
+		}
+		for _, format := range reports.Formats() {
+			var b bytes.Buffer
+			if err := format.Render(&b, r); err != nil {
+				t.Fatalf("%s: %v", format.Name, err)
+			}
+			for _, c := range b.String() {
+				if c != '\n' && !unicode.IsPrint(c) {
+					t.Fatalf("%s: rune %q", format.Name, c)
+				}
+			}
+			if format.Name == "html" && (strings.Contains(b.String(), "NaN") && !bytes.Contains(doc, []byte("NaN")) || strings.Contains(b.String(), "%!") && !bytes.Contains(doc, []byte("%!"))) {
+				t.Fatalf("a figure that is none:\n%s", b.String())
+			}
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"ssegauge/reports/result"
 )
@@ -245,10 +246,11 @@ func timelines(id string, all []result.Series) []*chart {
 		}
 		c := at[key]
 		if c == nil {
-			c = &chart{ID: fmt.Sprintf("%s-t%d", id, i+1), Title: titles[key], W: 340, H: 170, Left: 52, Top: 12, Right: 12, Bottom: 26}
+			c = &chart{ID: fmt.Sprintf("%s-t%d", id, i+1), Title: titles[key], W: 430, H: 190, Left: 62, Top: 12, Right: 14, Bottom: 26}
 			if c.Title == "" {
-				name := []rune(result.Escape(strings.ReplaceAll(strings.TrimSuffix(key, "_us"), "_", " ")))
-				c.Title = strings.ToUpper(string(name[:1])) + string(name[1:])
+				name := strings.TrimSpace(strings.ReplaceAll(strings.TrimSuffix(key, "_us"), "_", " "))
+				_, first := utf8.DecodeRuneInString(name)
+				c.Title = result.Escape(strings.ToUpper(name[:first]) + name[first:])
 			}
 			at[key] = c
 			out = append(out, c)
