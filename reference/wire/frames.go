@@ -317,6 +317,9 @@ func (f *Frames) EOF(it *Item) error {
 		switch {
 		case f.state == readStranger:
 			f.notHTTP2(it)
+		case !f.peer.Seen && f.state == readHead && f.have > 0:
+			f.buf, f.kind, f.left = f.head[:f.have], 0xff, 0 // too short for a frame: a TLS alert has seven bytes
+			f.notHTTP2(it)
 		case f.state != readHead || f.have > 0 || f.blockID != 0:
 			f.faultAt(it, FaultH2Truncated, 0, f.frameAt, int(f.off-f.frameAt), "the connection was closed inside a frame or a field block")
 		case !f.peer.Seen:

@@ -351,3 +351,29 @@ func TestFramesHead(t *testing.T) {
 // A peer that keeps an idle connection alive by PING for years is no flood: its PINGs are answered and the answers taken.
 
 // After a fatal fault GOAWAY is the last word: no rest of a request body follows.
+
+// What the peer is instead of an HTTP/2 server is named plainly.
+func TestFramesStranger(t *testing.T) {
+	for in, detail := range map[string]string{
+		"HTTP/1.1 400 Bad Request\r\nA: b": `the peer answered in HTTP/1, it does not speak HTTP/2 on this port: "HTTP/1.1 400 Bad Request"`,
+		"HTTP/1.1 40":                      `the peer answered in HTTP/1, it does not speak HTTP/2 on this port: "HTTP/1.1 40"`,
+		"\x15\x03\x01\x00\x02\x02\x16":     "the peer speaks TLS on this port",
+		"SSH-2.0-OpenSSH_9.6\r\n":          `the first bytes are no SETTINGS frame: "SSH-2.0-O"`,
+		"220 ":                             `the first bytes are no SETTINGS frame: "220 "`,
+		"":                                 "the connection was closed before the peer's SETTINGS",
+	} {
+		f := started(t, FramesOptions{}, 0)
+		var it Item
+		n, err := f.Next([]byte(in), &it)
+		if err == nil {
+			if n != len(in) {
+				t.Errorf("%q: %d bytes consumed", in, n)
+			}
+			err = f.EOF(&it)
+		}
+		var fault *Fault
+		if !errors.As(err, &fault) || fault.Code != FaultH2Preface || fault.Detail != detail || it.Kind != Broken || it.Fault != *fault {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}

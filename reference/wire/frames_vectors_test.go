@@ -231,6 +231,12 @@ var frameVectors = []frameVector{
 		out:  "GOAWAY 0 PROTOCOL_ERROR",
 	},
 	{
+		name: "a TLS server that closes behind its alert",
+		peer: func(s *script) { s.raw(0x15, 3, 1, 0, 2, 2, 22) },
+		want: "eof\nbroken 0 h2/preface\nerr h2/preface",
+		out:  "GOAWAY 0 PROTOCOL_ERROR",
+	},
+	{
 		name: "a first frame that is no SETTINGS",
 		peer: func(s *script) { s.WritePing(false, [8]byte{}) },
 		want: "broken 0 h2/preface\nerr h2/preface",
