@@ -54,8 +54,10 @@ func CauseOf(phase wire.Phase, err error) string {
 		return "tls: certificate of an unknown authority"
 	case errors.As(err, &invalid):
 		return "tls: the certificate is not valid"
+	case errors.As(err, &fault) && fault.Code == wire.FaultH2Preface:
+		return "h2: the peer does not speak HTTP/2"
 	case errors.As(err, &fault):
-		return p + string(fault.Code)
+		return p + strings.TrimPrefix(string(fault.Code), string(phase)+"/")
 	case errors.As(err, &capped):
 		return p + capped.What + " too large"
 	case errors.As(err, &long):

@@ -98,9 +98,11 @@ func (c *conn) read(each func(p []byte)) error {
 	}
 	// What the handshake read too much of comes first: TLS is asked before the socket.
 	plain := buffers.Get().(*buffer)
+	some := false
 	for {
 		n, err := c.tls.Read(plain[:])
 		if n > 0 {
+			some = true
 			each(plain[:n])
 		}
 		if errors.Is(err, errNothing) {
@@ -112,6 +114,9 @@ func (c *conn) read(each func(p []byte)) error {
 		}
 	}
 	buffers.Put(plain)
+	if some {
+		return nil // the caller may have had enough
+	}
 	b, n, err := c.receive()
 	if n > 0 {
 		c.feed.b, c.feed.left = b, b[:n]

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type run struct {
 	alive   sync.WaitGroup // connections
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
+	muxed   []*h2conn       // every one ever made
 	turn    atomic.Uint32   // of addresses and recorders
 	current []*h2conn       // by target: the connection that takes the next stream
 	limits  []atomic.Uint32 // by target: streams a connection, as the peer said last
@@ -52,10 +54,11 @@ func (Portable) Run(ctx context.Context, j *Job) {
 	})
 	g.open()
 	g.planned.Store(true)
-	for _, c := range g.current {
-		if c != nil {
-			c.lastCall()
-		}
+	g.mu.Lock()
+	muxed := slices.Clone(g.muxed)
+	g.mu.Unlock()
+	for _, c := range muxed {
+		c.lastCall()
 	}
 	g.alive.Wait()
 	if !stop() {

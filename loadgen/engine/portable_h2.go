@@ -11,7 +11,7 @@ import (
 	"ssegauge/reference/wire"
 )
 
-// beforeSettings is how many streams are opened before the peer has said how many it allows (RFC 9113 6.5.2: no limit, but 100 is the least it ought to allow).
+// beforeSettings is how many streams are opened on a connection before its peer has said how many it allows, where an earlier connection learnt it.
 const beforeSettings = 100
 
 // maxUnsent is how many bytes may wait for a peer that does not read.
@@ -71,6 +71,9 @@ func (g *run) assign(t int, k ticket) {
 func (g *run) spawn(t int, k []ticket) *h2conn {
 	c := &h2conn{run: g, t: t, rec: g.recorder(), waiting: k, assigned: len(k), frames: wire.NewFrames(wire.FramesOptions{})}
 	g.alive.Add(1)
+	g.mu.Lock()
+	g.muxed = append(g.muxed, c)
+	g.mu.Unlock()
 	go c.dial()
 	return c
 }
@@ -134,7 +137,7 @@ func (c *h2conn) openWaiting() {
 	var err error
 	for ; k < len(c.waiting); k++ {
 		seen := c.frames.Peer().Seen
-		if !seen && c.frames.Active() >= beforeSettings {
+		if known := int(min(c.limits[c.t].Load(), beforeSettings)); !seen && c.frames.Active() >= known {
 			break
 		}
 		if len(c.waiting) == 1 && cap(c.streams) == 0 && c.assigned == 1 {
@@ -170,9 +173,6 @@ func (c *h2conn) openWaiting() {
 
 // passOn gives tickets to a new connection, or fails those that too many have refused.
 func (c *h2conn) passOn(tickets []ticket, cause string) {
-	if most := c.frames.Peer().MaxConcurrentStreams; c.frames.Peer().Seen {
-		c.limits[c.t].Store(max(1, most))
-	}
 	var again []ticket
 	for _, k := range tickets {
 		if k.tries++; k.tries < maxTries && !c.ending.Load() {
@@ -306,6 +306,9 @@ func (c *h2conn) piece(p []byte) error {
 		}
 	}
 	c.rec.Unlock()
+	if settings {
+		c.limits[c.t].Store(max(1, c.frames.Peer().MaxConcurrentStreams))
+	}
 	if settings || c.goAway != "" && len(c.waiting) > 0 {
 		c.openWaiting()
 	}
@@ -412,6 +415,7 @@ func (c *h2conn) lose(cause string) {
 
 // overdue cancels the streams that have waited too long for their head.
 func (c *h2conn) overdue() {
+	defer c.lastCall()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.Board.Now()

@@ -147,11 +147,11 @@ func (r *Recorder) Closed(s *Stream, at int64, cause string) {
 	r.n.closed++
 	r.blame("closed: " + cause)
 	b := r.board
-	// It was no receiver of what was due after it closed, and is to be forgiven what was under way.
-	end := b.firstFrom(at + 1)
+	// It was no receiver of what was due after it closed or was not yet published, and is to be forgiven what was under way.
+	end := min(b.firstFrom(at+1), b.begun.Load())
 	if end > s.first {
 		r.diff[max(end, r.base)]--
-		for q := max(s.first, r.base); q < min(end, b.begun.Load()); q++ {
+		for q := max(s.first, r.base); q < end; q++ {
 			// After its deadline an event is lost, whatever becomes of the stream.
 			if sh := r.shard(q); !sh.over && !s.has(q) && at <= b.slot(q).intended+b.deadline {
 				sh.missed++

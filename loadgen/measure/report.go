@@ -1,6 +1,8 @@
 package measure
 
 import (
+	"maps"
+
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"ssegauge/reports/result"
@@ -27,9 +29,12 @@ func (b *Board) Fill(l *result.Load) {
 		Duplicated: n.duplicated, Reordered: n.reordered, Bytes: n.bytes,
 	}
 	l.LatencyUS = map[string]*result.Quantiles{}
+	never := map[string]int64{"deliver": b.total.lost}
+	maps.Copy(never, b.total.never)
 	put := func(name string, h *hdrhistogram.Histogram) {
-		if h.TotalCount() > 0 {
+		if h.TotalCount() > 0 || never[name] > 0 {
 			l.LatencyUS[name] = result.FromHist(h)
+			l.LatencyUS[name].Never = never[name]
 		}
 	}
 	for m, name := range metricNames {
@@ -46,6 +51,11 @@ func (b *Board) Fill(l *result.Load) {
 			continue
 		}
 		put(name, sum)
+	}
+	for name := range b.total.never {
+		if b.extra[name] == nil {
+			b.extra[name] = newHist()
+		}
 	}
 	for name, h := range b.extra {
 		put(name, h)
