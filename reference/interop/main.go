@@ -35,6 +35,7 @@ func main() {
 	window := flag.Duration("window", 8*time.Second, "how long check observes each")
 	keep := flag.String("keep", "", "write what ssegauge printed into this directory")
 	flag.Parse()
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // where Debian has nginx, whoever one is
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, *program, *folder, *only, *together, *keep, *window))
