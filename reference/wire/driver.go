@@ -44,14 +44,29 @@ type secured interface {
 	ConnectionState() tls.ConnectionState
 }
 
+// underTLS notes whether the peer ended TCP: crypto/tls tells a close_notify and a FIN between records by the same io.EOF.
+type underTLS struct {
+	net.Conn
+	fin atomic.Bool
+}
+
+func (u *underTLS) Read(p []byte) (int, error) {
+	n, err := u.Conn.Read(p)
+	if err == io.EOF {
+		u.fin.Store(true)
+	}
+	return n, err
+}
+
 // readBuffer is the size of the one read buffer of a connection.
 const readBuffer = 32 << 10
 
 // Conn is one connection to a target. Over HTTP/1.1 it carries one stream at a time, over HTTP/2 many.
 type Conn struct {
 	dialer *Dialer
-	raw    net.Conn // what was dialled
-	nc     net.Conn // raw, or TLS over it
+	raw    net.Conn  // what was dialled
+	under  *underTLS // raw, as TLS reads it; nil in the clear
+	nc     net.Conn  // raw, or TLS over it
 	addr   string
 	proto  Proto
 	timing Timing
@@ -186,20 +201,16 @@ func (d *Dialer) dial(ctx context.Context, u *url.URL, connectTo string) (*Conn,
 }
 
 func (c *Conn) connect(ctx context.Context) (net.Conn, error) {
-	var mu sync.Mutex // a net.Dialer that gives up may still call back
+	var resolved atomic.Int64 // a net.Dialer that gave up may still call back
 	trace := &httptrace.ClientTrace{DNSDone: func(httptrace.DNSDoneInfo) {
-		mu.Lock()
-		defer mu.Unlock()
-		c.timing.Resolved = time.Since(c.timing.Start)
+		resolved.Store(int64(time.Since(c.timing.Start)))
 	}}
 	dial := c.dialer.NetDial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
 	nc, err := dial(httptrace.WithClientTrace(ctx, trace), "tcp", c.addr)
-	mu.Lock()
-	trace.DNSDone = nil
-	mu.Unlock()
+	c.timing.Resolved = time.Duration(resolved.Load())
 	return nc, err
 }
 
@@ -216,7 +227,8 @@ func (c *Conn) shakeHands(ctx context.Context, u *url.URL) error {
 	}
 	t, ok := c.raw.(secured)
 	if !ok {
-		t = tls.Client(c.raw, cfg)
+		c.under = &underTLS{Conn: c.raw}
+		t = tls.Client(c.under, cfg)
 	}
 	if t, ok := t.(*tls.Conn); ok {
 		err := t.HandshakeContext(ctx)
@@ -262,10 +274,24 @@ func (c *Conn) read(p []byte) (n int, at time.Time, err error) {
 		at = time.Now()
 	}
 	c.record.chunk(at, false, p[:n])
-	if err != nil && !c.closing.Load() && !isTimeout(err) {
-		c.record.end(at, howClosed(err))
+	if err != nil {
+		err = c.closedBy(err, at)
 	}
 	return n, at, err
+}
+
+// closedBy notes how the peer ended the connection and gives the error to go by.
+func (c *Conn) closedBy(err error, at time.Time) error {
+	how := howClosed(err)
+	if err == io.EOF && c.under != nil {
+		if how = "close_notify"; c.under.fin.Load() {
+			how, err = howClosed(io.ErrUnexpectedEOF), io.ErrUnexpectedEOF
+		}
+	}
+	if !c.closing.Load() && !isTimeout(err) {
+		c.record.end(at, how)
+	}
+	return err
 }
 
 // write sends p and keeps what went out.

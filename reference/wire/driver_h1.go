@@ -212,10 +212,11 @@ func (src *h1Source) next(it *Item) error {
 		if !errors.Is(b.pending, io.EOF) && !errors.Is(b.pending, io.ErrUnexpectedEOF) {
 			return b.pending
 		}
-		// FIN. TLS cut off without a farewell ends messages that have a length of their own, not one that only
-		// the close delimits: that one may have been truncated by anyone on the path (RFC 9112 9.8).
-		if errors.Is(b.pending, io.ErrUnexpectedEOF) && src.resp.UntilClose() {
-			return b.pending
+		if errors.Is(b.pending, io.ErrUnexpectedEOF) && src.resp.UntilClose() && src.resp.state == sUntilClose {
+			it.broken(FaultNoCloseNotify, src.resp.Offset(), 0, "FIN without a TLS close_notify ends content that only the close delimits: it may have been cut off")
+			src.record(it)
+			f := it.Fault
+			return &f
 		}
 		err = src.resp.EOF(it)
 		src.record(it)
@@ -300,7 +301,11 @@ func (src *h1Source) finish() {
 }
 
 func (src *h1Source) setReadDeadline(t time.Time) error {
-	return src.c.nc.SetReadDeadline(t)
+	err := src.c.nc.SetReadDeadline(t)
+	if errors.Is(err, io.ErrClosedPipe) {
+		return nil // a net.Pipe whose other end is closed: the read will tell
+	}
+	return err
 }
 
 func (src *h1Source) close() error {
@@ -329,7 +334,7 @@ func (s *Stream) Listen(until time.Time) error {
 	c.h1.mu.Lock()
 	c.h1.taken = true
 	c.h1.mu.Unlock()
-	if err := c.nc.SetReadDeadline(until); err != nil {
+	if err := src.setReadDeadline(until); err != nil {
 		return err
 	}
 	defer c.nc.SetReadDeadline(time.Time{})

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -11,6 +12,9 @@ import (
 
 // farewell bounds how long Close waits for the last frames (RST_STREAM, GOAWAY) to be taken by the peer's side.
 const farewell = 250 * time.Millisecond
+
+// maxH2Interims bounds the 1xx heads of one stream.
+const maxH2Interims = 16
 
 // h2 is the state of a connection that speaks HTTP/2. One goroutine reads and feeds the frames, one writes what they hold; both end with the
 // connection. What arrives waits in its stream: at most a stream window of it, for credit is given as the consumer reads. The window of the
@@ -145,6 +149,7 @@ func (c *Conn) h2Read() {
 			if ferr = err; err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 				ferr = c.h2EOF(at)
 			}
+			ferr = h.afterGoAway(ferr)
 		}
 		h.poke()
 		if ferr == nil {
@@ -197,7 +202,7 @@ func (c *Conn) h2EOF(at time.Time) error {
 				if src := c.h2.streams[it.Stream]; src != nil {
 					f := it.Fault
 					delete(c.h2.streams, it.Stream)
-					src.end(&f)
+					src.end(c.h2.afterGoAway(&f))
 				}
 			}
 		}
@@ -208,6 +213,14 @@ func (c *Conn) h2EOF(at time.Time) error {
 			return io.ErrUnexpectedEOF
 		}
 	}
+}
+
+// afterGoAway makes the end of the connection the GOAWAY's that came before it.
+func (h *h2) afterGoAway(err error) error {
+	if g := h.frames.goAway; g != nil {
+		return fmt.Errorf("%w: %w", g, err)
+	}
+	return err
 }
 
 // h2Item takes one thing the frames found out to where it belongs. The caller holds h2.mu.
@@ -241,6 +254,12 @@ func (c *Conn) h2Item(it *Item, at time.Time) {
 	}
 	switch it.Kind {
 	case Interim:
+		if len(src.interims) == maxH2Interims {
+			delete(h.streams, src.id)
+			h.frames.Cancel(src.id, CodeEnhanceYourCalm)
+			src.end(&CapError{What: "interim heads", Limit: maxH2Interims, Offset: it.Offset})
+			return
+		}
 		src.interims = append(src.interims, it.Head)
 	case Final:
 		src.final, src.headAt = it.Head, at.Sub(src.s.Timing.Start)
@@ -382,7 +401,9 @@ func (src *h2Source) piece() ([]byte, time.Time, error) {
 		if src.trail != nil {
 			src.s.Trailer = src.trail
 		}
-		src.s.Faults = append(src.s.Faults, src.faults...)
+		for _, f := range src.faults {
+			src.s.note(&Item{Kind: Broken, Fault: f})
+		}
 		src.faults = nil
 		if src.s.Timing.Written == 0 {
 			src.s.Timing.Written = src.wrote

@@ -199,6 +199,17 @@ func TestH2Backpressure(t *testing.T) {
 		if n := credit(1); n != 1000 {
 			t.Errorf("credit %d once it is read", n)
 		}
+		// Less than half a window is not worth a frame.
+		for i, want := range []int{1000, 1000, 1600} {
+			s[0].SetReadDeadline(time.Time{})
+			p.WriteData(1, false, make([]byte, 200))
+			io.ReadFull(s[0], make([]byte, 200))
+			s[0].SetReadDeadline(time.Now())
+			s[0].Read(make([]byte, 1))
+			if n := credit(1); n != want {
+				t.Errorf("credit %d after %d bytes more", n, 200*(i+1))
+			}
+		}
 	})
 }
 
@@ -208,10 +219,11 @@ func TestH2Ends(t *testing.T) {
 		play func(p *h2peer)
 		want error
 	}{
-		"reset":  {func(p *h2peer) { p.WriteRSTStream(1, http2.ErrCodeInternal) }, &ResetError{CodeInternal}},
-		"FIN":    {func(p *h2peer) { p.Conn.Close() }, io.ErrUnexpectedEOF},
-		"goaway": {func(p *h2peer) { p.WriteGoAway(0, http2.ErrCodeNo, nil) }, &ResetError{CodeRefusedStream}},
-		"broken": {func(p *h2peer) { p.WriteRawFrame(http2.FrameSettings, 0, 0, []byte("x")) }, &Fault{Code: FaultH2FrameSize}},
+		"reset":          {func(p *h2peer) { p.WriteRSTStream(1, http2.ErrCodeInternal) }, &ResetError{CodeInternal}},
+		"FIN":            {func(p *h2peer) { p.Conn.Close() }, io.ErrUnexpectedEOF},
+		"goaway":         {func(p *h2peer) { p.WriteGoAway(0, http2.ErrCodeNo, nil) }, &ResetError{CodeRefusedStream}},
+		"goaway and FIN": {func(p *h2peer) { p.WriteGoAway(1, http2.ErrCodeEnhanceYourCalm, nil); p.Conn.Close() }, &GoAwayError{Last: 1, Code: CodeEnhanceYourCalm}},
+		"broken":         {func(p *h2peer) { p.WriteRawFrame(http2.FrameSettings, 0, 0, []byte("x")) }, &Fault{Code: FaultH2FrameSize}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -229,7 +241,12 @@ func TestH2Ends(t *testing.T) {
 				_, err := io.ReadAll(s)
 				var reset, wantReset *ResetError
 				var fault, wantFault *Fault
+				var away, wantAway *GoAwayError
 				switch {
+				case errors.As(c.want, &wantAway):
+					if !errors.As(err, &away) || *away != *wantAway || !errors.Is(err, io.ErrUnexpectedEOF) {
+						t.Errorf("error %v, wanted %v", err, c.want)
+					}
 				case errors.As(c.want, &wantReset):
 					if !errors.As(err, &reset) || *reset != *wantReset {
 						t.Errorf("error %v, wanted %v", err, c.want)
@@ -327,6 +344,24 @@ func TestH2ToHTTP1(t *testing.T) {
 		e := o.fails(PhaseHead, 0, nil)
 		var f *Fault
 		if !errors.As(e, &f) || f.Code != FaultH2Preface {
+			t.Errorf("error %v", e)
+		}
+	})
+}
+
+// An endless run of interim heads is cut off.
+func TestH2Interims(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.d.Proto = H2C
+		o := w.open(w.t.Context(), get("http://es.test/"))
+		p := w.acceptH2()
+		time.Sleep(ms)
+		for range 17 {
+			p.answer(1, 102)
+		}
+		e := o.fails(PhaseHead, ms, nil)
+		var ce *CapError
+		if !errors.As(e, &ce) || ce.What != "interim heads" {
 			t.Errorf("error %v", e)
 		}
 	})

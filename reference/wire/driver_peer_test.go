@@ -278,3 +278,54 @@ func TestPeerTLSErrors(t *testing.T) {
 		t.Errorf("TLS to a plain port: %v", err)
 	}
 }
+
+// How a TLS peer ends the connection is told apart, and a message that only the close delimits is complete only with a close_notify.
+func TestTLSEnds(t *testing.T) {
+	srv := httptest.NewUnstartedServer(nil) // to borrow its certificate
+	srv.StartTLS()
+	cert := srv.TLS.Certificates[0]
+	srv.Close()
+	for name, c := range map[string]struct {
+		answer string
+		notify bool
+		how    string
+		want   error
+	}{
+		"close, notified":      {"HTTP/1.1 200 OK\r\n\r\nabc", true, "close_notify", nil},
+		"close, not notified":  {"HTTP/1.1 200 OK\r\n\r\nabc", false, "FIN without close_notify", io.ErrUnexpectedEOF},
+		"length, notified":     {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", true, "close_notify", nil},
+		"length, not notified": {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false, "FIN without close_notify", nil},
+		"cut, notified":        {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", true, "close_notify", io.ErrUnexpectedEOF},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.d.TLS = &tls.Config{InsecureSkipVerify: true}
+				o := w.open(w.t.Context(), get("https://es.test/"))
+				p := w.accept()
+				server := tls.Server(p.Conn, &tls.Config{Certificates: []tls.Certificate{cert}})
+				go func() {
+					io.ReadFull(server, make([]byte, len("GET / HTTP/1.1\r\nHost: es.test\r\n\r\n")))
+					io.WriteString(server, c.answer)
+					if c.notify {
+						server.CloseWrite()
+					}
+					p.Close()
+				}()
+				s := o.stream()
+				defer s.Close()
+				got, err := io.ReadAll(s)
+				if string(got) != "abc" || !errors.Is(err, c.want) {
+					t.Errorf("%q, %v; wanted %v", got, err, c.want)
+				}
+				s.Listen(time.Now().Add(time.Second))
+				if how, _ := s.Conn.Transcript().Closed(); how != c.how {
+					t.Errorf("closed by %q", how)
+				}
+				var f *Fault
+				if name == "close, not notified" != (errors.As(err, &f) && f.Code == FaultNoCloseNotify && len(s.Faults) == 1) {
+					t.Errorf("error %v, faults %v", err, s.Faults)
+				}
+			})
+		})
+	}
+}

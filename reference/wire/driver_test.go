@@ -497,6 +497,13 @@ func TestSocketErrors(t *testing.T) {
 	} else if how, _ := e.Transcript.Closed(); how != "RST" {
 		t.Errorf("closed by %q", how)
 	}
+	if tm := e.Timing; tm.Resolved != 0 {
+		t.Errorf("an address was resolved after %v", tm.Resolved)
+	}
+	_, err = d.Open(t.Context(), get(strings.Replace(url, "127.0.0.1", "localhost", 1)))
+	if !errors.As(err, &e) || e.Timing.Resolved == 0 || e.Timing.Resolved > e.Timing.Connected {
+		t.Errorf("a name was resolved after %v, connected after %v (%v)", e.Timing.Resolved, e.Timing.Connected, err)
+	}
 	s, err := d.Open(t.Context(), get(url+"/body"))
 	if err != nil {
 		t.Fatal(err)

@@ -50,6 +50,10 @@ const (
 	FaultBodyCut          FaultCode = "h1/body-cut"
 )
 
+// FaultNoCloseNotify is reported by the driver: over TLS the end of the connection cut off a message that has no length
+// of its own (RFC 9112 9.8), which anyone on the path could do. It is fatal.
+const FaultNoCloseNotify FaultCode = "tls/no-close-notify"
+
 // FaultDef describes a [FaultCode].
 type FaultDef struct {
 	Code   FaultCode
@@ -100,7 +104,7 @@ var ResponseFaults = []FaultDef{
 // Unwrap gives io.ErrUnexpectedEOF for messages cut short and [ErrNoResponse] where nothing came.
 func (f *Fault) Unwrap() error {
 	switch f.Code {
-	case FaultHeadCut, FaultBodyCut, FaultH2Truncated, FaultH2Incomplete:
+	case FaultHeadCut, FaultBodyCut, FaultNoCloseNotify, FaultH2Truncated, FaultH2Incomplete:
 		return io.ErrUnexpectedEOF
 	case FaultNoResponse:
 		return ErrNoResponse
@@ -109,6 +113,9 @@ func (f *Fault) Unwrap() error {
 }
 
 func clauseOf(code FaultCode) string {
+	if code == FaultNoCloseNotify {
+		return "RFC 9112 9.8"
+	}
 	for i := range ResponseFaults {
 		if ResponseFaults[i].Code == code {
 			return ResponseFaults[i].Clause
