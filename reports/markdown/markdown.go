@@ -159,7 +159,7 @@ func (p *report) check() {
 			for i, f := range g.Findings {
 				ids[i] = code(f.ID)
 			}
-			p.linef("- %s: %s", cmp.Or(code(g.Flag), "no flag"), strings.Join(ids, ", "))
+			p.linef("- %s: %s", cmp.Or(code(g.Flag), escape(g.Why)), strings.Join(ids, ", "))
 		}
 		p.linef("")
 	}

@@ -11,7 +11,7 @@
 package result
 
 import (
-	"cmp"
+	"strings"
 	"time"
 )
 
@@ -107,10 +107,13 @@ type Finding struct {
 	Core      bool       `json:"core,omitempty"`
 }
 
-// Source is where the requirement comes from: "MUST, WHATWG HTML 9.2.5"; for a contract the clause says that there is none.
+// Source is where the requirement comes from: "MUST, WHATWG HTML 9.2.5"; where there is no clause that is what it says.
 func (f *Finding) Source() string {
-	if f.Level == Contract || f.Clause == "" {
-		return cmp.Or(f.Clause, string(f.Level))
+	if f.Clause == "" {
+		return string(f.Level)
+	}
+	if f.Level == Contract || strings.HasPrefix(f.Clause, "no clause") {
+		return f.Clause
 	}
 	return string(f.Level) + ", " + f.Clause
 }

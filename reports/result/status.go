@@ -55,23 +55,28 @@ func Summarise(findings []Finding) Summary {
 	return s
 }
 
-// Undecided is what one flag would decide.
+// Undecided are checks that were not observed for the want of one flag, or for one reason.
 type Undecided struct {
-	Flag     string // "" where no flag would
+	Flag     string // that would decide them; "" where none would
+	Why      string // where there is no flag: what was said of all of them
 	Findings []Finding
 }
 
-// Undecided groups the checks that were not observed by the flag that would decide them: the flag that decides most first, those that none would last.
+// Undecided groups the checks that were not observed: by the flag that would decide them, the flag that decides most first; then those that none would, by reason.
 func (c *Check) Undecided() []Undecided {
 	var groups []Undecided
 	for _, f := range c.Results {
 		if f.Verdict != NotObserved {
 			continue
 		}
-		at := slices.IndexFunc(groups, func(g Undecided) bool { return g.Flag == f.DecidedBy })
+		why := f.Message
+		if f.DecidedBy != "" {
+			why = "" // the flag says it
+		}
+		at := slices.IndexFunc(groups, func(g Undecided) bool { return g.Flag == f.DecidedBy && g.Why == why })
 		if at < 0 {
 			at = len(groups)
-			groups = append(groups, Undecided{Flag: f.DecidedBy})
+			groups = append(groups, Undecided{Flag: f.DecidedBy, Why: why})
 		}
 		groups[at].Findings = append(groups[at].Findings, f)
 	}
@@ -165,7 +170,7 @@ func (r *Run) checkSentence() string {
 			s += ", " + Plural(int64(n.Warn), "warning")
 		}
 	case Inconclusive:
-		s = fmt.Sprintf("nothing can be concluded: %d of %s decided", n.CoreDecided, Plural(int64(n.Core), "core check"))
+		s = fmt.Sprintf("nothing can be concluded, %d of %s decided", n.CoreDecided, Plural(int64(n.Core), "core check"))
 	default:
 		s = fmt.Sprintf("%s passed", Plural(int64(n.Pass), "check"))
 		if n.Warn > 0 {

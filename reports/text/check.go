@@ -9,6 +9,9 @@ import (
 	"ssegauge/reports/result"
 )
 
+// places is how many pieces of evidence of one finding are shown.
+const places = 3
+
 // indent is where the text of a finding stands, behind its verdict.
 const indent = 7
 
@@ -50,8 +53,11 @@ func (p *report) finding(f *result.Finding) {
 	if f.Message != "" {
 		p.hanging(strings.Repeat(" ", indent), indent, result.Escape(f.Message))
 	}
-	for i := range f.Evidence {
+	for i := range f.Evidence[:min(len(f.Evidence), places)] {
 		p.evidence(&f.Evidence[i])
+	}
+	if more := len(f.Evidence) - places; more > 0 {
+		p.linef("%*sand %s more", indent, "", result.Plural(int64(more), "place"))
 	}
 	labelled("rule:", f.Title+" ("+f.Source()+")")
 	labelled("do:", f.Hint)
@@ -123,15 +129,13 @@ func (p *report) notObserved() {
 	p.line("")
 	p.hanging("", 0, p.UndecidedSentence())
 	for _, g := range groups {
-		if g.Flag == "" {
-			for _, f := range g.Findings {
-				p.hanging("  ", 4, result.Escape(f.ID)+": "+result.Escape(f.Message))
-			}
-			continue
-		}
 		ids := make([]string, len(g.Findings))
 		for i, f := range g.Findings {
 			ids[i] = result.Escape(f.ID)
+		}
+		if g.Flag == "" {
+			p.hanging("  ", 4, result.Escape(g.Why)+": "+strings.Join(ids, ", "))
+			continue
 		}
 		flag := result.Escape(g.Flag)
 		p.hanging("  "+flag+"  ", min(4+twwidth.Width(flag), 24), strings.Join(ids, ", "))
