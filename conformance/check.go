@@ -52,8 +52,14 @@ var means = [...]struct {
 	bit  Needs
 	name string
 }{
-	{Observe, "observe"}, {Extra, "extra requests"}, {Publish, "publish hook"}, {Scenario, "scenario URL"},
-	{Kill, "kill hook"}, {Gauge, "gauge"}, {Long, "long observation"}, {Many, "several connections"},
+	{Observe, "observe"},
+	{Extra, "extra requests"},
+	{Publish, "publish hook"},
+	{Scenario, "scenario URL"},
+	{Kill, "kill hook"},
+	{Gauge, "gauge"},
+	{Long, "long observation"},
+	{Many, "several connections"},
 }
 
 // Names lists the means in words: "observe", "publish hook".

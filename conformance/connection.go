@@ -31,7 +31,9 @@ type Connection struct {
 	Hops    []wire.Hop  // redirects followed before
 	Timing  wire.Timing // up to the head; as far as it came where there is none
 	Err     error       // why there is no stream
-	Proto   wire.Proto
+	// Woken is when something was published only to make a head come that had not come in seconds, since the connection's start; 0: never.
+	Woken time.Duration
+	Proto wire.Proto
 
 	record  *wire.Transcript // nil where not even a connection came about
 	stream  *wire.Stream     // nil where Err is not
@@ -235,14 +237,14 @@ func (c *Connection) endHostile() {
 	}
 }
 
-// Ended tells how the stream ended: nil while it went on until we left, io.EOF for a proper end, else what cut it short; and when.
-func (c *Connection) Ended() (error, time.Duration) {
+// Ended tells when and how the stream ended: nil while it went on until we left, io.EOF for a proper end, else what cut it short.
+func (c *Connection) Ended() (at time.Duration, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.left {
-		return nil, 0
+		return 0, nil
 	}
-	return c.ended, c.endedAt
+	return c.endedAt, c.ended
 }
 
 // over tells that nothing more will come.
@@ -250,6 +252,13 @@ func (c *Connection) over() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ended != nil || c.left
+}
+
+// full tells that reading stopped at one of our bounds.
+func (c *Connection) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Is(c.ended, errEnough)
 }
 
 // Tail tells what the stream would lose if it ended here; see [sse.Decoder.Tail].

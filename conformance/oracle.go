@@ -307,6 +307,9 @@ func (o *oracle) ensure(ctx context.Context) error {
 	if !c.over() {
 		return nil
 	}
+	if c.full() {
+		return &NotJudged{Reason: "the stream sends more than the run keeps"}
+	}
 	if o.reopen++; o.reopen > maxReopen || ctx.Err() != nil {
 		return &NotJudged{Reason: "the stream ended and was not opened again", By: "--window"}
 	}
@@ -338,4 +341,25 @@ func (o *oracle) ensure(ctx context.Context) error {
 	return nil
 }
 
-func newNonce() string { return "gauge" + strings.ToLower(rand.Text()[:14]) }
+const (
+	nonceStart = "gauge"
+	nonceSize  = len(nonceStart) + 14
+)
+
+func newNonce() string {
+	return nonceStart + strings.ToLower(rand.Text()[:nonceSize-len(nonceStart)])
+}
+
+// NonceOf finds the nonce of what a run published in an event's data; "" where there is none.
+func NonceOf(data []byte) string {
+	for at := 0; ; at++ {
+		i := bytes.Index(data[at:], []byte(nonceStart))
+		if i < 0 || len(data)-at-i < nonceSize {
+			return ""
+		}
+		at += i
+		if word := data[at : at+nonceSize]; bytes.IndexFunc(word, func(c rune) bool { return !(c >= 'a' && c <= 'z' || c >= '2' && c <= '7') }) < 0 {
+			return string(word)
+		}
+	}
+}

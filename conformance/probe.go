@@ -189,6 +189,12 @@ func (p *Probe) Open(ctx context.Context, r *wire.Request, within time.Duration)
 	return p.s.open(ctx, r, within, 0)
 }
 
+// OpenAwake is Open for a target that may keep its head back until there is an event: after two seconds without a head a plain event is
+// published, where there is a hook.
+func (p *Probe) OpenAwake(ctx context.Context, r *wire.Request, within time.Duration) *Connection {
+	return p.s.openAwake(ctx, r, within, 0)
+}
+
 // Dial connects without asking for anything, for checks that use one connection several times and read it themselves; the [Connection] is
 // the record. Close the wire.Conn.
 func (p *Probe) Dial(ctx context.Context, r *wire.Request, within time.Duration) (*wire.Conn, *Connection, error) {

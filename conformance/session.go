@@ -12,7 +12,7 @@ import (
 
 // Times of the run itself. None of them is a verdict on the target.
 const (
-	wakeAfter   = 3 * time.Second        // no head until then: publish something, it may come with an event
+	wakeAfter   = 2 * time.Second        // no head until then: publish something, it may come with an event
 	strangeBody = 3 * time.Second        // how long an answer that is no event stream is read
 	quiet       = 300 * time.Millisecond // after the head, before the first publish: a server may subscribe after it flushes
 )
@@ -80,20 +80,33 @@ func (s *session) open(ctx context.Context, r *wire.Request, within time.Duratio
 	return c
 }
 
-// openFirst opens the connection that most checks judge. err is set where nobody can be judged there.
-func (s *session) openFirst(ctx context.Context) error {
+// openAwake is open, and where no head comes for a while publishes something: it may be waiting for that.
+func (s *session) openAwake(ctx context.Context, r *wire.Request, within time.Duration, redirects int) *Connection {
+	start := time.Now()
+	woken := make(chan time.Duration, 1)
 	if s.target.Publisher != nil {
 		wake := time.AfterFunc(wakeAfter, func() {
 			ctx, cancel := context.WithTimeout(ctx, wakeAfter)
 			defer cancel()
+			woken <- time.Since(start)
 			// Whether it went well shows on the stream.
 			_, _ = s.target.Publisher.Publish(ctx, plainMessage(newNonce()))
 		})
 		defer wake.Stop()
 	}
+	c := s.open(ctx, r, within, redirects)
+	select {
+	case c.Woken = <-woken:
+	default:
+	}
+	return c
+}
+
+// openFirst opens the connection that most checks judge. err is set where nobody can be judged there.
+func (s *session) openFirst(ctx context.Context) error {
 	r := s.target.Request
 	for again := range 2 {
-		c := s.open(ctx, &r, s.target.Window, maxRedirects)
+		c := s.openAwake(ctx, &r, s.target.Window, maxRedirects)
 		s.first = c
 		e, ok := errors.AsType[*wire.Error](c.Err)
 		switch {

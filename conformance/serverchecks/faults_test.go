@@ -46,64 +46,102 @@ func raw(f func(id int, data string) string) func(p *peer) { return func(p *peer
 const everything = "*"
 
 var faults = []fault{
-	{id: "http/status", name: "503", want: result.Fail, says: "503", follows: everything,
-		breaks: func(p *peer) { p.head = sendHead("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") }},
-	{id: "http/status", name: "204", want: result.Warn, says: "stop", follows: everything,
-		breaks: func(p *peer) { p.head = sendHead("HTTP/1.1 204 No Content\r\n\r\n") }},
-	{id: "http/status", name: "redirect without Location", want: result.Fail, says: "302", follows: everything,
-		breaks: func(p *peer) { p.head = sendHead("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n") }},
-	{id: "http/status", name: "not HTTP", want: result.Fail, says: "not a response", follows: everything,
-		breaks: func(p *peer) { p.head = sendHead("SSH-2.0-OpenSSH_9.2\r\n\r\n") }},
-	{id: "http/status", name: "endless head", want: result.Fail, says: "exceeds", follows: everything,
+	{
+		id: "http/status", name: "503", want: result.Fail, says: "503", follows: everything,
+		breaks: func(p *peer) { p.head = sendHead("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") },
+	},
+	{
+		id: "http/status", name: "204", want: result.Warn, says: "stop", follows: everything,
+		breaks: func(p *peer) { p.head = sendHead("HTTP/1.1 204 No Content\r\n\r\n") },
+	},
+	{
+		id: "http/status", name: "redirect without Location", want: result.Fail, says: "302", follows: everything,
+		breaks: func(p *peer) { p.head = sendHead("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n") },
+	},
+	{
+		id: "http/status", name: "not HTTP", want: result.Fail, says: "not a response", follows: everything,
+		breaks: func(p *peer) { p.head = sendHead("SSH-2.0-OpenSSH_9.2\r\n\r\n") },
+	},
+	{
+		id: "http/status", name: "endless head", want: result.Fail, says: "exceeds", follows: everything,
 		breaks: func(p *peer) {
 			p.head = sendHead("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 1<<20))
-		}},
-	{id: "http/content-type", name: "text/plain", want: result.Fail, says: "text/plain", follows: "http/head http/content-type/charset",
+		},
+	},
+	{
+		id: "http/content-type", name: "text/plain", want: result.Fail, says: "text/plain", follows: "http/head http/content-type/charset",
 		breaks: func(p *peer) {
 			p.head = head("Content-Type: text/plain", "Cache-Control: no-store", "Transfer-Encoding: chunked")
-		}},
-	{id: "http/content-type", name: "none", want: result.Fail, says: "no Content-Type", follows: "http/head http/content-type/charset",
-		breaks: func(p *peer) { p.head = head("Cache-Control: no-store", "Transfer-Encoding: chunked") }},
-	{id: "http/content-type/charset", want: result.Fail, says: "latin1",
+		},
+	},
+	{
+		id: "http/content-type", name: "none", want: result.Fail, says: "no Content-Type", follows: "http/head http/content-type/charset",
+		breaks: func(p *peer) { p.head = head("Cache-Control: no-store", "Transfer-Encoding: chunked") },
+	},
+	{
+		id: "http/content-type/charset", want: result.Fail, says: "latin1",
 		breaks: func(p *peer) {
 			p.head = head(`Content-Type: text/event-stream; charset="latin1"`, "Cache-Control: no-store", "Transfer-Encoding: chunked")
-		}},
-	{id: "http/no-content-length", name: "live", want: result.Fail, says: "still goes on",
+		},
+	},
+	{
+		id: "http/no-content-length", name: "live", want: result.Fail, says: "still goes on",
 		breaks: func(p *peer) {
 			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-store", "Content-Length: 1000000")
 			p.frame = func(s string) string { return s }
-		}},
-	{id: "http/no-content-length", name: "both", want: result.Fail, says: "Transfer-Encoding",
+		},
+	},
+	{
+		id: "http/no-content-length", name: "both", want: result.Fail, says: "Transfer-Encoding",
 		breaks: func(p *peer) {
 			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-store", "Content-Length: 10", "Transfer-Encoding: chunked")
-		}},
-	{id: "http/body-framing", name: "not chunked", want: result.Fail, says: "chunk", follows: everything,
-		breaks: func(p *peer) { p.frame = func(s string) string { return s } }},
-	{id: "http/body-framing", name: "chunked twice", want: result.Fail, says: "twice",
-		breaks: func(p *peer) { p.frame = func(s string) string { return chunk(chunk(s)) } }},
-	{id: "http/head", name: "hangs", want: result.Fail, says: "twice",
-		breaks: func(p *peer) { p.headFor = func(*peer, *request) (string, bool) { return "", false } }},
-	{id: "http/head", name: "content", want: result.Fail, says: "content",
+		},
+	},
+	{
+		id: "http/body-framing", name: "not chunked", want: result.Fail, says: "chunk", follows: everything,
+		breaks: func(p *peer) { p.frame = func(s string) string { return s } },
+	},
+	{
+		id: "http/body-framing", name: "chunked twice", want: result.Fail, says: "twice",
+		breaks: func(p *peer) { p.frame = func(s string) string { return chunk(chunk(s)) } },
+	},
+	{
+		id: "http/head", name: "hangs", want: result.Fail, says: "twice",
+		breaks: func(p *peer) { p.headFor = func(*peer, *request) (string, bool) { return "", false } },
+	},
+	{
+		id: "http/head", name: "content", want: result.Fail, says: "content",
 		breaks: func(p *peer) {
 			p.headFor = func(*peer, *request) (string, bool) { return okHead + chunk("data: x\n\n"), true }
-		}},
-	{id: "http/head", name: "405", want: result.Warn, says: "405",
+		},
+	},
+	{
+		id: "http/head", name: "405", want: result.Warn, says: "405",
 		breaks: func(p *peer) {
 			p.headFor = func(*peer, *request) (string, bool) {
 				return "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 0\r\n\r\n", true
 			}
-		}},
-	{id: "http/cache-control", name: "none", want: result.Warn, says: "forbids no",
-		breaks: func(p *peer) { p.head = head("Content-Type: text/event-stream", "Transfer-Encoding: chunked") }},
-	{id: "http/cache-control", name: "public", want: result.Warn, says: "store",
+		},
+	},
+	{
+		id: "http/cache-control", name: "none", want: result.Warn, says: "forbids no",
+		breaks: func(p *peer) { p.head = head("Content-Type: text/event-stream", "Transfer-Encoding: chunked") },
+	},
+	{
+		id: "http/cache-control", name: "public", want: result.Warn, says: "store",
 		breaks: func(p *peer) {
 			p.head = head("Content-Type: text/event-stream", "Cache-Control: public, max-age=60", "Transfer-Encoding: chunked")
-		}},
+		},
+	},
 	{id: "encoding/utf8", want: result.Fail, says: "ill-formed", breaks: prepend("data: caf\xe9\n\n")},
-	{id: "encoding/bom", name: "one", want: result.Warn, says: "legal",
-		breaks: func(p *peer) { p.open = sendHead("\uFEFFretry: 2000\n\n") }},
-	{id: "encoding/bom", name: "two", want: result.Fail, says: "two",
-		breaks: func(p *peer) { p.open = sendHead("\uFEFF\uFEFFdata: x\n\nretry: 2000\n\n") }},
+	{
+		id: "encoding/bom", name: "one", want: result.Warn, says: "legal",
+		breaks: func(p *peer) { p.open = sendHead("\uFEFFretry: 2000\n\n") },
+	},
+	{
+		id: "encoding/bom", name: "two", want: result.Fail, says: "two",
+		breaks: func(p *peer) { p.open = sendHead("\uFEFF\uFEFFdata: x\n\nretry: 2000\n\n") },
+	},
 	{id: "framing/terminated", want: result.Fail, says: "within an event", follows: "live/heartbeat", // the stream is shorter
 		breaks: func(p *peer) { p.ticks, p.last = 25, "data: unfinished\n" }},
 	{id: "framing/field-names", name: "upper case", want: result.Fail, says: `"Data"`, breaks: prepend("Data: x\n")},
@@ -119,49 +157,80 @@ var faults = []fault{
 	{id: "retry/digits", name: "empty", want: result.Fail, says: `""`, breaks: prepend("retry:\n\n")},
 	{id: "retry/range", name: "seconds", want: result.Warn, says: "3", breaks: prepend("retry: 3\n\n")},
 	{id: "retry/range", name: "years", want: result.Warn, says: "hour", breaks: prepend("retry: 99999999999999999999\n\n")},
-	{id: "live/headers-flushed", name: "with the first event", want: result.Fail, says: "with the first content",
+	{
+		id: "live/headers-flushed", name: "with the first event", want: result.Fail, says: "with the first content",
 		breaks: func(p *peer) {
 			p.hold = time.Second
 			p.open = sendHead("retry: 2000\n\n")
-		}},
-	{id: "live/headers-flushed", name: "slow by itself", want: result.Warn, says: "slow",
+		},
+	},
+	{
+		id: "live/headers-flushed", name: "slow by itself", want: result.Warn, says: "slow",
 		breaks: func(p *peer) {
 			p.hold = 1500 * time.Millisecond
 			p.open = sendHead("")
-		}, follows: "retry/range"},
-	{id: "live/heartbeat", want: result.Warn, says: "silent",
-		breaks: func(p *peer) { p.heartbeat, p.tick = 0, 0 }, change: func(t *conformance.Target) { t.Window = 40 * time.Second }},
-	{id: "data/multiline", name: "not split", want: result.Fail, says: "line of its own",
-		breaks: raw(func(id int, data string) string { return fmt.Sprintf("id: %d\ndata: %s\n\n", id, data) }), follows: "sec/inject/data-cr"},
-	{id: "data/multiline", name: "joined", want: result.Fail, says: "arrived as",
+		}, follows: "retry/range",
+	},
+	{
+		id: "live/heartbeat", want: result.Warn, says: "silent",
+		breaks: func(p *peer) { p.heartbeat, p.tick = 0, 0 }, change: func(t *conformance.Target) { t.Window = 40 * time.Second },
+	},
+	{
+		id: "data/multiline", name: "not split", want: result.Fail, says: "line of its own",
+		breaks: raw(func(id int, data string) string { return fmt.Sprintf("id: %d\ndata: %s\n\n", id, data) }), follows: "sec/inject/data-cr",
+	},
+	{
+		id: "data/multiline", name: "joined", want: result.Fail, says: "arrived as",
 		breaks: raw(func(id int, data string) string {
 			return encode(id, strings.NewReplacer("\r", "", "\n", "").Replace(data))
-		})},
-	{id: "data/multiline", name: "cut off", want: result.Fail, says: "arrived as",
-		breaks: raw(func(id int, data string) string { s, _, _ := strings.Cut(data, "\n"); return encode(id, s) })},
-	{id: "data/multiline", name: "dropped", want: result.Fail, says: "never delivered",
-		breaks: func(p *peer) { p.drop = func(data string) bool { return strings.Contains(data, "\n\n") } }},
-	{id: "data/leading-space", name: "no space written", want: result.Fail, says: `"x"`,
-		breaks: raw(func(id int, data string) string { return strings.ReplaceAll(encode(id, data), "data: ", "data:") })},
-	{id: "data/leading-space", name: "trimmed", want: result.Fail, says: `"x"`,
-		breaks: raw(func(id int, data string) string { return encode(id, strings.TrimLeft(data, " \t")) })},
-	{id: "sec/inject/data-cr", want: result.Fail, says: "of its own",
+		}),
+	},
+	{
+		id: "data/multiline", name: "cut off", want: result.Fail, says: "arrived as",
+		breaks: raw(func(id int, data string) string { s, _, _ := strings.Cut(data, "\n"); return encode(id, s) }),
+	},
+	{
+		id: "data/multiline", name: "dropped", want: result.Fail, says: "never delivered",
+		breaks: func(p *peer) { p.drop = func(data string) bool { return strings.Contains(data, "\n\n") } },
+	},
+	{
+		id: "data/leading-space", name: "no space written", want: result.Fail, says: `"x"`,
+		breaks: raw(func(id int, data string) string { return strings.ReplaceAll(encode(id, data), "data: ", "data:") }),
+	},
+	{
+		id: "data/leading-space", name: "trimmed", want: result.Fail, says: `"x"`,
+		breaks: raw(func(id int, data string) string { return encode(id, strings.TrimLeft(data, " \t")) }),
+	},
+	{
+		id: "sec/inject/data-cr", want: result.Fail, says: "of its own",
 		breaks: raw(func(id int, data string) string {
 			data = strings.ReplaceAll(data, "\r\n", "\n")
 			return fmt.Sprintf("id: %d\ndata: %s\n\n", id, strings.ReplaceAll(data, "\n", "\ndata: "))
-		})},
-	{id: "resume/replay", name: "ignored", want: result.Warn, says: "ignored", follows: "resume/no-duplicate",
-		breaks: func(p *peer) { p.replay = func(*request, int) int { return 1 << 30 } }},
-	{id: "resume/replay", name: "ignored, declared", want: result.Fail, says: "ignored", follows: "resume/no-duplicate",
+		}),
+	},
+	{
+		id: "resume/replay", name: "ignored", want: result.Warn, says: "ignored", follows: "resume/no-duplicate",
 		breaks: func(p *peer) { p.replay = func(*request, int) int { return 1 << 30 } },
-		change: func(t *conformance.Target) { t.ExpectReplay = true }},
-	{id: "resume/replay", name: "gap", want: result.Warn, says: "missing",
-		breaks: func(p *peer) { p.replay = func(_ *request, from int) int { return from + 1 } }},
-	{id: "resume/replay", name: "ids start again", want: result.Warn, says: "start again", follows: "resume/no-duplicate",
-		breaks: func(p *peer) { p.restart = true }},
-	{id: "resume/replay", name: "ids start again, declared", want: result.Fail, says: "start again", follows: "resume/no-duplicate",
-		breaks: func(p *peer) { p.restart = true }, change: func(t *conformance.Target) { t.ExpectReplay = true }},
-	{id: "resume/replay", name: "refused", want: result.Warn, says: "400", follows: "resume/no-duplicate",
+	},
+	{
+		id: "resume/replay", name: "ignored, declared", want: result.Fail, says: "ignored", follows: "resume/no-duplicate",
+		breaks: func(p *peer) { p.replay = func(*request, int) int { return 1 << 30 } },
+		change: func(t *conformance.Target) { t.ExpectReplay = true },
+	},
+	{
+		id: "resume/replay", name: "gap", want: result.Warn, says: "missing",
+		breaks: func(p *peer) { p.replay = func(_ *request, from int) int { return from + 1 } },
+	},
+	{
+		id: "resume/replay", name: "ids start again", want: result.Warn, says: "start again", follows: "resume/no-duplicate",
+		breaks: func(p *peer) { p.restart = true },
+	},
+	{
+		id: "resume/replay", name: "ids start again, declared", want: result.Fail, says: "start again", follows: "resume/no-duplicate",
+		breaks: func(p *peer) { p.restart = true }, change: func(t *conformance.Target) { t.ExpectReplay = true },
+	},
+	{
+		id: "resume/replay", name: "refused", want: result.Warn, says: "400", follows: "resume/no-duplicate",
 		breaks: func(p *peer) {
 			p.head = func(q *request) string {
 				if q.Header.Get("Last-Event-ID") != "" {
@@ -169,14 +238,21 @@ var faults = []fault{
 				}
 				return okHead
 			}
-		}},
-	{id: "resume/no-duplicate", name: "off by one", want: result.Warn, says: "off by one",
-		breaks: func(p *peer) { p.replay = func(_ *request, from int) int { return from - 1 } }},
-	{id: "resume/no-duplicate", name: "off by one, declared", want: result.Fail, says: "off by one",
+		},
+	},
+	{
+		id: "resume/no-duplicate", name: "off by one", want: result.Warn, says: "off by one",
 		breaks: func(p *peer) { p.replay = func(_ *request, from int) int { return from - 1 } },
-		change: func(t *conformance.Target) { t.ExpectReplay = true }},
-	{id: "resume/no-duplicate", name: "whole history", want: result.Warn, says: "history",
-		breaks: func(p *peer) { p.replay = func(*request, int) int { return 0 } }},
+	},
+	{
+		id: "resume/no-duplicate", name: "off by one, declared", want: result.Fail, says: "off by one",
+		breaks: func(p *peer) { p.replay = func(_ *request, from int) int { return from - 1 } },
+		change: func(t *conformance.Target) { t.ExpectReplay = true },
+	},
+	{
+		id: "resume/no-duplicate", name: "whole history", want: result.Warn, says: "history",
+		breaks: func(p *peer) { p.replay = func(*request, int) int { return 0 } },
+	},
 }
 
 // The matrix: each fault is found by its check, and no other check changes its verdict.
@@ -194,6 +270,7 @@ func TestFaults(t *testing.T) {
 			if (got.Verdict == result.Fail || got.Verdict == result.Warn) && (got.Hint == "" || got.Reproduce == "") {
 				t.Errorf("no hint or no command: %+v", got)
 			}
+			p.holdEvidence(t, found)
 			for id, g := range found {
 				if id == f.id || f.follows == everything || strings.Contains(" "+f.follows+" ", " "+id+" ") {
 					if g.Verdict == result.Error {
@@ -221,7 +298,7 @@ func TestEveryCheckIsProved(t *testing.T) {
 	}
 	elsewhere := map[string]string{
 		"framing/terminated":    "TestUnusualServersStayClean/finite",
-		"h2/connection-headers": "TestHTTP2",
+		"h2/connection-headers": "TestReferenceServerFaults",
 	}
 	for _, c := range serverchecks.All() {
 		if c.Run == nil {
@@ -232,6 +309,26 @@ func TestEveryCheckIsProved(t *testing.T) {
 		}
 		if !broken[c.ID] && elsewhere[c.ID] == "" {
 			t.Errorf("%s fails nowhere", c.ID)
+		}
+	}
+}
+
+// holdEvidence holds every piece of evidence against the bytes that the peer sent: it names them by connection and offset.
+func (p *peer) holdEvidence(t *testing.T, found map[string]result.Finding) {
+	t.Helper()
+	for _, f := range found {
+		for _, e := range f.Evidence {
+			n := 0
+			fmt.Sscanf(e.Connection, "c%d", &n)
+			sent := p.sent[n]
+			want := strings.ReplaceAll(e.Hex, " ", "")
+			if want == "" {
+				continue
+			}
+			to := min(e.Offset+int64(len(want)/2), int64(len(sent)))
+			if got := fmt.Sprintf("%x", sent[min(e.Offset, to):to]); got != want {
+				t.Errorf("evidence says %s stands at %d of %s, there is %s\n%s", want, e.Offset, e.Connection, got, show(f))
+			}
 		}
 	}
 }

@@ -153,7 +153,7 @@ var liveHeartbeat = conformance.Check{
 				comments++
 			}
 		}
-		if err, _ := c.Ended(); err == nil && len(conns) == 1 {
+		if _, err := c.Ended(); err == nil && len(conns) == 1 {
 			longest = max(longest, p.Target().Window-last)
 		}
 		switch {

@@ -117,7 +117,7 @@ var framingTerminated = conformance.Check{
 			return
 		}
 		for _, c := range conns {
-			err, _ := c.Ended()
+			_, err := c.Ended()
 			if err == nil {
 				continue
 			}

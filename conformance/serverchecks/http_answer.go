@@ -166,7 +166,7 @@ var httpNoContentLength = conformance.Check{
 		}
 		length := result.Escape(first.Head.Header.Get("Content-Length"))
 		p.Observed()
-		err, _ := first.Ended()
+		_, err := first.Ended()
 		got := len(first.Content())
 		for _, f := range first.Faults() {
 			if f.Code == wire.FaultAfterEnd || f.Code == wire.FaultH2Length {

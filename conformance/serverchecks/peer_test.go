@@ -41,6 +41,7 @@ type peer struct {
 	headFor   func(p *peer, q *request) (string, bool) // the answer to HEAD; false: silence
 	hold      time.Duration                            // before the head
 	restart   bool                                     // ids count from 1 on each connection, the content with them
+	count     func(q *request) int                     // with restart: where the ids begin
 	one       bool                                     // one connection at a time is served
 
 	mu      sync.Mutex
@@ -48,15 +49,20 @@ type peer struct {
 	subs    map[chan struct{}]bool
 	turn    chan struct{}
 	accepts int
+	sent    map[int][]byte // by connection
 }
 
 type request struct {
 	*http.Request
 	conn net.Conn
 	n    int // the connection's number, from 1
+	p    *peer
 }
 
 func (q *request) write(s string) bool {
+	q.p.mu.Lock()
+	q.p.sent[q.n] = append(q.p.sent[q.n], s...)
+	q.p.mu.Unlock()
 	_, err := io.WriteString(q.conn, s)
 	return err == nil
 }
@@ -76,6 +82,7 @@ func clean() *peer {
 		heartbeat: 15 * time.Second,
 		subs:      map[chan struct{}]bool{},
 		turn:      make(chan struct{}, 1),
+		sent:      map[int][]byte{},
 	}
 }
 
@@ -111,7 +118,7 @@ func (p *peer) serve(c net.Conn, n int) {
 		if err != nil {
 			return
 		}
-		q := &request{r, c, n}
+		q := &request{r, c, n, p}
 		switch {
 		case p.answer != nil && p.answer(p, q):
 			return
@@ -138,7 +145,9 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 	p.mu.Lock()
 	base, next := 0, len(p.log)
 	if p.restart {
-		base = next
+		if base = next; p.count != nil {
+			base -= p.count(q)
+		}
 	} else if id := q.Header.Get("Last-Event-ID"); id != "" {
 		from := 0
 		fmt.Sscan(id, &from)

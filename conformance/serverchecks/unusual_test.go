@@ -88,8 +88,10 @@ func TestUnusualServersStayClean(t *testing.T) {
 			p.head = stream
 		}, want: "http/status pass, http/head pass, resume/replay pass"},
 		{name: "only speaks when published to", make: func(p *peer) { p.tick, p.open = 0, sendHead("") }, want: "encoding/utf8 pass, resume/replay pass, framing/field-names pass"},
-		{name: "silent", make: func(p *peer) { p.tick, p.open = 0, sendHead("") }, change: unhooked,
-			want: "http/status pass, http/head pass, live/headers-flushed pass, encoding/utf8 not-observed, data/multiline not-observed"},
+		{
+			name: "silent", make: func(p *peer) { p.tick, p.open = 0, sendHead("") }, change: unhooked,
+			want: "http/status pass, http/head pass, live/headers-flushed pass, encoding/utf8 not-observed, data/multiline not-observed",
+		},
 		{name: "one connection at a time", make: func(p *peer) { p.one = true }, want: "http/head pass, resume/replay pass"},
 		{name: "a second connection is never answered", make: func(p *peer) {
 			p.answer = func(_ *peer, q *request) bool {
@@ -99,12 +101,18 @@ func TestUnusualServersStayClean(t *testing.T) {
 				return q.n > 1
 			}
 		}, want: "http/head not-observed, resume/replay not-observed"},
-		{name: "JSON around data", make: raw(func(id int, d string) string { return encode(id, fmt.Sprintf(`{"at":%d,"text":%s}`, id, quoteJSON(d))) }),
-			want: "data/multiline pass, data/leading-space pass, sec/inject/data-cr pass, resume/replay pass"},
-		{name: "prefix around data", make: raw(func(id int, d string) string { return encode(id, "<p>"+d+"</p>") }),
-			want: "data/multiline pass, data/leading-space pass"},
-		{name: "something else around data each time", make: raw(func(id int, d string) string { return encode(id, fmt.Sprint("at ", id, ": ", d)) }),
-			want: "data/multiline not-observed, data/leading-space not-observed, sec/inject/data-cr pass"},
+		{
+			name: "JSON around data", make: raw(func(id int, d string) string { return encode(id, fmt.Sprintf(`{"at":%d,"text":%s}`, id, quoteJSON(d))) }),
+			want: "data/multiline pass, data/leading-space pass, sec/inject/data-cr pass, resume/replay pass",
+		},
+		{
+			name: "prefix around data", make: raw(func(id int, d string) string { return encode(id, "<p>"+d+"</p>") }),
+			want: "data/multiline pass, data/leading-space pass",
+		},
+		{
+			name: "something else around data each time", make: raw(func(id int, d string) string { return encode(id, fmt.Sprint("at ", id, ": ", d)) }),
+			want: "data/multiline not-observed, data/leading-space not-observed, sec/inject/data-cr pass",
+		},
 		{name: "refuses everything but plain data", make: func(p *peer) {
 			p.refuse = func(d string) int {
 				if strings.Trim(d, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {

@@ -1,0 +1,180 @@
+package serverchecks_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"ssegauge/conformance"
+	"ssegauge/conformance/serverchecks"
+	"ssegauge/reference/publish"
+	"ssegauge/reference/server"
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// pipes is a listener without a network.
+type pipes struct {
+	conns chan net.Conn
+	gone  chan struct{}
+	close sync.Once
+}
+
+func listen() *pipes { return &pipes{conns: make(chan net.Conn), gone: make(chan struct{})} }
+
+func (l *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.gone:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipes) Close() error   { l.close.Do(func() { close(l.gone) }); return nil }
+func (l *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+
+func (l *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case l.conns <- theirs:
+		return ours, nil
+	case <-l.gone:
+		return nil, errors.New("connection refused")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// checkReference holds the reference server against the checks.
+func checkReference(t *testing.T, path, fault string, proto wire.Proto, change func(*conformance.Target)) map[string]result.Finding {
+	t.Helper()
+	found := map[string]result.Finding{}
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := server.New(server.Config{Fault: fault})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := listen()
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- srv.Serve(ctx, l, nil) }()
+		tr := &http.Transport{DialContext: l.dial}
+		pub, err := publish.Compile(publish.Hook{
+			HTTP: "POST http://reference.example/publish?channel=t", Body: `{"data":{{json .Data}}}`, Transport: tr,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, _ := url.Parse("http://reference.example" + path)
+		tg := conformance.Target{
+			Request:   wire.Request{URL: u, Header: wire.Header{{Name: "Accept", Value: "text/event-stream"}}},
+			Dialer:    wire.Dialer{NetDial: l.dial, Proto: proto},
+			Publisher: pub, ExpectReplay: true,
+		}
+		if change != nil {
+			change(&tg)
+		}
+		r, err := conformance.Run(t.Context(), tg, serverchecks.All(), conformance.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range r.Results {
+			found[f.ID] = f
+		}
+		tr.CloseIdleConnections()
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return found
+}
+
+func TestReferenceServerIsClean(t *testing.T) {
+	for _, c := range []struct {
+		path  string
+		proto wire.Proto
+		hook  bool
+	}{
+		{"/events?channel=t", wire.HTTP11, true},
+		{"/events?channel=t", wire.H2C, true},
+		{"/events?channel=t", wire.HTTP11, false},
+		{"/tick?interval=500ms", wire.HTTP11, false},
+		{"/tick?interval=500ms&count=5", wire.HTTP11, false},
+		{"/sse", wire.HTTP11, false},
+		{"/stream", wire.HTTP11, false},
+		{"/connect", wire.H2C, false},
+		{"/chat-updates?friends=a,b", wire.HTTP11, false},
+	} {
+		t.Run(c.proto.String()+c.path, func(t *testing.T) {
+			for _, f := range checkReference(t, c.path, "", c.proto, func(t *conformance.Target) {
+				if !c.hook {
+					t.Publisher, t.ExpectReplay = nil, false
+				}
+			}) {
+				t.Log(show(f))
+				switch f.Verdict {
+				case result.Fail, result.Warn, result.Error:
+					t.Error(show(f))
+				case result.NotObserved:
+					if c.hook && f.ID != "live/heartbeat" {
+						t.Error(show(f))
+					}
+				}
+			}
+		})
+	}
+}
+
+// The reference server's own faults: each found by its check, and by no other.
+func TestReferenceServerFaults(t *testing.T) {
+	base := map[wire.Proto]map[string]result.Finding{
+		wire.HTTP11: checkReference(t, "/events?channel=t", "", wire.HTTP11, nil),
+		wire.H2C:    checkReference(t, "/events?channel=t", "", wire.H2C, nil),
+	}
+	// What cannot stay as it was.
+	follows := map[string]string{
+		"http/status":        everything,
+		"http/content-type":  "http/content-type/charset",
+		"resume/replay":      "resume/no-duplicate",
+		"framing/terminated": "live/heartbeat",
+	}
+	for _, f := range server.Faults() {
+		c, ok := lookup(f.ID)
+		if !ok || c.Run == nil {
+			continue
+		}
+		t.Run(f.ID, func(t *testing.T) {
+			proto := wire.HTTP11
+			if strings.HasPrefix(f.ID, "h2/") {
+				proto = wire.H2C
+			}
+			found := checkReference(t, "/events?channel=t", f.ID, proto, nil)
+			if g := found[f.ID]; g.Verdict != result.Fail && !(c.Level == result.Advice && g.Verdict == result.Warn) {
+				t.Errorf("not found: %s", show(g))
+			}
+			for id, g := range found {
+				if id != f.ID && follows[f.ID] != everything && !strings.Contains(" "+follows[f.ID]+" ", " "+id+" ") &&
+					g.Verdict != base[proto][id].Verdict {
+					t.Errorf("changed from %s: %s", base[proto][id].Verdict, show(g))
+				}
+			}
+		})
+	}
+}
+
+func lookup(id string) (conformance.Check, bool) {
+	for _, c := range serverchecks.All() {
+		if c.ID == id {
+			return c, true
+		}
+	}
+	return conformance.Check{}, false
+}
