@@ -27,6 +27,7 @@ type Dialer struct {
 	MaxRedirects int                                                               // 301, 302, 303, 307, 308 followed as fetch does for EventSource; 0: none, the 3xx is the answer
 	Decode       bool                                                              // decode gzip and deflate content where the response declares it, flush boundaries preserved
 	Record       int                                                               // keep a Transcript of at most this many bytes a connection, bookkeeping included; 0: none
+	Recording    func(*Transcript)                                                 // called with each transcript as it begins, also of connections that fail or only redirect
 	MaxEvent     int                                                               // cap for the sse.Decoder of Stream.Next
 	Limits       *Limits                                                           // caps of the HTTP/1.1 reader; nil: the defaults
 	Frames       FramesOptions
@@ -169,6 +170,12 @@ func (d *Dialer) dial(ctx context.Context, u *url.URL, connectTo string) (*Conn,
 	}
 	if connectTo != "" {
 		c.addr = connectTo
+	}
+	if c.record != nil {
+		c.record.addr, c.record.scheme = c.addr, u.Scheme
+		if d.Recording != nil {
+			d.Recording(c.record)
+		}
 	}
 	switch {
 	case d.Proto == H2C && u.Scheme == "https":

@@ -77,8 +77,7 @@ type decoded struct {
 	next  func() ([]byte, bool)
 	stop  func()
 	at    time.Time
-	fault Fault // set by the coroutine
-	err   error // likewise: why it ended
+	err   error // why the coroutine ended
 
 	// Where decoded content came from: by the time it held `out` bytes, `in` bytes of the content had been taken.
 	out, in int64

@@ -21,7 +21,6 @@ type h2peer struct {
 	*peer
 	*http2.Framer
 	mu     sync.Mutex
-	frames []http2.Frame
 	credit map[uint32]int
 	resets map[uint32]http2.ErrCode
 	goaway bool

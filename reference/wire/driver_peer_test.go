@@ -50,7 +50,7 @@ func serve(t *testing.T, proto Proto) (*Dialer, string) {
 		w.WriteHeader(103)
 		w.WriteHeader(204)
 	})
-	mux.HandleFunc("/redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/echo?to", 302) })
+	mux.HandleFunc("/redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/echo?to", http.StatusFound) })
 	mux.HandleFunc("/abort", func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte("data: 1\n\n"))
 		w.(http.Flusher).Flush()

@@ -157,6 +157,11 @@ func TestRedirectNotFollowed(t *testing.T) {
 func TestConnectTo(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.d.MaxRedirects, w.d.ConnectTo = 5, "10.0.0.1:99"
+		var recorded []string
+		w.d.Recording = func(t *Transcript) {
+			addr, scheme := t.Addr()
+			recorded = append(recorded, scheme+" "+addr)
+		}
 		o := w.open(w.t.Context(), get("http://es.test/"))
 		for _, hop := range [][2]string{{"/", "/b"}, {"/b", "http://other.test/"}} {
 			p := w.accept()
@@ -171,6 +176,9 @@ func TestConnectTo(t *testing.T) {
 			if a := <-w.addrs; a != want {
 				t.Errorf("dialled %s, wanted %s", a, want)
 			}
+		}
+		if got := strings.Join(recorded, ", "); got != "http 10.0.0.1:99, http 10.0.0.1:99, http other.test:80" {
+			t.Errorf("recorded %s", got)
 		}
 	})
 }

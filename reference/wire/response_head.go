@@ -187,9 +187,8 @@ func (s *section) fields(most int) (Header, error) {
 		if !isToken(name) {
 			s.fault(FaultFieldName, at, len(name), "field name %s is not a token", quote(name))
 		}
-		skip := len(line) - len(value)
 		value = strings.TrimLeft(value, " \t")
-		skip = len(line) - len(value)
+		skip := len(line) - len(value)
 		value = strings.TrimRight(value, " \t")
 		s.value(value, at+skip, name)
 		header = append(header, Field{name, value})

@@ -13,6 +13,8 @@ import (
 type Transcript struct {
 	mu        sync.Mutex
 	start     time.Time
+	addr      string // set before anyone else has it
+	scheme    string
 	room      int // bytes that may still be kept, bookkeeping included
 	block     []byte
 	chunks    []Chunk
@@ -64,6 +66,9 @@ func newTranscript(start time.Time, most int) *Transcript {
 
 // Start is the moment that the times of the transcript count from.
 func (t *Transcript) Start() time.Time { return t.start }
+
+// Addr is the host:port that was dialled, and the scheme of the URL it was for.
+func (t *Transcript) Addr() (addr, scheme string) { return t.addr, t.scheme }
 
 // chunk keeps p, one read or write.
 func (t *Transcript) chunk(at time.Time, sent bool, p []byte) {

@@ -8,6 +8,9 @@
 // is reported as a [Fault] beside what it meant. Both are resumable at any byte, bounded by caps, and do not
 // allocate while body bytes flow, so the checks and the load engine share one grammar.
 //
+// What a peer can do wrong stands in two tables, [ResponseFaults] and [FrameFaults]: to report one thing more, add a code with its row there and
+// a vector in testdata. How a stream is opened and read begins in driver.go; driver_h1.go and driver_h2.go say what differs.
+//
 // The package may import the standard library and golang.org/x/net's hpack and http2.Framer (for writing).
 package wire
 
