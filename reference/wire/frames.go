@@ -346,11 +346,7 @@ func (f *Frames) nextSwept(it *Item) bool {
 		f.sweep = id + 2
 		f.drop(id)
 		if f.ended {
-			detail := "the connection was closed before END_STREAM"
-			if f.goAway != nil {
-				detail += ", after " + f.goAway.Error()
-			}
-			f.faultAt(it, FaultH2Incomplete, id, f.off, 0, detail)
+			f.faultAt(it, FaultH2Incomplete, id, f.off, 0, "the connection was closed before END_STREAM")
 		} else {
 			it.Kind, it.Stream, it.Code, it.Offset = Reset, id, uint32(CodeRefusedStream), f.frameAt
 		}

@@ -162,7 +162,8 @@ func TestH2GoAwayAndClose(t *testing.T) {
 		p.WriteGoAway(1, http2.ErrCodeEnhanceYourCalm, []byte("too_many_pings"))
 		p.conn.Close()
 		_, err := io.ReadAll(s)
-		if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "ENHANCE_YOUR_CALM") || !strings.Contains(err.Error(), "too_many_pings") {
+		var away *GoAwayError
+		if !errors.Is(err, io.ErrUnexpectedEOF) || !errors.As(err, &away) || away.Code != CodeEnhanceYourCalm || away.Debug != "too_many_pings" {
 			t.Errorf("%v", err)
 		}
 	})
