@@ -150,18 +150,10 @@ func BenchmarkEventPerFeed(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(event)))
 			var d Decoder
-			var ev Event
 			for b.Loop() {
 				events := 0
 				for _, c := range chunks {
-					for {
-						n, ok, _ := d.Next(c, &ev)
-						if !ok {
-							break
-						}
-						c = c[n:]
-						events++
-					}
+					feedAll(b, &d, c, func(*Event) { events++ })
 				}
 				if events != 1 {
 					b.Fatal(events)

@@ -1,0 +1,45 @@
+# ssegauge: `make demo` shows everything, `make test` proves it. `make help` lists the rest.
+.DEFAULT_GOAL := help
+GO    ?= go
+BIN   := .build/ssegauge
+FUZZ  ?= 60s
+# The race detector needs a C compiler; where there is none the tests run without it and say so.
+RACE  := $(shell command -v $(firstword $(shell $(GO) env CC)) >/dev/null 2>&1 && echo -race)
+
+.PHONY: help build demo test lint interop bench fuzz clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: ## build .build/ssegauge
+	@mkdir -p .build
+	$(GO) build -trimpath -o $(BIN) ./cmd/ssegauge
+
+demo: build ## check and load the reference server, under a minute; writes ssegauge-demo.html
+	$(BIN) demo
+
+test: ## all tests, under the race detector where a C compiler is installed
+	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
+	$(GO) vet ./...
+	$(GO) test $(RACE) -timeout 10m ./...
+
+lint: ## gofumpt, vet and staticcheck
+	@out=$$($(GO) tool gofumpt -l cmd conformance loadgen reference reports); [ -z "$$out" ] || { echo "not gofumpt'ed:" $$out; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+interop: build ## judge servers nobody here wrote: Quart, Flask, node, nginx (installs them)
+	reference/interop/install
+	$(GO) run ./reference/interop -bin $(BIN)
+
+bench: ## benchmarks; each prints the ratio to its baseline in the same run
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+
+fuzz: ## every fuzz target for FUZZ (60s) each
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$pkg; \
+	  done; done
+
+clean: ## remove what was built
+	rm -rf .build ssegauge-demo.html

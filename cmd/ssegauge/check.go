@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ssegauge/conformance"
+	"ssegauge/conformance/catalogue"
+	"ssegauge/reports/result"
+)
+
+type checkFlags struct {
+	target  targetFlags
+	publish publishFlags
+	output  outputFlags
+
+	window       time.Duration
+	expectReplay bool
+	only, skip   []string
+	require      []string
+	failOn       string
+}
+
+func newCheck(a *app) *cobra.Command {
+	var c checkFlags
+	cmd := &cobra.Command{
+		Use:   "check URL",
+		Short: "Judge a server",
+		Long: `Opens streams of URL as a client does, watches them for the window, and judges what the server sent and did,
+byte by byte. With a way to publish it also proves what only an oracle can: that payloads arrive as they were
+meant, that nothing can be injected, that a client which comes back gets what it missed.
+
+Exit code 0: every check passed or warned; 1: a check failed; 3: nobody was there; 4: too little could be decided.`,
+		Example: `  ssegauge check http://localhost:8080/events
+  ssegauge check http://localhost:8080/events --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Data}},"event":{{json .Event}},"id":{{json .ID}}}'
+  ssegauge check https://host/stream -H 'Authorization: Bearer ...' --http 2 --window 60s
+  ssegauge check http://localhost:8080/events --only 'http/*' --format json`,
+		Args: oneURL,
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), a, cmd, args[0]) },
+	}
+	c.target.add(cmd)
+	c.publish.add(cmd)
+	f := cmd.Flags()
+	f.DurationVar(&c.window, "window", conformance.DefaultWindow, "how long to watch, and the budget of the whole run")
+	f.BoolVar(&c.expectReplay, "expect-replay", false, "the server promises replay after Last-Event-ID: a gap fails instead of warns")
+	f.StringSliceVar(&c.only, "only", nil, "only checks whose id matches the `glob` (repeatable)")
+	f.StringSliceVar(&c.skip, "skip", nil, "no checks whose id matches the `glob` (repeatable)")
+	f.StringSliceVar(&c.require, "require", nil, "the check with this `id` must come to a verdict, else exit code 4 (repeatable)")
+	f.StringVar(&c.failOn, "fail-on", "error", "what makes the exit code 1: error (a check failed), or warn")
+	c.output.add(cmd)
+	return cmd
+}
+
+func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL string) error {
+	req, dialer, err := c.target.load(cmd, rawURL)
+	if err != nil {
+		return err
+	}
+	if err := c.output.check(); err != nil {
+		return err
+	}
+	checks, err := c.selected()
+	if err != nil {
+		return err
+	}
+	publisher, err := c.publish.compile(dialer.TLS)
+	if err != nil {
+		return err
+	}
+	t := conformance.Target{Request: *req, Dialer: *dialer, Publisher: publisher, Window: c.window, ExpectReplay: c.expectReplay}
+	run, err := runCheck(ctx, a, t, checks, c.output.quiet)
+	if err != nil {
+		return err
+	}
+	if err := conclude(a, &c.output, run, interruption(ctx, run)); err != nil {
+		return err
+	}
+	return c.demands(run)
+}
+
+// selected are the checks to run, and the complaints about the flags that choose them.
+func (c *checkFlags) selected() ([]conformance.Check, error) {
+	if c.window < time.Second || c.window > 24*time.Hour {
+		return nil, usagef("--window %v is out of range: 1s to 24h", c.window)
+	}
+	if c.failOn != "error" && c.failOn != "warn" {
+		return nil, usagef("--fail-on %q is unknown: error or warn is right", c.failOn)
+	}
+	checks, err := catalogue.Filter(catalogue.All(), c.only, c.skip)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	checks = slices.DeleteFunc(checks, func(c conformance.Check) bool { return c.Run == nil })
+	if len(checks) == 0 {
+		return nil, usagef("--only and --skip leave no check that is built: 'ssegauge list' shows them")
+	}
+	for _, id := range c.require {
+		if !slices.ContainsFunc(checks, func(c conformance.Check) bool { return c.ID == id }) {
+			return nil, usagef("--require %q is not among the checks of this run%s", id, nearest(id))
+		}
+	}
+	return checks, nil
+}
+
+// demands judges what goes beyond the run's own verdict: --require and --fail-on.
+func (c *checkFlags) demands(run *result.Run) error {
+	for _, id := range c.require {
+		for _, f := range run.Results {
+			if f.ID == id && (f.Verdict == result.NotObserved || f.Verdict == result.Error) {
+				return &outcome{exitInconclusive, fmt.Sprintf("--require %s: %s: %s", id, f.Verdict, f.Message)}
+			}
+		}
+	}
+	if c.failOn == "warn" && run.Summary.Warn > 0 {
+		return &outcome{exitFailed, fmt.Sprintf("--fail-on warn: %d warnings", run.Summary.Warn)}
+	}
+	return nil
+}
+
+// runCheck runs checks with progress on stderr.
+func runCheck(ctx context.Context, a *app, t conformance.Target, checks []conformance.Check, quiet bool) (*result.Run, error) {
+	var decided atomic.Int64
+	started := time.Now()
+	shown := startProgress(a.stderr, quiet, "check", func() step {
+		return step{
+			int64(time.Since(started)), int64(t.Window),
+			fmt.Sprintf("%d of %d checks decided, %.0f s of at most %.0f s", decided.Load(), len(checks), time.Since(started).Seconds(), t.Window.Seconds()),
+		}
+	})
+	run, err := conformance.Run(ctx, t, checks, conformance.Options{Progress: func(n, _ int, _ string) { decided.Store(int64(n)) }})
+	shown.finish()
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		return nil, plain(err)
+	}
+	run.Schema, run.Tool = result.SchemaCheck, tool()
+	return run, nil
+}
+
+// interruption is the error of a run that the user cut short.
+func interruption(ctx context.Context, run *result.Run) error {
+	if !run.Interrupted {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return errInterrupted
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ssegauge/loadgen"
+	"ssegauge/loadgen/plan"
+	"ssegauge/reports/gate"
+	"ssegauge/reports/result"
+)
+
+type loadFlags struct {
+	target  targetFlags
+	publish publishFlags
+	output  outputFlags
+
+	streams     int
+	ramp        time.Duration
+	duration    time.Duration
+	perConn     int
+	publishRate string
+	publishSize int
+	thresholds  []string
+	plan        string
+}
+
+func newLoad(a *app) *cobra.Command {
+	var l loadFlags
+	cmd := &cobra.Command{
+		Use:   "load URL...",
+		Short: "Open many streams and measure how long an event takes to reach everyone",
+		Long: `Opens streams at the planned times, holds them, publishes events that carry a marker, and measures
+when each receiver has each event: delivery from the intended publish time, completion over all receivers, loss,
+duplicates and order. Without a way to publish it measures what needs no cooperation.`,
+		Example: `  ssegauge load http://localhost:8080/events --streams 2000 --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Marker}}}'
+  ssegauge load https://host/stream --streams 5000 --http 2 --streams-per-conn 100 --duration 1m
+  ssegauge load http://localhost:8080/events --publish-cmd 'redis-cli publish news "$SSE_DATA"' --threshold 'fanout_t99.p95 < 250ms' --threshold 'lost == 0'
+  ssegauge load --plan plan.yaml --report html=load.html`,
+		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), a, cmd, args) },
+	}
+	l.target.add(cmd)
+	l.publish.add(cmd)
+	f := cmd.Flags()
+	f.IntVar(&l.streams, "streams", plan.DefaultStreams, "how many streams to hold open")
+	f.DurationVar(&l.ramp, "ramp", 0, "time in which they are opened, evenly (default: 2,000 a second, 1 s at least)")
+	f.DurationVar(&l.duration, "duration", plan.DefaultDuration, "time to hold them, and to publish, after the last was due")
+	f.IntVar(&l.perConn, "streams-per-conn", plan.DefaultStreamsPerConn, "HTTP/2: streams on one connection, at most what the server allows")
+	f.StringVar(&l.publishRate, "publish-rate", fmt.Sprintf("%d/s", plan.DefaultPublishRate), "events to publish, as in `10/s` or 30/m")
+	f.IntVar(&l.publishSize, "publish-size", 0, "`bytes` of {{.Data}}, marker included (0: the marker alone)")
+	f.StringArrayVar(&l.thresholds, "threshold", nil, "`expression` that must hold, as in 'deliver.p99 < 250ms' (repeatable)")
+	f.StringVar(&l.plan, "plan", "", "YAML `file` with the whole plan; flags that are given override it")
+	l.output.add(cmd)
+	return cmd
+}
+
+func (l *loadFlags) run(ctx context.Context, a *app, cmd *cobra.Command, urls []string) error {
+	if err := l.output.check(); err != nil {
+		return err
+	}
+	p, err := l.makePlan(cmd, urls)
+	if err != nil {
+		return err
+	}
+	gates, err := parseGates(p.Thresholds)
+	if err != nil {
+		return err
+	}
+	run, err := runLoad(ctx, a, p, l.output.quiet)
+	if run == nil {
+		return err
+	}
+	gate.Apply(run, gates)
+	return conclude(a, &l.output, run, err)
+}
+
+// conclude writes a run, whole or partial, and turns what it came to into the command's error.
+func conclude(a *app, out *outputFlags, run *result.Run, err error) error {
+	if werr := out.write(a.stdout, run); werr != nil {
+		return werr
+	}
+	if err != nil {
+		return err
+	}
+	switch run.Status() {
+	case result.Failed:
+		return &outcome{code: exitFailed}
+	case result.Inconclusive:
+		return &outcome{code: exitInconclusive}
+	}
+	return nil
+}
+
+func parseGates(expressions []string) ([]*gate.Gate, error) {
+	gates := make([]*gate.Gate, len(expressions))
+	for i, e := range expressions {
+		g, err := gate.Parse(e)
+		if err != nil {
+			return nil, usagef("--threshold %q: %v", e, err)
+		}
+		gates[i] = g
+	}
+	return gates, nil
+}
+
+// runLoad runs a plan with progress on stderr. The run is not nil where there is something to report, also beside an error.
+func runLoad(ctx context.Context, a *app, p *plan.Plan, quiet bool) (*result.Run, error) {
+	var latest atomic.Pointer[loadgen.Snapshot]
+	latest.Store(&loadgen.Snapshot{})
+	started := time.Now()
+	shown := startProgress(a.stderr, quiet, "load", func() step {
+		s := latest.Load()
+		return step{int64(s.Elapsed), int64(s.Total), loadNote(s)}
+	})
+	load, err := loadgen.Run(ctx, p, func(s loadgen.Snapshot) { latest.Store(&s) })
+	shown.finish()
+	if load == nil {
+		return nil, loadError(err)
+	}
+	run := &result.Run{Schema: result.SchemaLoad, Tool: tool(), Started: started, DurationMS: float64(time.Since(started).Microseconds()) / 1000, Load: load}
+	run.Target = spokenTarget(load, p)
+	if err != nil && context.Cause(ctx) != nil {
+		run.Interrupted = true
+		err = context.Cause(ctx)
+	}
+	return run, loadError(err)
+}
+
+func loadError(err error) error {
+	var (
+		bad         *plan.Error
+		limit       *loadgen.LimitError
+		unreachable *loadgen.UnreachableError
+	)
+	switch {
+	case errors.As(err, &bad), errors.As(err, &limit):
+		return &usageError{err}
+	case errors.As(err, &unreachable):
+		return &unreachableError{plain(err)}
+	}
+	return err
+}
+
+// makePlan is the plan of the file, if one is named, with what the command line says over it.
+func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, error) {
+	if l.target.profile != "" {
+		if err := applyProfile(cmd, l.target.profile); err != nil {
+			return nil, err
+		}
+	}
+	p := &plan.Plan{}
+	if l.plan != "" {
+		f, err := os.Open(l.plan)
+		if err != nil {
+			return nil, usagef("--plan: %v", plain(err))
+		}
+		defer f.Close()
+		if p, err = plan.Decode(f); err != nil {
+			return nil, usagef("--plan %s: %v", l.plan, err)
+		}
+	} else if len(urls) == 0 {
+		return nil, usagef("no URL was given: usage: %s", cmd.UseLine())
+	}
+	if len(urls) > 0 {
+		p.Targets = nil
+		for _, raw := range urls {
+			req, dialer, err := l.target.load(cmd, raw)
+			if err != nil {
+				return nil, err
+			}
+			p.Targets = append(p.Targets, plan.Target{URL: raw, Request: req, Dialer: dialer})
+		}
+	}
+	switch {
+	case l.streams < 1:
+		return nil, usagef("--streams %d: at least 1 is wanted", l.streams)
+	case l.perConn < 1:
+		return nil, usagef("--streams-per-conn %d: at least 1 is wanted", l.perConn)
+	case l.duration <= 0:
+		return nil, usagef("--duration %v: a time above zero is wanted", l.duration)
+	case l.ramp < 0:
+		return nil, usagef("--ramp %v: a time of zero or more is wanted", l.ramp)
+	case l.publishSize < 0:
+		return nil, usagef("--publish-size %d: zero or more is wanted", l.publishSize)
+	}
+	given := func(name string) bool { return l.plan == "" || cmd.Flags().Changed(name) }
+	if given("streams") {
+		p.Streams = l.streams
+	}
+	if given("ramp") {
+		p.Ramp = l.ramp
+		if p.Ramp == 0 && cmd.Flags().Changed("ramp") {
+			p.Ramp = -1 // all at once; 0 is the plan's "choose for me"
+		}
+	}
+	if given("duration") {
+		p.Hold = l.duration
+	}
+	if given("streams-per-conn") {
+		p.StreamsPerConn = l.perConn
+	}
+	if cmd.Flags().Changed("timeout") {
+		p.Timeout = l.target.timeout
+	}
+	if given("threshold") {
+		p.Thresholds = l.thresholds
+	}
+	tls, err := l.target.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	publisher, err := l.publish.compile(tls)
+	if err != nil {
+		return nil, err
+	}
+	if publisher != nil {
+		p.Publish = &plan.Publish{HTTP: l.publish.hook.HTTP, Header: l.publish.hook.Header, Command: l.publish.hook.Command, Publisher: publisher}
+	}
+	if p.Publish != nil && (given("publish-rate") || given("publish-size")) {
+		if p.Publish.Rate, err = plan.ParseRate(l.publishRate); err != nil {
+			return nil, usagef("--publish-rate: %v", err)
+		}
+		p.Publish.Size = l.publishSize
+	}
+	if err := p.Validate(); err != nil {
+		return nil, usagef("%v", err)
+	}
+	return p, nil
+}
+
+// loadNote is the moment of a load run in a few words.
+func loadNote(s *loadgen.Snapshot) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s of %s streams open", s.Phase, result.Count(int64(s.Open)), result.Count(int64(s.Planned)))
+	if s.Failed > 0 {
+		fmt.Fprintf(&b, ", %s failed", result.Count(int64(s.Failed)))
+	}
+	if s.Received > 0 {
+		fmt.Fprintf(&b, ", %s events/s", result.Count(int64(s.EventsPerSecond)))
+	}
+	if !math.IsNaN(s.DeliverP99) && s.DeliverP99 > 0 {
+		fmt.Fprintf(&b, ", delivered p50 %s p99 %s", result.Micros(s.DeliverP50), result.Micros(s.DeliverP99))
+	}
+	if s.Lost > 0 {
+		fmt.Fprintf(&b, ", %s lost", result.Count(s.Lost))
+	}
+	return b.String()
+}
+
+// spokenTarget names the first target as it was reached: the final URL and the protocol.
+func spokenTarget(load *result.Load, p *plan.Plan) result.Target {
+	t := result.Target{URL: result.Mask(p.Targets[0].URL)}
+	if targets, ok := load.Plan["targets"].([]any); ok && len(targets) > 0 {
+		if first, ok := targets[0].(map[string]any); ok {
+			t.HTTP, _ = first["spoken"].(string)
+		}
+	}
+	return t
+}

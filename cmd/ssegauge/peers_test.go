@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"ssegauge/reference/server"
+)
+
+// cmdServe starts the reference server for the rest of the script: serve [fault].
+func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
+	config := server.Config{History: 100, Heartbeat: 15 * time.Second, Retry: 2 * time.Second}
+	if len(args) > 0 {
+		config.Fault = args[0]
+	}
+	srv, err := server.New(config)
+	ts.Check(err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ctx, l, nil) }()
+	ts.Defer(func() {
+		cancel()
+		<-done
+	})
+	ts.Setenv("URL", "http://"+l.Addr().String())
+}
+
+// peers are servers that a target can turn out to be.
+var peers = map[string]func(net.Conn){
+	"html": answer("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 17\r\n\r\n<h1>Welcome!</h1>"),
+	"404":  answer("HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nnot here\n"),
+	"random": func(c net.Conn) {
+		readHead(c)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+		io.CopyN(c, rand.Reader, 1<<20)
+	},
+	"endless-head": func(c net.Conn) {
+		readHead(c)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\n")
+		for i := 0; i < 1<<20; i++ {
+			if _, err := fmt.Fprintf(c, "X-Pad-%d: %s\r\n", i, strings.Repeat("x", 100)); err != nil {
+				return
+			}
+		}
+	},
+	"slow-head": func(c net.Conn) {
+		readHead(c)
+		for _, b := range []byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n") {
+			if _, err := c.Write([]byte{b}); err != nil {
+				return
+			}
+			time.Sleep(time.Second)
+		}
+	},
+	"silent": func(c net.Conn) { io.Copy(io.Discard, c) },
+	"garbage": func(c net.Conn) {
+		readHead(c)
+		io.CopyN(c, rand.Reader, 4096)
+	},
+	"dies": func(c net.Conn) {
+		readHead(c)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n10\r\ndata: a\n\ndata: b\r\n")
+	},
+	"escapes": answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nevent: \x1b[31mred\x1b]0;title\x07\ndata: \x1b[2J<script>\u202e\n\n"),
+}
+
+// cmdPeer starts one of peers: peer KIND.
+func cmdPeer(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 || peers[args[0]] == nil {
+		ts.Fatalf("usage: peer KIND")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				peers[args[0]](c)
+			}()
+		}
+	}()
+	ts.Setenv("URL", "http://"+l.Addr().String()+"/events")
+}
+
+func answer(bytes string) func(net.Conn) {
+	return func(c net.Conn) {
+		readHead(c)
+		io.WriteString(c, bytes)
+	}
+}
+
+func readHead(c net.Conn) {
+	if req, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+		req.Body.Close()
+	}
+}
+
+// cmdExitCode runs a command and demands its exit code: exitcode N ssegauge ARGS...
+func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exitcode N command args...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"crypto/tls"
+
+	"github.com/spf13/cobra"
+
+	"ssegauge/reference/publish"
+)
+
+// publishFlags say how the target is made to emit an event; check and load share them.
+type publishFlags struct {
+	hook publish.Hook
+	body string
+}
+
+func (p *publishFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&p.hook.HTTP, "publish", "", "how to publish, `'METHOD URL'`: URL, fields and body are Go templates over .ID .Event .Data .Retry .Marker")
+	f.StringArrayVar(&p.hook.Header, "publish-header", nil, "field of the publish request, `'K: V'` (repeatable)")
+	f.StringVar(&p.body, "publish-body", "", "body `template` of the publish request, or @file; functions json, urlquery")
+	f.StringVar(&p.hook.Command, "publish-cmd", "", "publish by a shell `command` instead: fields in SSE_ID, SSE_EVENT, SSE_RETRY, data on stdin")
+}
+
+// compile returns nil where no hook was given. The TLS settings are those of the target.
+func (p *publishFlags) compile(tls *tls.Config) (*publish.Publisher, error) {
+	if p.hook.HTTP == "" && p.hook.Command == "" {
+		if p.body != "" || len(p.hook.Header) > 0 {
+			return nil, usagef("--publish-body and --publish-header describe a request: give --publish 'POST URL' with them")
+		}
+		return nil, nil
+	}
+	body, err := bodyOf(p.body)
+	if err != nil {
+		return nil, err
+	}
+	p.hook.Body, p.hook.TLS = string(body), tls
+	publisher, err := publish.Compile(p.hook)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	return publisher, nil
+}

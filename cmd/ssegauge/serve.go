@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ssegauge/reference/server"
+)
+
+type serveFlags struct {
+	config    server.Config
+	listen    string
+	tls       bool
+	cert, key string
+	untilEOF  bool
+}
+
+func newServe(a *app) *cobra.Command {
+	var s serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the reference server",
+		Long: `Runs a server that does the whole protocol right: channels with history, resume by
+Last-Event-ID, publishing over HTTP, heartbeats, scripted scenarios, pages for a browser. With --fault it breaks one
+rule, by the id of the check that must notice. One port speaks HTTP/1.1 and HTTP/2.
+
+The first line on stdout says where it listens. Ctrl-C ends every stream on an event boundary.`,
+		Example: `  ssegauge serve
+  ssegauge serve --listen :0 --tls
+  ssegauge serve --fault data/multiline
+  curl -N http://localhost:8080/events &
+  curl -d '{"data":"hello"}' http://localhost:8080/publish`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context(), a) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
+	f.BoolVar(&s.tls, "tls", false, "serve HTTPS (HTTP/1.1 and h2 by ALPN)")
+	f.StringVar(&s.cert, "cert", "", "PEM `file` of the certificate (default with --tls: a self-signed one, made on start)")
+	f.StringVar(&s.key, "key", "", "PEM `file` of the certificate's key")
+	f.IntVar(&s.config.History, "history", 1000, "events that each channel keeps for replay (0: none)")
+	f.DurationVar(&s.config.Heartbeat, "heartbeat", 15*time.Second, "comment after this much silence (0: none)")
+	f.DurationVar(&s.config.Retry, "retry", 2*time.Second, "reconnection time to announce (0: none)")
+	f.StringVar(&s.config.PublishToken, "publish-token", "", "bearer token that /publish demands")
+	f.IntVar(&s.config.MaxStreams, "max-streams", 0, "streams at once, overall (0: no limit)")
+	f.IntVar(&s.config.MaxStreamsPerIP, "max-streams-per-ip", 0, "streams at once from one address (0: no limit)")
+	f.StringVar(&s.config.Fault, "fault", "", "break one rule: the `id` of a check ('ssegauge list')")
+	f.BoolVar(&s.untilEOF, "until-stdin-ends", false, "for a parent process: stop when stdin ends, not on an interrupt")
+	f.MarkHidden("until-stdin-ends")
+	return cmd
+}
+
+func (s *serveFlags) run(ctx context.Context, a *app) error {
+	s.config.History, s.config.Heartbeat, s.config.Retry = orNone(s.config.History), orNone(s.config.Heartbeat), orNone(s.config.Retry)
+	srv, err := server.New(s.config)
+	if err != nil {
+		return usagef("%v", err)
+	}
+	if s.untilEOF {
+		// An interrupt at the terminal reaches the parent too, which still needs this server for its report.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
+		go func() {
+			io.Copy(io.Discard, a.stdin)
+			cancel()
+		}()
+	}
+	scheme := "http"
+	var config *tls.Config
+	if s.tls || s.cert != "" {
+		scheme = "https"
+		if config, err = s.certificate(); err != nil {
+			return err
+		}
+	}
+	l, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return usagef("--listen %s: %v", s.listen, plain(err))
+	}
+	if _, err := fmt.Fprintf(a.stdout, "listening on %s://%s\n", scheme, l.Addr()); err != nil {
+		l.Close()
+		return err
+	}
+	fmt.Fprintf(a.stderr, "open %s://%s/ in a browser; Ctrl-C stops\n", scheme, l.Addr())
+	if err := srv.Serve(ctx, l, config); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil // a server that was asked to stop and did has done well
+}
+
+func (s *serveFlags) certificate() (*tls.Config, error) {
+	if (s.cert == "") != (s.key == "") {
+		return nil, usagef("--cert and --key go together: give both")
+	}
+	var pair tls.Certificate
+	var err error
+	if s.cert != "" {
+		if pair, err = tls.LoadX509KeyPair(s.cert, s.key); err != nil {
+			return nil, usagef("--cert %s, --key %s: %v", s.cert, s.key, plain(err))
+		}
+	} else if pair, err = server.SelfSigned("localhost", "127.0.0.1", "::1"); err != nil {
+		return nil, err
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// orNone turns the user's 0, none, into the server's: its own 0 is the default.
+func orNone[T int | time.Duration](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"ssegauge/reference/wire"
+)
+
+// targetFlags are the flags that every command which opens streams shares.
+type targetFlags struct {
+	headers   []string
+	method    string
+	body      string
+	http      string
+	insecure  bool
+	caCert    string
+	cert      string
+	key       string
+	connectTo string
+	profile   string
+	timeout   time.Duration
+}
+
+func (t *targetFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVarP(&t.headers, "header", "H", nil, "request field `'K: V'` (repeatable)")
+	f.StringVar(&t.method, "method", "", "request method (default GET, or POST with --body)")
+	f.StringVar(&t.body, "body", "", "request body, or `@file`: a request that is answered with a stream")
+	f.StringVar(&t.http, "http", "auto", "protocol: auto|1.1|2|h2c (h2c: HTTP/2 in the clear, prior knowledge)")
+	f.BoolVar(&t.insecure, "insecure", false, "accept any certificate")
+	f.StringVar(&t.caCert, "cacert", "", "PEM `file` of authorities to trust instead of the system's")
+	f.StringVar(&t.cert, "cert", "", "PEM `file` of the client certificate")
+	f.StringVar(&t.key, "key", "", "PEM `file` of the client certificate's key")
+	f.StringVar(&t.connectTo, "connect-to", "", "connect to `host:port` instead of the URL's")
+	f.StringVar(&t.profile, "profile", "", "YAML `file` of flags for this target (name: value)")
+	f.DurationVar(&t.timeout, "timeout", 10*time.Second, "limit from dialling to the response head")
+}
+
+// shared holds the names of flags that one profile may set for several commands; a command passes over those it lacks.
+var shared = []string{
+	"publish", "publish-header", "publish-body", "publish-cmd", "expect-replay", "window", "only", "skip", "require", "fail-on", "active",
+	"streams", "ramp", "duration", "streams-per-conn", "publish-rate", "threshold",
+}
+
+// load applies the profile, then turns the flags into a request for rawURL and a dialer.
+func (t *targetFlags) load(cmd *cobra.Command, rawURL string) (*wire.Request, *wire.Dialer, error) {
+	if t.profile != "" {
+		if err := applyProfile(cmd, t.profile); err != nil {
+			return nil, nil, err
+		}
+	}
+	u, err := parseURL(rawURL)
+	if err != nil {
+		return nil, nil, err
+	}
+	req := &wire.Request{Method: t.method, URL: u}
+	if req.Body, err = bodyOf(t.body); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case t.method == "" && t.body != "":
+		req.Method = "POST"
+	case t.method != "" && strings.ContainsFunc(t.method, notToken):
+		return nil, nil, usagef("--method %q is no method: letters only, as in GET or POST", t.method)
+	}
+	for _, h := range t.headers {
+		name, value, ok := strings.Cut(h, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || name == "" || strings.ContainsFunc(name, notToken) || strings.ContainsAny(value, "\r\n\x00") {
+			return nil, nil, usagef("--header %q is no field: write it as 'Name: value'", maskField(h))
+		}
+		req.Header = append(req.Header, wire.Field{Name: name, Value: value})
+	}
+	if !req.Header.Has("Accept") {
+		req.Header = append(req.Header, wire.Field{Name: "Accept", Value: "text/event-stream"})
+	}
+	if !req.Header.Has("User-Agent") {
+		req.Header = append(req.Header, wire.Field{Name: "User-Agent", Value: "ssegauge/" + toolVersion()})
+	}
+	d := &wire.Dialer{HeadTimeout: t.timeout, MaxRedirects: 20, ConnectTo: t.connectTo}
+	if t.timeout <= 0 {
+		return nil, nil, usagef("--timeout %v is too short: give a time above zero, as in 10s", t.timeout)
+	}
+	if d.Proto, err = protocol(t.http, u); err != nil {
+		return nil, nil, err
+	}
+	if t.connectTo != "" {
+		if _, _, err := net.SplitHostPort(t.connectTo); err != nil {
+			return nil, nil, usagef("--connect-to %q is no address: write host:port, as in 127.0.0.1:8080", t.connectTo)
+		}
+	}
+	if d.TLS, err = t.tlsConfig(); err != nil {
+		return nil, nil, err
+	}
+	return req, d, nil
+}
+
+func notToken(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+}
+
+// maskField keeps the value of a malformed field out of messages: it may be a credential.
+func maskField(h string) string {
+	if name, _, ok := strings.Cut(h, ":"); ok {
+		return name + ": ..."
+	}
+	if len(h) > 12 {
+		return h[:12] + "..."
+	}
+	return h
+}
+
+func parseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		guess := "http://" + raw
+		if i := strings.Index(raw, "://"); i >= 0 {
+			guess = "http" + raw[i:]
+		}
+		if g, gerr := url.Parse(guess); gerr != nil || g.Host == "" {
+			guess = "http://localhost:8080/events"
+		}
+		return nil, usagef("%q is not an http or https URL: write it like %s", maskURL(raw), maskURL(guess))
+	}
+	if p := u.Port(); p != "" {
+		if _, err := net.LookupPort("tcp", p); err != nil {
+			return nil, usagef("%q has no valid port: 1 to 65535 is right", maskURL(raw))
+		}
+	}
+	return u, nil
+}
+
+func protocol(name string, u *url.URL) (wire.Proto, error) {
+	switch name {
+	case "auto", "":
+		return wire.Auto, nil
+	case "1.1":
+		return wire.HTTP11, nil
+	case "2":
+		if u.Scheme != "https" {
+			return 0, usagef("--http 2 needs an https URL: HTTP/2 in the clear is --http h2c")
+		}
+		return wire.HTTP2, nil
+	case "h2c":
+		if u.Scheme != "http" {
+			return 0, usagef("--http h2c needs an http URL: HTTP/2 over TLS is --http 2")
+		}
+		return wire.H2C, nil
+	}
+	return 0, usagef("--http %q is unknown: auto, 1.1, 2 or h2c is right", name)
+}
+
+// bodyOf reads a --body or --publish-body value: the text itself, or a file after @.
+func bodyOf(value string) ([]byte, error) {
+	name, isFile := strings.CutPrefix(value, "@")
+	if !isFile {
+		return []byte(value), nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, usagef("%v", plain(err))
+	}
+	return b, nil
+}
+
+func (t *targetFlags) tlsConfig() (*tls.Config, error) {
+	c := &tls.Config{InsecureSkipVerify: t.insecure, MinVersion: tls.VersionTLS12}
+	if t.caCert != "" {
+		pem, err := os.ReadFile(t.caCert)
+		if err != nil {
+			return nil, usagef("--cacert: %v", plain(err))
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, usagef("--cacert %s holds no PEM certificate", t.caCert)
+		}
+	}
+	if (t.cert == "") != (t.key == "") {
+		return nil, usagef("--cert and --key go together: give both")
+	}
+	if t.cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.cert, t.key)
+		if err != nil {
+			return nil, usagef("--cert %s, --key %s: %v", t.cert, t.key, plain(err))
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// applyProfile sets every flag that the file names and the command line did not. Keys are flag names.
+func applyProfile(cmd *cobra.Command, file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return usagef("--profile: %v", plain(err))
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(b, &doc); err != nil {
+		return usagef("--profile %s: %v", file, err)
+	}
+	if len(doc.Content) == 0 {
+		return nil
+	}
+	m := doc.Content[0]
+	if m.Kind != yaml.MappingNode {
+		return usagef("--profile %s:%d: a list of 'flag: value' lines is wanted", file, m.Line)
+	}
+	flags := cmd.Flags()
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		key, value := m.Content[i], m.Content[i+1]
+		f := flags.Lookup(key.Value)
+		if f == nil || key.Value == "profile" || key.Value == "help" {
+			if slices.Contains(shared, key.Value) {
+				continue
+			}
+			return usagef("--profile %s:%d: unknown key %q: keys are flag names, as in 'window: 30s'", file, key.Line, key.Value)
+		}
+		if f.Changed {
+			continue
+		}
+		values := []*yaml.Node{value}
+		if value.Kind == yaml.SequenceNode {
+			values = value.Content
+		}
+		for _, v := range values {
+			if v.Kind != yaml.ScalarNode {
+				return usagef("--profile %s:%d: %s takes a value or a list of values", file, v.Line, key.Value)
+			}
+			if err := f.Value.Set(v.Value); err != nil {
+				return usagef("--profile %s:%d: %s: %v", file, v.Line, key.Value, err)
+			}
+		}
+	}
+	return nil
+}
