@@ -34,7 +34,7 @@ var pageTests = []struct{ name, path, script string }{
 		await until(() => text("state") === "open" && text("log").includes('{"number":2,"of":10}'));`},
 	{"htmx", "/pages/htmx", `
 		await until(() => document.querySelector("#message .fragment b")?.textContent === "2");
-		await until(() => document.querySelector("#status strong")?.textContent === "5");`},
+		await until(() => document.querySelector("#status strong")?.textContent === "3");`},
 	{"fetch", "/pages/fetch", `
 		await until(() => text("state") === "open" && text("log").includes("grace:\nYes.\nOne response,\nand it never ends."));`},
 	{"temperature", "/pages/temperature", `

@@ -42,14 +42,14 @@ func (s *Server) classicStream(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// classicConnect is /connect: HTML fragments for htmx's sse-swap, one a second: a message, and with each fifth a "status".
+// classicConnect is /connect: HTML fragments for htmx's sse-swap, one a second, each third of them named status.
 func (s *Server) classicConnect(w http.ResponseWriter, r *http.Request) {
 	s.emit(w, r, time.Second, 0, func(n int) sse.Message {
-		if n%5 == 0 {
+		if n%3 == 0 {
 			return sse.Message{Event: "status", Data: fmt.Sprintf("<strong>%d</strong> fragments so far", n)}
 		}
 		now := time.Now().UTC()
-		return sse.Message{Data: fmt.Sprintf("<p class=\"fragment\">\n  Fragment <b>%d</b>\n  <time datetime=%q>%s</time>\n</p>",
+		return sse.Message{Data: fmt.Sprintf("<p class=\"fragment\">\n  <span>Fragment <b>%d</b></span>\n  <time datetime=%q>%s</time>\n</p>",
 			n, now.Format(time.RFC3339), now.Format("15:04:05"))}
 	})
 }
@@ -80,7 +80,7 @@ func (s *Server) chatUpdates(w http.ResponseWriter, r *http.Request) {
 	}
 	s.emit(w, r, time.Second, 0, func(n int) sse.Message {
 		friend, text := friends[(n-1)%len(friends)], chatLines[(n-1)%len(chatLines)]
-		m := sse.Message{Event: "chat", Retry: "2000"}
+		m := sse.Message{Event: "chat", Retry: s.retry()}
 		switch format {
 		case "json":
 			// Strings and a map of them always encode.

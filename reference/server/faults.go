@@ -18,16 +18,15 @@ type Fault struct {
 	Text string // one line: what goes wrong
 
 	// Streams.
-	Code     int                                             // status, in place of 200
-	Head     func(h http.Header, r *http.Request)            // changes the fields
-	Late     time.Duration                                   // the head goes out this much later
-	HangHead bool                                            // HEAD is not answered
-	First    func(block []byte) []byte                       // changes the first block, which tells retry
-	Encode   func(raw []byte, m *sse.Message) []byte         // gives the wire form of an event; raw is the right one
-	Lifetime time.Duration                                   // streams end after this time
-	Last     string                                          // written when a stream ends
-	Resume   func(from, live uint64) uint64                  // where a stream goes on: from is right, live the next event to come
-	Wrap     func(next http.Handler, s *Server) http.Handler // stands around the whole server, for what net/http does not do
+	Code     int                                     // status, in place of 200
+	Head     func(h http.Header, r *http.Request)    // changes the fields
+	Late     time.Duration                           // the head goes out this much later
+	HangHead bool                                    // HEAD is not answered
+	First    func(block []byte) []byte               // changes the first block, which tells retry
+	Encode   func(raw []byte, m *sse.Message) []byte // gives the wire form of an event; raw is the right one
+	Lifetime time.Duration                           // streams end after this time
+	Last     string                                  // written when a stream ends
+	Resume   func(from, live uint64) uint64          // where a stream goes on: from is right, live the next event to come
 }
 
 // faults is the table. To add one, add an entry; the id is that of the check in the catalogue.

@@ -10,7 +10,6 @@ import (
 // fail answers with a one-line reason.
 func fail(w http.ResponseWriter, status int, reason string) {
 	h := w.Header()
-	h.Del("Content-Encoding")
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")

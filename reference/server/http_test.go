@@ -371,7 +371,7 @@ func TestClassicEndpoints(t *testing.T) {
 			e, _ := r.next()
 			names[e.name]++
 		}
-		if names[""] != 8 || names["status"] != 2 {
+		if names[""] != 7 || names["status"] != 3 {
 			t.Errorf("/connect: %v", names)
 		}
 		r.close()

@@ -22,7 +22,7 @@ import (
 func TestSeam(t *testing.T) {
 	for _, proto := range []string{"1.1", "h2c"} {
 		t.Run(proto, func(t *testing.T) {
-			const publishers, each, subscribers = 4, 500, 6
+			const publishers, each, subscribers = 4, 250, 6
 			w := newWorld(t, proto, Config{History: publishers * each, HistoryBytes: 1 << 30})
 			first := w.publish("default", "start")
 

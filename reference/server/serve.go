@@ -22,7 +22,7 @@ import (
 
 // Serve answers on l until ctx ends or Shutdown is called, then ends gracefully within Config.ShutdownTimeout and
 // returns nil. With a nil config it speaks HTTP/1.1 and h2c (by prior knowledge) in the clear; else HTTP/1.1 and h2 over TLS by ALPN.
-// It closes l.
+// It closes l. It may be called for several listeners; the end of one is the end of all.
 func (s *Server) Serve(ctx context.Context, l net.Listener, config *tls.Config) error {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)

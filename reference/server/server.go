@@ -48,8 +48,8 @@ type Config struct {
 	// Queue is how many events a live reader may lag behind before it is cut, at an event boundary. Its bytes are shared: the log
 	// of a channel keeps max(History, Queue) events within HistoryBytes. 0: DefaultQueue.
 	Queue int
-	// Channels caps how many channels there are; past it the channel that was idle longest makes room.
-	// 0: DefaultChannels.
+	// Channels caps how many channels there are, and so memory: Channels times HistoryBytes. Past it the channel that was idle
+	// longest makes room. 0: DefaultChannels.
 	Channels int
 	// Heartbeat is the silence after which a comment is sent. 0: DefaultHeartbeat; negative: never.
 	Heartbeat time.Duration
@@ -164,9 +164,6 @@ func newServer(cfg Config, limits *limiter, count *counters, stop chan struct{})
 	}
 	s.channels = newChannels(cfg, s.encode)
 	s.handler = s.cors(s.mux())
-	if s.fault.Wrap != nil {
-		s.handler = s.fault.Wrap(s.handler, s)
-	}
 	return s
 }
 

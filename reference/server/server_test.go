@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -87,7 +88,13 @@ func newWorld(t *testing.T, proto string, cfg Config) *world {
 			t.Fatal(err)
 		}
 		config = &tls.Config{Certificates: []tls.Certificate{cert}}
-		tr.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+		leaf, err := x509.ParseCertificate(cert.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		trusted := x509.NewCertPool()
+		trusted.AddCert(leaf)
+		tr.TLSClientConfig = &tls.Config{RootCAs: trusted}
 		w.base = "https://host"
 	}
 	w.client = &http.Client{Transport: tr}

@@ -40,6 +40,13 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first []byte
 		fail(w, http.StatusNotAcceptable, notAcceptable)
 		return nil
 	}
+	head := r.Method == http.MethodHead
+	if !head {
+		if err := s.enter(r); err != nil {
+			s.refuse(w, err)
+			return nil
+		}
+	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	// no-transform, because a proxy that compresses or rewrites a stream also holds it back.
@@ -57,7 +64,7 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first []byte
 	if s.fault.Code != 0 {
 		code = s.fault.Code
 	}
-	if r.Method == http.MethodHead {
+	if head {
 		if s.fault.HangHead {
 			select {
 			case <-r.Context().Done():
@@ -65,10 +72,6 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first []byte
 			}
 		}
 		w.WriteHeader(code)
-		return nil
-	}
-	if err := s.enter(r); err != nil {
-		s.refuse(w, err)
 		return nil
 	}
 	st := s.newStream(w, r)
@@ -93,14 +96,21 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first []byte
 // firstBlock is what a stream begins with: the reconnection time, before it is first needed.
 func (s *Server) firstBlock(more []byte) []byte {
 	var block []byte
-	if s.cfg.Retry >= 0 {
-		retry := strconv.FormatInt(s.cfg.Retry.Milliseconds(), 10)
+	if retry := s.retry(); retry != "" {
 		block, _ = sse.AppendMessage(nil, &sse.Message{NoData: true, Retry: retry}) // digits never fail
 	}
 	if s.fault.First != nil {
 		block = s.fault.First(block)
 	}
 	return append(block, more...)
+}
+
+// retry is the reconnection time in milliseconds, or empty where none is told.
+func (s *Server) retry() string {
+	if s.cfg.Retry < 0 {
+		return ""
+	}
+	return strconv.FormatInt(s.cfg.Retry.Milliseconds(), 10)
 }
 
 func (s *Server) newStream(w http.ResponseWriter, r *http.Request) *stream {

@@ -150,10 +150,18 @@ func BenchmarkEventPerFeed(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(event)))
 			var d Decoder
+			var ev Event
 			for b.Loop() {
 				events := 0
 				for _, c := range chunks {
-					feedAll(b, &d, c, func(*Event) { events++ })
+					for {
+						n, ok, _ := d.Next(c, &ev)
+						if !ok {
+							break
+						}
+						c = c[n:]
+						events++
+					}
 				}
 				if events != 1 {
 					b.Fatal(events)

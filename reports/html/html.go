@@ -49,6 +49,7 @@ func Render(w io.Writer, runs ...*result.Run) error {
 		Title  string
 		CSP    string
 		Style  template.CSS
+		Many   bool // targets, so that each run needs its own named
 		Runs   []*view
 		Matrix *matrix
 	}{
@@ -62,7 +63,7 @@ func Render(w io.Writer, runs ...*result.Run) error {
 		p.Runs = append(p.Runs, newView(fmt.Sprintf("run%d", i+1), r.Complete()))
 	}
 	distinguish(p.Runs)
-	p.Title = result.Escape(p.Runs[0].Target.URL)
+	p.Title, p.Many = title(p.Runs)
 	p.Matrix = newMatrix(p.Runs)
 	if c := newComparison(p.Runs); c != nil {
 		c.Runs[0].Before = c
@@ -74,6 +75,30 @@ func Render(w io.Writer, runs ...*result.Run) error {
 	}
 	_, err := w.Write(out.Bytes())
 	return err
+}
+
+// title names what the page is about: the target, or the origin that several have in common, or how many there are.
+func title(views []*view) (title string, many bool) {
+	targets, origins := map[string]bool{}, map[string]bool{}
+	for _, v := range views {
+		u := v.Target.URL
+		targets[u] = true
+		if scheme, rest, ok := strings.Cut(u, "://"); ok {
+			if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+				rest = rest[:end]
+			}
+			u = scheme + "://" + rest
+		}
+		origins[u] = true
+		title = u
+	}
+	switch {
+	case len(targets) == 1:
+		return result.Escape(views[0].Target.URL), false
+	case len(origins) == 1:
+		return result.Escape(title), true
+	}
+	return result.Plural(int64(len(targets)), "target"), true
 }
 
 // distinguish numbers runs that would have the same name.

@@ -73,6 +73,7 @@ let watching, channel;
 function watch(name) {
   if (name === channel) return;
   channel = name;
+  if (watching) $("log").replaceChildren();
   watching?.close();
   $("watched").textContent = name;
   const mine = (f) => (...args) => { if (name === channel) f(...args); };
