@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -143,12 +144,13 @@ func (r *session) run(ctx context.Context) *result.Load {
 		m := l.Plan["targets"].([]any)[i].(map[string]any)
 		m["spoken"], m["url"] = t.Proto.String(), result.Mask(t.Request.URL.String())
 	}
+	l.Plan["tier"] = tier(p)
 	l.Streams.Planned = openings.Len()
 	board.Fill(l)
 	l.Generator.CPUSeconds = (usage() - before).Seconds()
 	l.Generator.RSSBytes = max(rssAfter, peak)
-	if l.Streams.Peak > 0 {
-		l.Generator.BytesPerStream = max(0, l.Generator.RSSBytes-rssBefore) / int64(l.Streams.Peak)
+	if open := board.Open(); open > 0 {
+		l.Generator.BytesPerStream = max(0, rssAfter-rssBefore) / int64(open)
 	}
 	h := measure.Health{CPU: window.share(), Planned: l.Streams.Planned, Cut: ctx.Err() != nil}
 	if r.publisher != nil {
@@ -157,6 +159,17 @@ func (r *session) run(ctx context.Context) *result.Load {
 	l.Validity = board.Judge(l, h)
 	return l
 }
+
+// tier says how events are correlated, and so what the run can know.
+func tier(p *plan.Plan) string {
+	if p.Publish == nil {
+		return "0: no publish hook, so nothing is known of delivery, completion or loss; opening, first event, gaps and throughput are"
+	}
+	return "2: published events carry a marker that is found in what arrives"
+}
+
+// sweepAfter is when memory is given back, after the ramp: before anything is published, by default.
+const sweepAfter = 300 * time.Millisecond
 
 // watch ticks the board until the plan is done: the time is over and every event concluded, or no stream is left and none will come, or ctx is done. It returns the
 // largest resident set it saw.
@@ -175,6 +188,7 @@ func (r *session) watch(ctx context.Context, total time.Duration, engineDone, pu
 		}
 		return "publishing"
 	}
+	swept := false
 	for second := time.Second; ; {
 		select {
 		case <-ctx.Done():
@@ -186,6 +200,11 @@ func (r *session) watch(ctx context.Context, total time.Duration, engineDone, pu
 		r.board.Tick()
 		elapsed := time.Since(start)
 		window.observe(elapsed)
+		if !swept && elapsed >= r.plan.RampTime()+sweepAfter {
+			// What connecting left behind goes back to the system while nothing is measured: garbage, and the stacks of handshakes.
+			swept = true
+			debug.FreeOSMemory()
+		}
 		if elapsed >= second {
 			second += time.Second
 			peak = max(peak, rss())

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// bufferSize is how much one read takes at most.
-const bufferSize = 64 << 10
+// bufferSize is how much one read takes at most: an event on each of a hundred HTTP/2 streams. A goroutine that waits for a processor may hold one.
+const bufferSize = 16 << 10
 
 type buffer [bufferSize]byte
 

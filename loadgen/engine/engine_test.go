@@ -202,12 +202,13 @@ func TestUnruly(t *testing.T) {
 	for name, e := range engines {
 		for _, proto := range protocols {
 			t.Run(name+"/"+proto.String(), func(t *testing.T) {
+				t.Parallel()
 				s := &unruly{rand: rand.New(rand.NewPCG(1, uint64(proto))), conns: map[string]int{}}
 				target := serve(t, proto, s)
 				b := measure.NewBoard(measure.Config{
 					Epoch: time.Now(), Workers: 2, Marker: measure.NewMarker("t"), Start: 1500 * time.Millisecond,
-					Events: schedule.Ramp{{To: losingEvents, Over: time.Second}, {To: losingEvents, Over: 3 * time.Second}, {To: losingEvents + closingEvents, Over: 500 * time.Millisecond}},
-					Settle: time.Millisecond, Deadline: 1500 * time.Millisecond,
+					Events: schedule.Ramp{{To: losingEvents, Over: time.Second}, {To: losingEvents, Over: 6 * time.Second}, {To: losingEvents + closingEvents, Over: 500 * time.Millisecond}},
+					Settle: time.Millisecond, Deadline: 4 * time.Second,
 				})
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan struct{})
@@ -229,7 +230,7 @@ func TestUnruly(t *testing.T) {
 					s.release()
 				}
 				settle := func() {
-					for end := time.Now().Add(5 * time.Second); !b.Settled() && time.Now().Before(end); {
+					for end := time.Now().Add(8 * time.Second); !b.Settled() && time.Now().Before(end); {
 						time.Sleep(20 * time.Millisecond)
 						b.Tick()
 					}
@@ -250,7 +251,7 @@ func TestUnruly(t *testing.T) {
 					Lost: int64(s.lost), Duplicated: int64(s.doubled), Reordered: int64(s.reordered), Bytes: l.Events.Bytes,
 				}
 				if l.Events != want {
-					t.Errorf("events: got  %+v\nwant %+v", l.Events, want)
+					t.Errorf("events: got  %+v\nwant %+v\ndeliver max %v us, publish lag max %v us", l.Events, want, *l.LatencyUS["deliver"].Max, *l.LatencyUS["sched_lag"].Max)
 				}
 				least, most := streams, streams
 				if proto != wire.HTTP11 {

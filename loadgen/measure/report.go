@@ -63,3 +63,14 @@ func (b *Board) Fill(l *result.Load) {
 	l.Generator.Workers = len(b.workers)
 	l.Series = b.seconds.series()
 }
+
+// Open is the number of streams that are open.
+func (b *Board) Open() int {
+	n := 0
+	for _, r := range b.workers {
+		r.Lock()
+		n += r.n.open
+		r.Unlock()
+	}
+	return n
+}
