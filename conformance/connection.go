@@ -136,9 +136,11 @@ func (c *Connection) take(p []byte, at time.Duration, err error) bool {
 		})
 	}
 	if err != nil && c.ended == nil {
-		c.ended, c.endedAt = err, at
-		if at < 0 {
-			c.endedAt = time.Since(c.Timing.Start)
+		c.ended = err
+		if !c.left {
+			if c.endedAt = at; at < 0 {
+				c.endedAt = time.Since(c.Timing.Start)
+			}
 		}
 		if errors.Is(err, os.ErrClosed) || errors.Is(err, errEnough) {
 			c.left = true
@@ -155,8 +157,8 @@ func (c *Connection) Close() {
 		return
 	}
 	c.mu.Lock()
-	if c.ended == nil {
-		c.left = true
+	if c.ended == nil && !c.left {
+		c.left, c.endedAt = true, time.Since(c.Timing.Start)
 	}
 	c.mu.Unlock()
 	c.stream.Close()
@@ -235,6 +237,16 @@ func (c *Connection) endHostile() {
 		c.hostile[len(c.hostile)-1][1] = int64(len(c.content))
 		c.open = false
 	}
+}
+
+// Until is how long the connection was watched, since its start.
+func (c *Connection) Until() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil && !c.left {
+		return time.Since(c.Timing.Start)
+	}
+	return c.endedAt
 }
 
 // Ended tells when and how the stream ended: nil while it went on until we left, io.EOF for a proper end, else what cut it short.

@@ -197,7 +197,11 @@ func (p *Probe) Publish(ctx context.Context, hostile bool, make func(nonce strin
 		case after.Lost || after.Receipt.Refused:
 			return nil, &NotJudged{Reason: "events that were published stopped arriving"}
 		}
-		if o.find(ctx, d, 0); !d.Lost || try == 2 {
+		o.find(ctx, d, 0)
+		if ctx.Err() != nil {
+			return nil, &NotJudged{Reason: "the window ended before what was published arrived", By: "--window"}
+		}
+		if !d.Lost || try == 2 {
 			return d, nil
 		}
 	}

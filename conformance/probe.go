@@ -170,11 +170,18 @@ func (p *Probe) Alone(ctx context.Context) (release func(), ok bool) {
 	}
 	select {
 	case p.s.alone <- struct{}{}:
-		return func() { <-p.s.alone }, true
 	case <-ctx.Done():
 		return nil, false
 	}
+	if ctx.Err() != nil { // both were ready
+		<-p.s.alone
+		return nil, false
+	}
+	return func() { <-p.s.alone }, true
 }
+
+// Interrupted tells that the run was ended before its time, so that absence proves nothing.
+func (p *Probe) Interrupted() bool { return p.ctx.Err() != nil }
 
 // Request is the nominal request after redirects; a copy to be changed.
 func (p *Probe) Request() *wire.Request {

@@ -174,7 +174,9 @@ func (r *resumption) reconnect(ctx context.Context, p *conformance.Probe) {
 			done = true
 		}
 	}
-	r.match(c.Events())
+	if r.match(c.Events()); ctx.Err() != nil {
+		r.why = "the time for the reconnect ran out"
+	}
 }
 
 // quiet is how long a pause ends the replay: a server may make what was missed anew, as slowly as it made it first.
