@@ -204,6 +204,9 @@ func (c *Conn) h2Item(it *Item, at time.Time) {
 	src.last = at
 	if src.first == 0 {
 		src.first = at.Sub(src.s.Timing.Start)
+		if src.wrote == 0 && h.frames.upload(src.id) == nil {
+			src.wrote = src.first // the answer overtook the writer's return from the kernel
+		}
 	}
 	switch it.Kind {
 	case Interim:
