@@ -17,40 +17,43 @@ import (
 // The four endpoints that tutorials of Server-Sent Events build, done right: every event has an id that means the same on each
 // connection, and a client that comes back goes on where it was.
 
+// eachSecond is the schedule of those without an end.
+var eachSecond = schedule{interval: time.Second, newest: true}
+
 // classicSSE is /sse: a message each second, without end and without a time limit, for those who ask for an event stream by name.
 func (s *Server) classicSSE(w http.ResponseWriter, r *http.Request) {
 	if !namesEventStream(r.Header) {
 		fail(w, http.StatusBadRequest, "this resource needs text/event-stream in the Accept field")
 		return
 	}
-	s.emit(w, r, time.Second, 0, func(n int) sse.Message {
+	s.emit(w, r, eachSecond, func(n int64, _ time.Time) sse.Message {
 		return sse.Message{Data: fmt.Sprintf("%.1f", temperature(n))}
 	})
 }
 
-// temperature is a reading that wanders around 20; the fourth is the first to reach it.
-func temperature(n int) float64 {
-	x := float64(n - 4)
-	return 20 + 3*math.Sin(x/7) + 1.2*math.Sin(x/1.7)
+// temperature is a reading that wanders around 20.
+func temperature(n int64) float64 {
+	x := float64(n % 1_000_000)
+	return 20 + 2.4*math.Sin(x*0.8) + 0.7*math.Sin(x/9)
 }
 
 // classicStream is /stream: ten named events, one a second. The client that comes back with the id of the last gets 204 and stops.
 func (s *Server) classicStream(w http.ResponseWriter, r *http.Request) {
 	const count = 10
-	s.emit(w, r, time.Second, count, func(n int) sse.Message {
+	s.emit(w, r, schedule{interval: time.Second, count: count}, func(n int64, _ time.Time) sse.Message {
 		return sse.Message{Event: "message", Data: fmt.Sprintf(`{"number":%d,"of":%d}`, n, count)}
 	})
 }
 
 // classicConnect is /connect: HTML fragments for htmx's sse-swap, one a second, each third of them named status.
 func (s *Server) classicConnect(w http.ResponseWriter, r *http.Request) {
-	s.emit(w, r, time.Second, 0, func(n int) sse.Message {
+	s.emit(w, r, eachSecond, func(n int64, due time.Time) sse.Message {
+		at := due.UTC()
 		if n%3 == 0 {
-			return sse.Message{Event: "status", Data: fmt.Sprintf("<strong>%d</strong> fragments so far", n)}
+			return sse.Message{Event: "status", Data: fmt.Sprintf("<strong>%d</strong> seconds of today are over", at.Hour()*3600+at.Minute()*60+at.Second())}
 		}
-		now := time.Now().UTC()
-		return sse.Message{Data: fmt.Sprintf("<p class=\"fragment\">\n  <span>Fragment <b>%d</b></span>\n  <time datetime=%q>%s</time>\n</p>",
-			n, now.Format(time.RFC3339), now.Format("15:04:05"))}
+		return sse.Message{Data: fmt.Sprintf("<p class=\"fragment\">\n  <span>It is <b>%.1f°</b> at</span>\n  <time datetime=%q>%s</time>\n</p>",
+			temperature(n), at.Format(time.RFC3339), at.Format("15:04:05"))}
 	})
 }
 
@@ -78,8 +81,8 @@ func (s *Server) chatUpdates(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "format is none of text, json and html")
 		return
 	}
-	s.emit(w, r, time.Second, 0, func(n int) sse.Message {
-		friend, text := friends[(n-1)%len(friends)], chatLines[(n-1)%len(chatLines)]
+	s.emit(w, r, eachSecond, func(n int64, _ time.Time) sse.Message {
+		friend, text := friends[n%int64(len(friends))], chatLines[n%int64(len(chatLines))]
 		m := sse.Message{Event: "chat", Retry: s.retry()}
 		switch format {
 		case "json":

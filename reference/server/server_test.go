@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -317,7 +318,7 @@ func TestTickDoesNotDrift(t *testing.T) {
 			if err != nil || len(e.data) != 200 {
 				t.Fatalf("tick %d: %+v, %v", n, e, err)
 			}
-			if at, due := time.Since(start), time.Duration(n)*100*time.Millisecond; at != due && (n < 500 || n > 502) {
+			if at, due := time.Since(start), time.Duration(n+1)*100*time.Millisecond; at != due && (n < 500 || n > 502) {
 				t.Fatalf("tick %d came at %v, due at %v", n+1, at, due)
 			}
 		}
@@ -328,18 +329,48 @@ func TestTickDoesNotDrift(t *testing.T) {
 func TestTickCountAndResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "h2c", Config{})
-		r := w.stream("/tick?count=3&interval=10", "Last-Event-ID: 1")
-		for _, id := range []string{"2", "3"} {
-			if e, err := r.next(); err != nil || e.id != id || !strings.Contains(e.data, `"sent_ns":`) {
-				t.Fatalf("%+v, %v", e, err)
+		read := func(r *reader, n int) (got []event) {
+			t.Helper()
+			for range n {
+				e, err := r.next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, e)
 			}
+			return got
 		}
-		if _, err := r.next(); err != io.EOF {
-			t.Errorf("after the last: %v", err)
+		// Finite: the first at once, the last is the end, and after that there is nothing.
+		start := time.Now()
+		all := w.stream("/tick?count=5&interval=1000")
+		five := read(all, 5)
+		if _, err := all.next(); err != io.EOF || time.Since(start) != 4*time.Second {
+			t.Errorf("after the last: %v after %v", err, time.Since(start))
 		}
-		r.close()
-		if res := w.do(t.Context(), "GET", "/tick?count=3", "", "Last-Event-ID: 3"); res.StatusCode != 204 || w.text(res) != "" {
+		all.close()
+		res := w.do(t.Context(), "GET", "/tick?count=5&interval=1000", "", "Last-Event-ID: "+five[4].id)
+		if w.text(res); res.StatusCode != 204 {
 			t.Errorf("status %d, want 204", res.StatusCode)
+		}
+		// What was missed comes at once and is what it was; what is due comes then.
+		some := w.stream("/tick?count=5&interval=1s", "Last-Event-ID: "+five[1].id)
+		start = time.Now()
+		if got := read(some, 3); !slices.Equal(got, five[2:]) || time.Since(start) != 0 {
+			t.Errorf("%+v after %v, want %+v", got, time.Since(start), five[2:])
+		}
+		some.close()
+		// Endless: the same events for everyone.
+		a, b := w.stream("/tick?interval=1s"), w.stream("/tick?interval=1s")
+		four := read(a, 4)
+		if got := read(b, 4); !slices.Equal(got, four) || !strings.Contains(four[0].data, `"sent_ns":946684`) {
+			t.Errorf("%+v and %+v", four, got)
+		}
+		c := w.stream("/tick?interval=1s", "Last-Event-ID: "+four[0].id)
+		if got := read(c, 3); !slices.Equal(got, four[1:]) {
+			t.Errorf("%+v, want %+v", got, four[1:])
+		}
+		for _, r := range []*reader{a, b, c} {
+			r.close()
 		}
 		for _, q := range []string{"interval=0", "interval=2h", "interval=x", "interval=-1s", "size=-1", "size=2000000", "size=x", "count=-1", "event=a%0ab"} {
 			res := w.do(t.Context(), "GET", "/tick?"+q, "")
@@ -366,8 +397,8 @@ func TestShutdownEndsOnABoundary(t *testing.T) {
 						t.Fatalf("after %d events: %v", n, err)
 					}
 				}
-				if n != 11 {
-					t.Errorf("%d events, want 11", n)
+				if n != 10 {
+					t.Errorf("%d events, want 10", n)
 				}
 				if _, err := quiet.next(); err != io.EOF {
 					t.Errorf("quiet stream: %v", err)
