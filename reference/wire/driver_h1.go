@@ -41,7 +41,7 @@ type h1Source struct {
 	keep    bool        // the connection may carry another exchange
 	ended   bool        // under h1.mu
 	stop    func() bool // detaches life
-	written chan error  // result of a write beside the reading; nil if there is none
+	beside  *writing    // a write beside the reading; nil if there is none
 }
 
 func (c *Conn) openH1(life, head context.Context, r *Request) (*Stream, error) {
@@ -101,8 +101,8 @@ func (src *h1Source) exchange(r *Request) (Phase, error) {
 		werr = c.write(request)
 		s.Timing.Written = time.Since(s.Timing.Start)
 	} else {
-		src.written = make(chan error, 1)
-		go func() { src.written <- c.write(request) }()
+		src.beside = &writing{done: make(chan struct{})}
+		go src.beside.run(c, s.Timing.Start, request)
 	}
 	for {
 		var it Item
@@ -115,14 +115,19 @@ func (src *h1Source) exchange(r *Request) (Phase, error) {
 			s.Head = it.Head
 			s.Timing.Head = c.h1.at.Sub(s.Timing.Start)
 			src.keep = keepAlive(r, s.Head) && !src.resp.UntilClose()
-			src.collect(false)
+			// After an answer before the request was all taken nobody knows what the server makes of the rest.
+			src.keep = src.noteWritten() && src.keep
 			return "", nil
 		case err != nil && s.Timing.FirstByte == 0:
 			// A server that refuses may answer and close before it took the whole request; only where it said nothing is the
 			// write what went wrong.
-			if werr == nil && src.written != nil {
-				src.collect(true)
-				werr = src.writeErr()
+			if src.beside != nil {
+				select {
+				case <-src.beside.done:
+					werr = src.beside.err
+				default:
+					werr = err
+				}
 			}
 			if werr != nil {
 				return PhaseWrite, werr
@@ -134,39 +139,39 @@ func (src *h1Source) exchange(r *Request) (Phase, error) {
 	}
 }
 
-// collect takes the result of a write beside the reading, if it is there; after the connection failed it waits.
-func (src *h1Source) collect(wait bool) {
-	if src.written == nil {
-		return
-	}
-	if wait {
-		src.c.abort()
-		err := <-src.written
-		src.written <- err
-		return
-	}
-	select {
-	case err := <-src.written:
-		src.written <- err
-		if err == nil {
-			src.s.Timing.Written = time.Since(src.s.Timing.Start)
-		}
-	default:
-		src.keep = false // an answer before the request was all taken: nobody knows what the server makes of the rest
-	}
+// writing is a request that is written beside the reading.
+type writing struct {
+	done chan struct{} // closed when the rest is set
+	err  error
+	at   time.Duration
 }
 
-func (src *h1Source) writeErr() error {
-	err := <-src.written
-	src.written <- err
-	return err
+func (w *writing) run(c *Conn, start time.Time, request []byte) {
+	defer close(w.done)
+	w.err = c.write(request)
+	w.at = time.Since(start)
+}
+
+// noteWritten takes the time from a write beside the reading, and tells whether the whole request went out.
+func (src *h1Source) noteWritten() bool {
+	if src.beside == nil {
+		return true
+	}
+	select {
+	case <-src.beside.done:
+		if src.beside.err == nil && src.s.Timing.Written == 0 {
+			src.s.Timing.Written = src.beside.at
+		}
+		return src.beside.err == nil
+	default:
+		return false
+	}
 }
 
 // join waits for a write beside the reading; the connection is closed.
 func (src *h1Source) join() {
-	if src.written != nil {
-		err := <-src.written
-		src.written <- err
+	if src.beside != nil {
+		<-src.beside.done
 	}
 }
 
@@ -293,6 +298,7 @@ func (src *h1Source) finish() {
 		src.keep = false
 	}
 	src.stop()
+	src.noteWritten()
 	src.keep = src.keep && b.pending == nil
 	b.mu.Lock()
 	src.ended = true

@@ -163,7 +163,7 @@ func TestPeerRequests(t *testing.T) {
 		if got, err := io.ReadAll(s); !bytes.Equal(got, big) || err != nil || s.Head.Header.Get("x-request") != "POST /echo?a=b "+host+" 300000" {
 			t.Errorf("echo: %d bytes, %v, %v", len(got), err, s.Head)
 		}
-		if s.Timing.Written == 0 {
+		if s.Timing.Written == 0 && spoken != HTTP11 { // there the answer may be complete before the writer has noted its time
 			t.Error("nobody knows when the body was written")
 		}
 		s = open("HEAD", "/echo", nil)

@@ -386,6 +386,30 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
+// A server that closes while a long request is being written is told from one that closes after it.
+func TestClosedWhileWriting(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		inWorld(t, func(w *world) {
+			r := get("http://es.test/")
+			r.Method, r.Body = "POST", make([]byte, 1<<20)
+			o := w.open(w.t.Context(), r)
+			p := w.accept()
+			p.request("POST / HTTP/1.1")
+			phase := PhaseWrite
+			if taken {
+				io.ReadFull(p.r, make([]byte, 1<<20))
+				synctest.Wait()
+				phase = PhaseHead
+			}
+			p.Close()
+			e := o.fails(phase, 0, nil)
+			if errors.Is(e, net.ErrClosed) {
+				t.Errorf("our own closing is blamed: %v", e)
+			}
+		})
+	}
+}
+
 func TestRequestForms(t *testing.T) {
 	for name, c := range map[string]struct {
 		r    Request
