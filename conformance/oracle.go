@@ -116,7 +116,7 @@ func (o *oracle) calibrate(ctx context.Context) (reason string) {
 		case d.Receipt.Refused:
 			return fmt.Sprintf("the target refused a plain event with %d", d.Receipt.Status)
 		case d.Lost:
-			return fmt.Sprintf("a plain event was published (answer %d) and did not arrive within %v; is the hook for the channel of this URL?",
+			return fmt.Sprintf("a plain event was published (answer %d) and did not arrive within %v: another channel than this URL's, or something holds events back",
 				d.Receipt.Status, firstPatience)
 		case len(d.Events) == 0:
 			return "a published event arrived as bytes that no client dispatches"

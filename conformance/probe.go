@@ -30,6 +30,7 @@ type Note struct {
 	hint     string
 	by       string
 	try      string
+	contract bool // the target's own declaration makes it a requirement
 	evidence []result.Evidence
 }
 
@@ -83,7 +84,9 @@ func (p *Probe) Error(format string, a ...any) *Note { return p.note(result.Erro
 // Declared is Fail where the target's operator declared the feature, else Warn: no clause binds the server.
 func (p *Probe) Declared(yes bool, format string, a ...any) *Note {
 	if yes {
-		return p.Fail(format, a...)
+		n := p.Fail(format, a...)
+		n.contract = true
+		return n
 	}
 	return p.Warn(format, a...)
 }
@@ -132,6 +135,9 @@ func (p *Probe) finding() result.Finding {
 		}
 	}
 	f.Verdict, f.Message, f.Hint, f.Reproduce = n.verdict, n.message, n.hint, n.try
+	if n.contract {
+		f.Level = result.Contract
+	}
 	if n.verdict == result.NotObserved {
 		f.DecidedBy = n.by
 	}

@@ -144,6 +144,10 @@ var faults = []fault{
 	},
 	{id: "framing/terminated", want: result.Fail, says: "within an event", follows: "live/heartbeat", // the stream is shorter
 		breaks: func(p *peer) { p.ticks, p.last = 25, "data: unfinished\n" }},
+	{
+		id: "framing/terminated", name: "within a character", want: result.Fail, says: "within an event", follows: "live/heartbeat",
+		breaks: func(p *peer) { p.ticks, p.last = 25, "data: caf\xc3" },
+	},
 	{id: "framing/field-names", name: "upper case", want: result.Fail, says: `"Data"`, breaks: prepend("Data: x\n")},
 	{id: "framing/field-names", name: "space before colon", want: result.Fail, says: `"id "`, breaks: prepend("id : 7\n")},
 	{id: "framing/field-names", name: "comment", want: result.Fail, says: `"comment"`, breaks: prepend("comment: beat\n\n")},
@@ -228,6 +232,28 @@ var faults = []fault{
 	{
 		id: "resume/replay", name: "ids start again, declared", want: result.Fail, says: "start again", follows: "resume/no-duplicate",
 		breaks: func(p *peer) { p.restart = true }, change: func(t *conformance.Target) { t.ExpectReplay = true },
+	},
+	{
+		id: "resume/replay", name: "no ids, declared", want: result.Fail, says: "no event carried an id",
+		breaks: raw(func(id int, data string) string { _, block, _ := strings.Cut(encode(id, data), "\n"); return block }),
+		change: func(t *conformance.Target) { t.ExpectReplay = true }, follows: "resume/no-duplicate",
+	},
+	{
+		id: "resume/replay", name: "ids go on", want: result.Warn, says: "lost", follows: "resume/no-duplicate",
+		breaks: func(p *peer) {
+			p.restart, p.tick = true, 0
+			p.open = func(q *request) string {
+				for range 4 * (q.n - 1) { // what others publish meanwhile
+					p.append("news")
+				}
+				return "retry: 2000\n\n"
+			}
+			p.count = func(q *request) int {
+				from := 0
+				fmt.Sscan(q.Header.Get("Last-Event-ID"), &from)
+				return from
+			}
+		},
 	},
 	{
 		id: "resume/replay", name: "refused", want: result.Warn, says: "400", follows: "resume/no-duplicate",

@@ -36,7 +36,15 @@ var idNUL = conformance.Check{
 
 // ids says how many ids there were; with none there is nothing to break.
 func ids(conns []*conformance.Connection) string {
-	if n := len(lines(conns, sse.LineID)); n > 0 {
+	n := 0
+	for _, c := range conns {
+		for _, l := range c.Lines() {
+			if l.Kind == sse.LineID {
+				n++
+			}
+		}
+	}
+	if n > 0 {
 		return plural(n, "id") + " in " + plural(events(conns), "event")
 	}
 	return "no id in " + plural(events(conns), "event")

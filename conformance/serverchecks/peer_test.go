@@ -41,6 +41,7 @@ type peer struct {
 	headFor   func(p *peer, q *request) (string, bool) // the answer to HEAD; false: silence
 	hold      time.Duration                            // before the head
 	restart   bool                                     // ids count from 1 on each connection, the content with them
+	life      time.Duration                            // then the stream ends; 0: never
 	count     func(q *request) int                     // with restart: where the ids begin
 	one       bool                                     // one connection at a time is served
 
@@ -183,6 +184,10 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 		defer t.Stop()
 		beat = t.C
 	}
+	var dead <-chan time.Time
+	if p.life > 0 {
+		dead = time.After(p.life)
+	}
 	for sent := 0; ; {
 		p.mu.Lock()
 		fresh := p.log[next:]
@@ -209,6 +214,9 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 		}
 		select {
 		case <-gone:
+			return
+		case <-dead:
+			q.write("0\r\n\r\n")
 			return
 		case <-news:
 		case <-tick:

@@ -94,7 +94,7 @@ func resumeOnce(ctx context.Context, p *conformance.Probe) *resumption {
 
 // choose finds K: the latest id that is used once, with at least three others after it.
 func (r *resumption) choose(conns []*conformance.Connection) bool {
-	total := 0
+	total, identified := 0, 0
 	for _, c := range conns {
 		evs := c.Events()
 		total += len(evs)
@@ -106,7 +106,7 @@ func (r *resumption) choose(conns []*conformance.Connection) bool {
 				at = append(at, i)
 			}
 		}
-		r.noIDs = r.noIDs && len(at) == 0 || total > 0 && len(at) == 0 && r.control == nil
+		identified += len(at)
 		for n := len(at) - 1 - leastMissed; n >= 0 && n >= len(at)-1-leastMissed-mostMissed; n-- {
 			if used[string(evs[at[n]].ID)] > 1 {
 				continue
@@ -121,6 +121,7 @@ func (r *resumption) choose(conns []*conformance.Connection) bool {
 	if r.control != nil {
 		return true
 	}
+	r.noIDs = total > 0 && identified == 0
 	switch {
 	case total == 0:
 		r.why, r.by = "no event came, so there is no id to come back with", "--publish"

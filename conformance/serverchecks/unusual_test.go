@@ -32,9 +32,16 @@ func TestUnusualServersStayClean(t *testing.T) {
 			block := strings.TrimPrefix(encode(id, d), fmt.Sprintf("id: %d\n", id))
 			return strings.TrimSuffix(block, "\n") + fmt.Sprintf("id: %d\nevent: message\n\n", id)
 		}), want: "resume/replay pass, data/multiline pass"},
-		{name: "opaque ids", make: raw(func(id int, d string) string {
-			return strings.Replace(encode(id, d), "id: ", "id: ", 1)
-		}), want: "id/header-safe pass"},
+		{name: "opaque ids", make: func(p *peer) {
+			p.encode = func(id int, d string) string {
+				return strings.Replace(encode(id, d), "id: ", "id: urn:x/", 1)
+			}
+			p.replay = func(q *request, _ int) int {
+				n := 0
+				fmt.Sscanf(q.Header.Get("Last-Event-ID"), "urn:x/%d", &n)
+				return n
+			}
+		}, want: "id/header-safe pass, resume/replay pass, resume/no-duplicate pass"},
 		{name: "no ids", make: raw(func(id int, d string) string {
 			_, block, _ := strings.Cut(encode(id, d), "\n")
 			return block
@@ -76,6 +83,12 @@ func TestUnusualServersStayClean(t *testing.T) {
 			}
 		}, want: "data/multiline pass, resume/replay pass"},
 		{name: "a line that looks like a chunk size", make: prepend("a\n"), change: unhooked, allow: "framing/line-without-colon", want: "http/body-framing pass"},
+		{name: "ends with a comment", make: func(p *peer) { p.ticks, p.last = 5, ": bye" }, change: unhooked, want: "framing/terminated pass"},
+		{name: "one id for all events", make: raw(func(_ int, d string) string { return encode(1, d) }), want: "resume/replay not-observed"},
+		{
+			name: "ends every 700 ms", make: func(p *peer) { p.life, p.tick = 700*time.Millisecond, 0 },
+			want: "framing/terminated pass, data/multiline pass, data/leading-space pass, sec/inject/data-cr pass",
+		},
 		{name: "redirect", make: func(p *peer) {
 			stream := p.head
 			p.answer = func(_ *peer, q *request) bool {
