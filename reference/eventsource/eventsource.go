@@ -72,7 +72,7 @@ type Client struct {
 	// Backoff is added to the reconnection time after failed attempts.
 	Backoff Backoff
 	// Futile tells of a network error that another attempt cannot mend: the client fails instead of
-	// reestablishing the connection, as the standard permits (9.2.2). nil: [Hopeless].
+	// reestablishing the connection, as the standard permits (9.2.2). nil: [Hopeless], which one of your own should call too.
 	Futile func(error) bool
 	// MaxEvent caps one event in bytes; 0: the Dialer's MaxEvent, then [sse.DefaultMaxEvent]. An event above it
 	// fails the client with *[sse.TooLongError]: asking again from the same id would bring it again.
