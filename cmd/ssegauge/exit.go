@@ -67,7 +67,14 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &unreachable), errors.As(err, &nobody), errors.As(err, &dial):
+	case errors.As(err, &unreachable), errors.As(err, &nobody):
+		return exitUnreachable
+	case errors.As(err, &dial):
+		var fault *wire.Fault
+		var limit *wire.CapError
+		if errors.As(err, &fault) || errors.As(err, &limit) {
+			return exitFailed // somebody is there, and what it says is not HTTP
+		}
 		return exitUnreachable
 	}
 	return exitInternal

@@ -78,7 +78,10 @@ func (w *watchFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 	}
 	stream, err := dialer.Open(ctx, req)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
+		switch cause := context.Cause(ctx); {
+		case errors.Is(cause, errWatchTime):
+			return &unreachableError{fmt.Errorf("no response head within %v", w.duration)}
+		case cause != nil:
 			return cause
 		}
 		return plain(err)
