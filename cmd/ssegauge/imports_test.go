@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"reports":                     {"reports/"},
 	"reports/result":              {"github.com/HdrHistogram/"},
 	"reports/gate":                {"reports/result"},
-	"reports/internal/reporttest": {"reports/result", "github.com/google/go-cmp/"},
+	"reports/internal/reporttest": {"reports/result", "github.com/google/go-cmp/", "github.com/HdrHistogram/"},
 	"reports/":                    {"reports/result", "reports/gate", "github.com/olekukonko/tablewriter/", "github.com/HdrHistogram/"},
 	"reference/server":            {"reference/wire", "reference/sse", "golang.org/x/net/"},
 	"reference/eventsource":       {"reference/wire", "reference/sse"},
