@@ -30,7 +30,7 @@ lint: ## gofumpt, vet and staticcheck
 
 interop: build ## judge servers nobody here wrote: Quart, Flask, node, nginx (installs them)
 	reference/interop/install
-	$(GO) run ./reference/interop -bin $(BIN)
+	$(GO) run ./reference/interop -ssegauge $(BIN)
 
 bench: ## benchmarks; each prints the ratio to its baseline in the same run
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
