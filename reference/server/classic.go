@@ -52,7 +52,7 @@ func (s *Server) classicConnect(w http.ResponseWriter, r *http.Request) {
 		if n%3 == 0 {
 			return sse.Message{Event: "status", Data: fmt.Sprintf("<strong>%d</strong> seconds of today are over", at.Hour()*3600+at.Minute()*60+at.Second())}
 		}
-		return sse.Message{Data: fmt.Sprintf("<p class=\"fragment\">\n  <span>It is <b>%.1f°</b> at</span>\n  <time datetime=%q>%s</time>\n</p>",
+		return sse.Message{Data: fmt.Sprintf("<p class=\"fragment\">\n  <span>It is <b>%.1f°</b></span>\n  <time datetime=%q>%s</time>\n</p>",
 			temperature(n), at.Format(time.RFC3339), at.Format("15:04:05"))}
 	})
 }
