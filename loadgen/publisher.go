@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,7 +23,8 @@ type publisher struct {
 	hook    *publish.Publisher
 	plan    *plan.Publish
 	padding string
-	dropped int // planned events that never began
+	dropped int    // planned events that never began
+	close   func() // lets go of what was kept for the next publish
 }
 
 func newPublisher(p *plan.Plan) (*publisher, error) {
@@ -30,6 +32,7 @@ func newPublisher(p *plan.Plan) (*publisher, error) {
 		return nil, nil
 	}
 	h := p.Publish.Publisher
+	closeIdle := func() {}
 	if h == nil {
 		hook := p.Publish.Hook()
 		hook.Timeout = max(p.Publish.Deadline, time.Second)
@@ -38,7 +41,11 @@ func newPublisher(p *plan.Plan) (*publisher, error) {
 		if err != nil {
 			return nil, err
 		}
-		hook.TLS = d.TLS
+		tr := &http.Transport{
+			TLSClientConfig: d.TLS, ForceAttemptHTTP2: true, DisableCompression: true, IdleConnTimeout: time.Minute,
+			MaxIdleConns: p.Publish.InFlight, MaxIdleConnsPerHost: p.Publish.InFlight,
+		}
+		hook.Transport, closeIdle = tr, tr.CloseIdleConnections
 		if h, err = publish.Compile(hook); err != nil {
 			return nil, &plan.Error{Where: "publish", What: err.Error()}
 		}
@@ -46,7 +53,7 @@ func newPublisher(p *plan.Plan) (*publisher, error) {
 	if !h.Uses("Marker") && !h.Uses("Data") {
 		return nil, &plan.Error{Where: "publish", What: "neither {{.Marker}} nor {{.Data}} stands in the URL, a header or the body, so what arrives could not be recognised; put one of them where the event's data goes"}
 	}
-	return &publisher{hook: h, plan: p.Publish, padding: padding(p.Publish.Size)}, nil
+	return &publisher{hook: h, plan: p.Publish, padding: padding(p.Publish.Size), close: closeIdle}, nil
 }
 
 // padding is text of n bytes that no encoding escapes.
@@ -77,6 +84,7 @@ func (p *publisher) run(ctx context.Context, b *measure.Board, c measure.Config,
 	defer func() {
 		close(jobs)
 		workers.Wait()
+		p.close()
 	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -10,13 +10,23 @@ import (
 	"time"
 )
 
-// bufferSize is how much one read takes at most: an event on each of a hundred HTTP/2 streams. A goroutine that waits for a processor may hold one.
-const bufferSize = 16 << 10
+// The sizes of read buffers. Goroutines that wait for a processor or a recorder each hold one, so that a stream of its own gets a small one; a
+// connection with a hundred streams takes an event for each of them in one read.
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = 16 << 10
+)
 
-type buffer [bufferSize]byte
+type buffer struct {
+	data []byte
+	aux  aux // what the system call needs beside it
+}
 
-// buffers are shared by all connections: one is held only while there is something in it.
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
+// The pools are shared by all connections: a buffer is held only while there is something in it.
+var (
+	small = &sync.Pool{New: func() any { return &buffer{data: make([]byte, smallBuffer)} }}
+	large = &sync.Pool{New: func() any { return &buffer{data: make([]byte, largeBuffer)} }}
+)
 
 // conn reads a connection without holding a buffer while it waits: a socket is tried and waited for, and TLS is fed what came. One goroutine reads;
 // others may write and close.
@@ -25,6 +35,7 @@ type conn struct {
 	raw  syscall.RawConn // nil if it is no socket: then a buffer is held while waiting
 	tls  *tls.Conn       // nil in the clear
 	feed *feed           // what tls reads from
+	pool *sync.Pool      // of buffers
 
 	try   func(fd uintptr) bool // attempt, bound once
 	buf   *buffer               // what attempt read, n bytes of it
@@ -36,8 +47,8 @@ type conn struct {
 }
 
 // newConn makes a conn of what was dialled.
-func newConn(nc net.Conn) *conn {
-	c := &conn{net: nc}
+func newConn(nc net.Conn, pool *sync.Pool) *conn {
+	c := &conn{net: nc, pool: pool}
 	if sc, ok := nc.(syscall.Conn); ok && canTry {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
@@ -50,10 +61,10 @@ func newConn(nc net.Conn) *conn {
 
 // attempt reads once if there is something; it runs within RawConn.Read, which waits while it returns false.
 func (c *conn) attempt(fd uintptr) bool {
-	b := buffers.Get().(*buffer)
-	n, stamp, err := tryRead(fd, b[:])
+	b := c.pool.Get().(*buffer)
+	n, stamp, err := tryRead(fd, b)
 	if err == errAgain {
-		buffers.Put(b)
+		c.pool.Put(b)
 		return false
 	}
 	now := time.Now()
@@ -71,8 +82,8 @@ func (c *conn) attempt(fd uintptr) bool {
 // receive waits for bytes from the network. The caller gives the buffer back.
 func (c *conn) receive() (*buffer, int, error) {
 	if c.raw == nil {
-		b := buffers.Get().(*buffer)
-		n, err := c.net.Read(b[:])
+		b := c.pool.Get().(*buffer)
+		n, err := c.net.Read(b.data[:])
 		c.at, c.told = time.Now(), false
 		return b, n, err
 	}
@@ -89,39 +100,39 @@ func (c *conn) read(each func(p []byte)) error {
 	if c.tls == nil {
 		b, n, err := c.receive()
 		if n > 0 {
-			each(b[:n])
+			each(b.data[:n])
 		}
 		if b != nil {
-			buffers.Put(b)
+			c.pool.Put(b)
 		}
 		return err
 	}
 	// What the handshake read too much of comes first: TLS is asked before the socket.
-	plain := buffers.Get().(*buffer)
+	plain := c.pool.Get().(*buffer)
 	some := false
 	for {
-		n, err := c.tls.Read(plain[:])
+		n, err := c.tls.Read(plain.data[:])
 		if n > 0 {
 			some = true
-			each(plain[:n])
+			each(plain.data[:n])
 		}
 		if errors.Is(err, errNothing) {
 			break
 		}
 		if err != nil {
-			buffers.Put(plain)
+			c.pool.Put(plain)
 			return err
 		}
 	}
-	buffers.Put(plain)
+	c.pool.Put(plain)
 	if some {
 		return nil // the caller may have had enough
 	}
 	b, n, err := c.receive()
 	if n > 0 {
-		c.feed.b, c.feed.left = b, b[:n]
+		c.feed.b, c.feed.left = b, b.data[:n]
 	} else if b != nil {
-		buffers.Put(b)
+		c.pool.Put(b)
 	}
 	if err != nil {
 		c.feed.err = err
@@ -150,6 +161,7 @@ func (c *conn) close() { c.net.Close() }
 type feed struct {
 	net.Conn
 	fed  bool // no more reading of the socket itself
+	pool *sync.Pool
 	b    *buffer
 	left []byte
 	err  error // after left
@@ -175,7 +187,7 @@ func (f *feed) Read(p []byte) (int, error) {
 	}
 	n := copy(p, f.left)
 	if f.left = f.left[n:]; len(f.left) == 0 {
-		buffers.Put(f.b)
+		f.pool.Put(f.b)
 		f.b, f.left = nil, nil
 	}
 	return n, nil

@@ -151,7 +151,11 @@ func (g *run) connect(t *Target, o *measure.Opening) (*conn, string) {
 		return nil, CauseOf(wire.PhaseConnect, err)
 	}
 	o.Connected = g.Board.Now()
-	c := newConn(nc)
+	pool := small
+	if t.Proto != wire.HTTP11 {
+		pool = large
+	}
+	c := newConn(nc, pool)
 	g.mu.Lock()
 	if g.ending.Load() {
 		g.mu.Unlock()
@@ -163,7 +167,7 @@ func (g *run) connect(t *Target, o *measure.Opening) (*conn, string) {
 	g.Board.Connection()
 	nc.SetDeadline(deadline)
 	if t.TLS != nil {
-		c.feed = &feed{Conn: nc}
+		c.feed = &feed{Conn: nc, pool: pool}
 		c.tls = tls.Client(c.feed, t.TLS)
 		if err := c.tls.HandshakeContext(ctx); err != nil {
 			g.drop(c)

@@ -35,6 +35,7 @@ type h2conn struct {
 
 	mu       sync.Mutex // guards what follows; taken before the recorder's lock
 	frames   *wire.Frames
+	it       wire.Item       // here, so that a read allocates nothing
 	phases   measure.Opening // of connecting: told once, with the first stream
 	assigned int             // tickets ever taken
 	waiting  []ticket        // not yet opened
@@ -292,15 +293,15 @@ func (c *h2conn) piece(p []byte) error {
 	if c.c.told {
 		c.rec.Delay(c.c.delay)
 	}
-	var it wire.Item
+	it := &c.it
 	var err error
 	settings := false
 	for {
 		var n int
-		n, err = c.frames.Next(p, &it)
+		n, err = c.frames.Next(p, it)
 		p = p[n:]
 		settings = settings || it.Kind == wire.Settings
-		c.item(&it, at)
+		c.item(it, at)
 		if it.Kind == wire.None || err != nil {
 			break
 		}

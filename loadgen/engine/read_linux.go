@@ -2,32 +2,48 @@ package engine
 
 import (
 	"encoding/binary"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 const canTry = true
 
-const errAgain = unix.EAGAIN
+var errAgain error = unix.EAGAIN
 
 // enableStamps asks the kernel to stamp what arrives. Where it refuses, reads are stamped when they return.
 func enableStamps(fd uintptr) {
 	_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 }
 
+// aux is the message of recvmsg, kept with the buffer so that a read allocates nothing.
+type aux struct {
+	msg unix.Msghdr
+	iov unix.Iovec
+	oob [64]byte
+}
+
 // tryRead reads without waiting: errAgain if nothing is there. stamp is when the last segment of what was read arrived, by the kernel, in
 // ns of the wall clock; 0 if it is not known.
-func tryRead(fd uintptr, p []byte) (n int, stamp int64, err error) {
-	var oob [64]byte
+func tryRead(fd uintptr, b *buffer) (n int, stamp int64, err error) {
+	a := &b.aux
+	a.iov.Base = &b.data[0]
+	a.iov.SetLen(len(b.data))
+	a.msg.Iov = &a.iov
+	a.msg.SetIovlen(1)
+	a.msg.Control = &a.oob[0]
 	for {
-		n, oobn, _, _, err := unix.Recvmsg(int(fd), p, oob[:], 0)
-		if err == unix.EINTR {
-			continue
+		a.msg.SetControllen(len(a.oob))
+		r, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&a.msg)), unix.MSG_DONTWAIT)
+		switch errno {
+		case 0:
+			return int(r), stampOf(a.oob[:a.msg.Controllen]), nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, 0, errAgain
+		default:
+			return 0, 0, errno
 		}
-		if err != nil {
-			return 0, 0, err
-		}
-		return n, stampOf(oob[:oobn]), nil
 	}
 }
 

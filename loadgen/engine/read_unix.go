@@ -6,14 +6,16 @@ import "golang.org/x/sys/unix"
 
 const canTry = true
 
-const errAgain = unix.EAGAIN
+var errAgain error = unix.EAGAIN
+
+type aux struct{}
 
 func enableStamps(uintptr) {}
 
 // tryRead reads without waiting: errAgain if nothing is there.
-func tryRead(fd uintptr, p []byte) (n int, stamp int64, err error) {
+func tryRead(fd uintptr, b *buffer) (n int, stamp int64, err error) {
 	for {
-		n, err := unix.Read(int(fd), p)
+		n, err := unix.Read(int(fd), b.data[:])
 		if err != unix.EINTR {
 			return n, 0, err
 		}
