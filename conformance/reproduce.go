@@ -29,21 +29,22 @@ func (p *Probe) Curl(r *wire.Request, options ...string) string {
 	return strings.Join(words, " ")
 }
 
-// Republish is the shell command that publishes data as the hook does, for a hook over HTTP; credentials are masked.
+// Republish is the shell command that listens and publishes data as the hook does; credentials are masked.
 func (p *Probe) Republish(d *Delivery) string {
 	if p.s.target.Publisher == nil || d == nil {
 		return ""
 	}
+	listen := p.Curl(nil) + " & sleep 1; "
 	method, url, header, body, ok := p.s.target.Publisher.Request(d.message)
 	if !ok {
-		return "printf '" + octal(d.Sent) + "' | SSE_DATA=\"$(printf '" + octal(d.Sent) + "')\" sh -c '...your publish command...'"
+		return listen + "printf '" + octal(d.Sent) + "' | SSE_DATA=\"$(printf '" + octal(d.Sent) + "')\" sh -c '...your publish command...'"
 	}
 	words := []string{"printf '" + octal(string(body)) + "' | curl", "-sS", "-X", quote(method)}
 	for _, h := range header {
 		words = append(words, "-H", quote(h[0]+": "+result.MaskHeader(h[0], h[1])))
 	}
 	words = append(words, "--data-binary", "@-", quote(result.Mask(url)))
-	return strings.Join(words, " ")
+	return listen + strings.Join(words, " ")
 }
 
 // quote makes one word of a POSIX shell of s.

@@ -24,10 +24,10 @@ var dataMultiline = conformance.Check{
 	Evidence: []string{"hoeken/PsychicHttp#174", "ralscha/sse-eventbus#8", "alexandrevicenzi/go-sse#7", "sergiodxa/remix-utils#343", "helidon-io/helidon#10406"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		fidelity(ctx, p, "split payloads at CRLF, LF and CR and write each line as a data line of its own", []payload{
-			{`"a\nb"`, func(n string) string { return n + "a\n" + n + "b" }},
-			{`"a\n\nb"`, func(n string) string { return n + "a\n\n" + n + "b" }},
-			{`"\na"`, func(n string) string { return "\n" + n + "a" }},
-			{`"a\r\nb"`, func(n string) string { return n + "a\r\n" + n + "b" }},
+			func(n string) string { return n + "a\n" + n + "b" },
+			func(n string) string { return n + "a\n\n" + n + "b" },
+			func(n string) string { return "\n" + n + "a" },
+			func(n string) string { return n + "a\r\n" + n + "b" },
 		})
 	},
 }
@@ -42,19 +42,18 @@ var dataLeadingSpace = conformance.Check{
 	Evidence: []string{"tokio-rs/axum#600", "jooby-project/jooby#3479", "hseeberger/akka-sse#138", "mpetazzoni/sse.js#30"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		fidelity(ctx, p, "write one space after the colon always, and do not trim payloads", []payload{
-			{`" x"`, func(n string) string { return " " + n }},
-			{`"  x"`, func(n string) string { return "  " + n }},
-			{`"\tx"`, func(n string) string { return "\t" + n }},
-			{`": x"`, func(n string) string { return ": " + n }},
+			func(n string) string { return " " + n },
+			func(n string) string { return "  " + n },
+			func(n string) string { return "\t" + n },
+			func(n string) string { return ": " + n },
 		})
 	},
 }
 
-// payload is something to publish: its name in messages, and its text with the nonce in each line that is not empty.
-type payload struct {
-	name string
-	text func(nonce string) string
-}
+// payload is the text to publish, with the nonce in each line that is not empty. Messages show it with x for the nonce.
+type payload func(nonce string) string
+
+func (t payload) String() string { return brief(t("x")) }
 
 // fidelity publishes each payload and holds what arrived against it.
 func fidelity(ctx context.Context, p *conformance.Probe, hint string, payloads []payload) {
@@ -65,13 +64,13 @@ func fidelity(ctx context.Context, p *conformance.Probe, hint string, payloads [
 	arrived, normalised, unknown := 0, 0, 0
 	var refused []string
 	for _, pl := range payloads {
-		d, err := p.Publish(ctx, true, func(n string) publish.Message { return publish.Message{Data: pl.text(n)} })
+		d, err := p.Publish(ctx, true, func(n string) publish.Message { return publish.Message{Data: pl(n)} })
 		if err != nil {
 			unjudged(p, err)
 			return
 		}
 		if d.Receipt.Refused {
-			refused = append(refused, fmt.Sprintf("%s (%d)", pl.name, d.Receipt.Status))
+			refused = append(refused, fmt.Sprintf("%s (%d)", pl, d.Receipt.Status))
 			continue
 		}
 		switch o := compare(d); {
@@ -81,7 +80,7 @@ func fidelity(ctx context.Context, p *conformance.Probe, hint string, payloads [
 			arrived++
 			normalised++
 		case o.fault != "":
-			p.Fail("payload %s: %s", pl.name, o.fault).Hint("%s", hint).At(o.at...).Try(p.Republish(d))
+			p.Fail("payload %s: %s", pl, o.fault).Hint("%s", hint).At(o.at...).Try(p.Republish(d))
 		default:
 			unknown++
 		}
@@ -205,7 +204,7 @@ func judgeInjectDataCR(ctx context.Context, p *conformance.Probe) {
 		harmless++
 		for _, l := range d.Lines {
 			if l.Kind == sse.LineEvent || l.Kind == sse.LineID || l.Kind == sse.LineUnknown {
-				p.Fail("published data %s made a line of its own: a %s line", brief(attack.name), l.Kind).Hint(hint).
+				p.Fail("published data %s made a line of its own, a field for clients: %s", brief(attack.name), l.Kind).Hint(hint).
 					At(d.Conn.Evidence(l.Start, l.End)).Try(p.Republish(d))
 			}
 		}

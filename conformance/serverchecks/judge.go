@@ -43,6 +43,12 @@ func streamed(p *conformance.Probe) ([]*conformance.Connection, bool) {
 		return nil, false
 	}
 	conns := p.Observed()
+	if _, err := c.Ended(); err != nil {
+		if e, ok := errors.AsType[*wire.CodingError](err); ok {
+			p.NotObserved("the content cannot be read: %s", result.Escape(e.Error())).Hint("ask without Accept-Encoding")
+			return nil, false
+		}
+	}
 	if essence, _ := conformance.MediaType(c.Head); essence != eventStream && len(c.Events()) == 0 {
 		p.NotObserved("the answer is %s and holds no event", orNothing(essence)).Hint("see http/content-type")
 		return nil, false

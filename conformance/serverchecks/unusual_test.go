@@ -1,6 +1,8 @@
 package serverchecks_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"strings"
@@ -89,6 +91,16 @@ func TestUnusualServersStayClean(t *testing.T) {
 			name: "ends every 700 ms", make: func(p *peer) { p.life, p.tick = 700*time.Millisecond, 0 },
 			want: "framing/terminated pass, data/multiline pass, data/leading-space pass, sec/inject/data-cr pass",
 		},
+		{name: "gzip", make: func(p *peer) {
+			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-store", "Content-Encoding: gzip", "Transfer-Encoding: chunked")
+			p.frame = func(s string) string { return chunk(zip(s)) }
+			p.headFor = func(*peer, *request) (string, bool) {
+				return "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", true
+			}
+		}, want: "encoding/utf8 pass, data/multiline pass, resume/replay pass"},
+		{name: "brotli", make: func(p *peer) {
+			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-store", "Content-Encoding: br", "Transfer-Encoding: chunked")
+		}, want: "encoding/utf8 not-observed, framing/terminated not-observed, data/multiline not-observed"},
 		{name: "redirect", make: func(p *peer) {
 			stream := p.head
 			p.answer = func(_ *peer, q *request) bool {
@@ -179,4 +191,13 @@ func TestUnusualServersStayClean(t *testing.T) {
 
 func quoteJSON(s string) string {
 	return `"` + strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`, `"`, `\"`).Replace(s) + `"`
+}
+
+// zip is one gzip member; members in a row are one stream (RFC 1952 2.2).
+func zip(s string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	io.WriteString(w, s)
+	w.Close()
+	return b.String()
 }
