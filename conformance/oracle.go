@@ -281,7 +281,9 @@ func (d *Delivery) look(conns []*Connection) {
 		if d.Conn != nil && d.Conn != c {
 			continue
 		}
-		content, lines, events := c.Content(), c.Lines(), c.Events()
+		// The stream goes on meanwhile: what was taken last holds what was taken before.
+		events, lines := c.Events(), c.Lines()
+		content := c.Content()
 		if c == d.since.conn {
 			lines, events = lines[d.since.lines:], events[d.since.events:]
 		}

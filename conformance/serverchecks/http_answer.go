@@ -248,8 +248,9 @@ func judgeFraming(p *conformance.Probe, c *conformance.Connection) {
 // follows it up to a CRLF. Keyed by the offset of their line.
 func strayChunks(c *conformance.Connection) map[int64]bool {
 	var found map[int64]bool
+	lines := c.Lines() // before the content, which may grow
 	content := c.Content()
-	for _, l := range c.Lines() {
+	for _, l := range lines {
 		if l.Colon || l.Name == "" || len(l.Name) > 8 {
 			continue
 		}
