@@ -192,7 +192,7 @@ func benchNetHTTP() error {
 //
 //	go test ./loadgen -run '^$' -bench Client -benchtime 1x
 func BenchmarkClient(b *testing.B) {
-	for _, sh := range []shape{{"1.1", 2000, 5, 6}, {"1.1", 9000, 2, 6}, {"h2c", 20000, 2, 6}} {
+	for _, sh := range []shape{{"1.1", 2000, 5, 6}, {"1.1", 10000, 2, 6}, {"h2c", 20000, 2, 6}} {
 		b.Run(fmt.Sprintf("%s/%d", sh.HTTP, sh.Streams), func(b *testing.B) {
 			for b.Loop() {
 				ours, theirs := client(b, "ours", sh), client(b, "net/http", sh)

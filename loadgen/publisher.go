@@ -92,8 +92,8 @@ func (p *publisher) run(ctx context.Context, b *measure.Board, c measure.Config,
 	n := events.Len()
 	for seq := 0; seq < n; {
 		due := c.Start + events.At(seq)
-		if wait := due - time.Since(c.Epoch); wait > 0 {
-			timer.Reset(wait)
+		if wait := due - time.Since(c.Epoch); wait > coarse {
+			timer.Reset(wait - coarse)
 			select {
 			case <-timer.C:
 			case <-ctx.Done():
@@ -102,6 +102,9 @@ func (p *publisher) run(ctx context.Context, b *measure.Board, c measure.Config,
 		}
 		if ctx.Err() != nil {
 			return
+		}
+		for wait := due - time.Since(c.Epoch); wait > 0; wait = due - time.Since(c.Epoch) {
+			nap(wait)
 		}
 		marker, _, ok := b.Begin(uint32(seq))
 		if !ok { // as many are under way as the deadline allows: the board concludes some at its next tick
