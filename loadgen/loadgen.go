@@ -152,7 +152,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	if open := board.Open(); open > 0 {
 		l.Generator.BytesPerStream = max(0, rssAfter-rssBefore) / int64(open)
 	}
-	h := measure.Health{CPU: window.share(), Planned: l.Streams.Planned, Cut: ctx.Err() != nil}
+	h := measure.Health{CPU: window.share(), Cut: ctx.Err() != nil}
 	if r.publisher != nil {
 		h.Dropped = r.publisher.dropped
 	}

@@ -299,7 +299,7 @@ func TestCauses(t *testing.T) {
 		cause   map[wire.Proto]string // 0: of all protocols
 		opened  bool
 	}{
-		{"status", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "full", 503) }, map[wire.Proto]string{0: "head: status 503"}, false},
+		{"status", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "full", http.StatusServiceUnavailable) }, map[wire.Proto]string{0: "head: status 503"}, false},
 		{"no content", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) }, map[wire.Proto]string{0: "head: status 204"}, false},
 		{"page", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<!doctype html>") }, map[wire.Proto]string{0: "head: content type text/html"}, false},
 		{"gzip", func(w http.ResponseWriter, r *http.Request) {
@@ -307,11 +307,17 @@ func TestCauses(t *testing.T) {
 			stream(w)
 		}, map[wire.Proto]string{0: "head: content encoding gzip"}, false},
 		{"silent", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, map[wire.Proto]string{0: "head: timeout"}, false},
-		{"aborted head", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
-			map[wire.Proto]string{wire.HTTP11: "head: connection closed", wire.H2C: "h2: INTERNAL_ERROR", wire.HTTP2: "h2: INTERNAL_ERROR"}, false},
+		{
+			"aborted head", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
+			map[wire.Proto]string{wire.HTTP11: "head: connection closed", wire.H2C: "h2: INTERNAL_ERROR", wire.HTTP2: "h2: INTERNAL_ERROR"},
+			false,
+		},
 		{"ends", func(w http.ResponseWriter, r *http.Request) { stream(w) }, map[wire.Proto]string{0: "closed: end of response"}, true},
-		{"aborted body", func(w http.ResponseWriter, r *http.Request) { stream(w); panic(http.ErrAbortHandler) },
-			map[wire.Proto]string{wire.HTTP11: "closed: cut short", wire.H2C: "closed: h2: INTERNAL_ERROR", wire.HTTP2: "closed: h2: INTERNAL_ERROR"}, true},
+		{
+			"aborted body", func(w http.ResponseWriter, r *http.Request) { stream(w); panic(http.ErrAbortHandler) },
+			map[wire.Proto]string{wire.HTTP11: "closed: cut short", wire.H2C: "closed: h2: INTERNAL_ERROR", wire.HTTP2: "closed: h2: INTERNAL_ERROR"},
+			true,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			each(t, c.handler, func(t *testing.T, e engine.Engine, target engine.Target) {

@@ -53,7 +53,6 @@ type Board struct {
 	eligible    int        // eligible receivers of event base-1
 	total       totals
 	deliver     *hdrhistogram.Histogram            // whole seconds that are over
-	delay       *hdrhistogram.Histogram            // the generator's own
 	extra       map[string]*hdrhistogram.Histogram // latencies that no worker sees
 	outside     int64
 	merged      *offsets
@@ -99,7 +98,7 @@ func NewBoard(c Config) *Board {
 	b := &Board{
 		epoch: c.Epoch, publishes: c.Events != nil && c.Events.Len() > 0, events: c.Events,
 		start: int64(c.Start), settle: int64(c.Settle), deadline: int64(c.Deadline), marker: c.Marker,
-		extra: map[string]*hdrhistogram.Histogram{}, merged: new(offsets), deliver: newHist(), delay: newHist(),
+		extra: map[string]*hdrhistogram.Histogram{}, merged: new(offsets), deliver: newHist(),
 	}
 	ring := 1
 	if b.publishes {
@@ -197,15 +196,6 @@ func (b *Board) Opening(planned, started int64, burst bool) {
 	if !burst {
 		b.openLag.note(started - planned)
 		b.record("sched_lag", started-planned)
-	}
-}
-
-// Delay notes how much later than the kernel had them the generator saw bytes, ns.
-func (b *Board) Delay(ns int64, n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.delay.RecordValues(ns/1000, n) != nil {
-		b.outside += n
 	}
 }
 

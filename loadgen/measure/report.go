@@ -46,7 +46,6 @@ func (b *Board) Fill(l *result.Load) {
 			sum.Merge(r.hist[m])
 		}
 		if m == mDelay {
-			sum.Merge(b.delay)
 			l.Generator.DelayUS = result.FromHist(sum)
 			continue
 		}

@@ -11,7 +11,6 @@ import (
 // Health is what the board cannot see itself of how the run went.
 type Health struct {
 	CPU     float64 // processor time of this process over that of the whole machine, 0 to 1, while events were published
-	Planned int     // streams
 	Dropped int     // events that were not published because too many were under way
 	Cut     bool    // the run was interrupted
 }
