@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,14 +115,13 @@ func readHead(c net.Conn) {
 	}
 }
 
-// cmdExitCode runs a command and demands its exit code: exitcode N ssegauge ARGS...
+// cmdExitCode runs a command and demands its exit code: exitcode N[,N...] ssegauge ARGS...
+// Where a busy machine may spoil a measurement, 4 stands beside the code of the quiet one.
 func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exitcode N command args...")
+		ts.Fatalf("usage: exitcode N[,N...] command args...")
 	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
+	err := ts.Exec(args[1], args[2:]...)
 	got := 0
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -129,7 +129,7 @@ func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
 	} else {
 		ts.Check(err)
 	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
+	if !slices.Contains(strings.Split(args[0], ","), strconv.Itoa(got)) {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
 	}
 }
