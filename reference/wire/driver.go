@@ -53,7 +53,7 @@ type underTLS struct {
 
 func (u *underTLS) Read(p []byte) (int, error) {
 	n, err := u.Conn.Read(p)
-	if err == io.EOF {
+	if n == 0 && err == io.EOF { // what comes with the end may hold the close_notify
 		u.fin.Store(true)
 	}
 	return n, err
@@ -227,7 +227,11 @@ func (c *Conn) shakeHands(ctx context.Context, u *url.URL) error {
 		cfg = c.dialer.TLS.Clone()
 	}
 	if cfg.ServerName == "" {
-		cfg.ServerName = u.Hostname()
+		host, err := hostPort(u)
+		if err != nil {
+			return err
+		}
+		cfg.ServerName, _, _ = net.SplitHostPort(host)
 	}
 	if len(cfg.NextProtos) == 0 {
 		cfg.NextProtos = offers(c.dialer.Proto)

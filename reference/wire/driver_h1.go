@@ -61,6 +61,7 @@ func (c *Conn) openH1(life, head context.Context, r *Request) (*Stream, error) {
 	s := &Stream{Request: r, URL: r.URL, Conn: c, ID: number, Timing: c.timing}
 	if number > 0 {
 		s.Timing = Timing{Start: time.Now()}
+		_ = c.nc.SetReadDeadline(time.Time{}) // it was the last stream's
 	}
 	s.Decoder.SetMax(c.dialer.MaxEvent)
 	src := &h1Source{c: c, s: s, life: life}
@@ -223,6 +224,9 @@ func (src *h1Source) next(it *Item) error {
 			f := it.Fault
 			return &f
 		}
+		if src.s.ID > 0 && src.s.Timing.FirstByte == 0 {
+			return ErrNoResponse // to close a kept connection is the server's right (RFC 9112 9.5), also as a request comes
+		}
 		err = src.resp.EOF(it)
 		src.record(it)
 		if it.Kind == None && err == nil {
@@ -330,7 +334,7 @@ func (src *h1Source) close() error {
 
 // Listen reads on after the end of an HTTP/1.1 message until the peer closes or the deadline passes, without asking for anything: what still comes is
 // recorded and judged as bytes after the end. It returns io.EOF or another error of the connection where the peer
-// closed it, nil at the deadline. The connection carries no further request.
+// closed it, nil at the deadline, [ErrBusy] where another exchange has the connection by now. The connection carries no further request.
 func (s *Stream) Listen(until time.Time) error {
 	src := s.h1
 	if src == nil || !src.resp.Done() {
@@ -338,8 +342,14 @@ func (s *Stream) Listen(until time.Time) error {
 	}
 	c := src.c
 	c.h1.mu.Lock()
-	c.h1.taken = true
+	busy := src.keep && c.h1.taken
+	if !busy {
+		c.h1.taken, src.keep = true, false
+	}
 	c.h1.mu.Unlock()
+	if busy {
+		return ErrBusy
+	}
 	if err := src.setReadDeadline(until); err != nil {
 		return err
 	}

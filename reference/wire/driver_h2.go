@@ -25,8 +25,9 @@ type h2 struct {
 	streams map[uint32]*h2Source
 	pings   map[[8]byte]chan time.Time
 	pinged  uint64
-	faults  []Fault // of the connection as a whole
+	faults  []Fault // that belong to none of streams
 	err     error   // why it is over
+	taken   int64   // bytes given to the writer
 	sent    int64   // bytes written
 	wake    chan struct{}
 	quit    bool          // the writer ends when all is written
@@ -60,6 +61,9 @@ func (c *Conn) h2Write() {
 	for {
 		h.mu.Lock()
 		p = append(p[:0], h.frames.Out()...)
+		// Told before it is done: the peer may act on a WINDOW_UPDATE, and we read what it does, before our write returns.
+		h.frames.Wrote(len(p))
+		h.taken += int64(len(p))
 		quit := len(p) == 0 && h.quit
 		h.mu.Unlock()
 		if quit {
@@ -79,7 +83,6 @@ func (c *Conn) h2Write() {
 			h.mu.Unlock()
 			return
 		}
-		h.frames.Wrote(len(p))
 		h.sent += int64(len(p))
 		for _, src := range h.streams {
 			src.note(h)
@@ -99,7 +102,8 @@ func (c *Conn) h2Read() {
 		h.mu.Lock()
 		ferr := c.h2Feed(buf[:n], at)
 		if ferr == nil && err != nil {
-			if ferr = err; err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+			// Where we are closing, what is left open is our doing.
+			if ferr = err; !c.closing.Load() && (err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF)) {
 				ferr = c.h2EOF(at)
 			}
 			ferr = h.afterGoAway(ferr)
@@ -195,7 +199,7 @@ func (c *Conn) h2Item(it *Item, at time.Time) {
 			ch <- at
 			delete(h.pings, [8]byte(it.Data))
 		}
-	case it.Kind == Broken && it.Stream == 0 && len(h.faults) < maxFaults:
+	case it.Kind == Broken && src == nil && len(h.faults) < maxFaults:
 		h.faults = append(h.faults, it.Fault)
 	}
 	if src == nil {
@@ -276,7 +280,8 @@ func (c *Conn) Peer() PeerSettings {
 	return c.h2.frames.Peer()
 }
 
-// Faults returns the breaches of an HTTP/2 connection as a whole; those of a stream stand in [Stream.Faults].
+// Faults returns the breaches of an HTTP/2 connection as a whole, and those on streams that had ended; those of an open stream stand
+// in [Stream.Faults].
 func (c *Conn) Faults() []Fault {
 	if c.h2 == nil {
 		return nil

@@ -49,7 +49,7 @@ func (src *h2Source) note(h *h2) {
 	switch {
 	case src.wrote != 0:
 	case h.frames.upload(src.id) != nil:
-		src.mark = h.sent + int64(len(h.frames.Out()))
+		src.mark = h.taken + int64(len(h.frames.Out()))
 	case h.sent >= src.mark:
 		src.wrote = time.Since(src.s.Timing.Start)
 	}
@@ -106,20 +106,14 @@ func (c *Conn) openH2(life, head context.Context, r *Request) (*Stream, error) {
 		return nil, e
 	}
 	s.ID, s.src = src.id, src
-	src.mark = h.sent + int64(len(h.frames.Out()))
+	src.mark = h.taken + int64(len(h.frames.Out()))
 	h.streams[src.id] = src
 	h.mu.Unlock()
 	h.poke()
 	s.Decoder.SetMax(c.dialer.MaxEvent)
 	for {
-		h.mu.Lock()
-		final, err := src.final, src.err
-		s.Interim, s.Head = src.interims, src.final
-		s.Timing.Written, s.Timing.FirstByte, s.Timing.Head = src.wrote, src.first, src.headAt
-		s.Faults = append(s.Faults, src.faults...)
-		src.faults = nil
-		h.mu.Unlock()
-		if final != nil {
+		err := src.look()
+		if s.Head != nil {
 			break
 		}
 		if err == nil {
@@ -127,6 +121,7 @@ func (c *Conn) openH2(life, head context.Context, r *Request) (*Stream, error) {
 			case <-src.ready:
 				continue
 			case <-head.Done():
+				src.look() // the request may have been written since
 				err = context.Cause(head)
 			}
 		}
@@ -141,6 +136,18 @@ func (c *Conn) openH2(life, head context.Context, r *Request) (*Stream, error) {
 	}
 	src.stop = context.AfterFunc(life, func() { src.cancel(context.Cause(life)) })
 	return s, nil
+}
+
+// look takes over what was noted of the opening so far, and tells why nothing more comes.
+func (src *h2Source) look() error {
+	s, h := src.s, src.c.h2
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.Interim, s.Head = src.interims, src.final
+	s.Timing.Written, s.Timing.FirstByte, s.Timing.Head = src.wrote, src.first, src.headAt
+	s.Faults = append(s.Faults, src.faults...)
+	src.faults = nil
+	return src.err
 }
 
 func (src *h2Source) piece() ([]byte, time.Time, error) {

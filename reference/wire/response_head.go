@@ -89,9 +89,10 @@ func (r *Response) head(text string, start int64, it *Item) error {
 	}
 	item := Item{Kind: Final, Head: h, Offset: start}
 	if h.Status >= 100 && h.Status <= 199 && h.Status != 101 {
-		if r.interims++; int(r.interims) > r.maxInterims() {
+		if int(r.interims) >= r.maxInterims() {
 			return r.fail(&CapError{What: "interim heads", Limit: int64(r.maxInterims()), Offset: start})
 		}
+		r.interims++
 		s.forbidden(h)
 		item.Kind = Interim
 		return r.report(it, s.done(), item, nil)

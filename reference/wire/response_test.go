@@ -406,3 +406,24 @@ func TestFaultUnwrap(t *testing.T) {
 		t.Error("the causes are not found")
 	}
 }
+
+// The highest cap on interim heads is one too.
+func TestResponseInterimsCap(t *testing.T) {
+	var r Response
+	r.SetLimits(&Limits{Interims: 1000})
+	var it Item
+	for n := range 300 {
+		_, err := r.Next([]byte("HTTP/1.1 103 x\r\n\r\n"), &it)
+		var c *CapError
+		if errors.As(err, &c) {
+			if n != 255 || c.Limit != 255 {
+				t.Errorf("%v after %d heads", err, n)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Error("300 interim heads and no end")
+}
