@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -9,10 +10,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -131,5 +135,53 @@ func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if !slices.Contains(strings.Split(args[0], ","), strconv.Itoa(got)) {
 		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// cmdInterrupt runs ssegauge until a line of its output matches, interrupts it, and demands the exit code:
+// interrupt N PATTERN ARGS... What it wrote is then in the files stdout and stderr.
+func cmdInterrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: interrupt N PATTERN args...")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	self, err := os.Executable()
+	ts.Check(err)
+	cmd := exec.Command(self)
+	cmd.Args = append([]string{"ssegauge"}, args[2:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	matched := make(chan struct{})
+	var once sync.Once
+	var wrote [2]bytes.Buffer
+	var readers sync.WaitGroup
+	for i, pipe := range []func() (io.ReadCloser, error){cmd.StdoutPipe, cmd.StderrPipe} {
+		r, err := pipe()
+		ts.Check(err)
+		readers.Go(func() {
+			for lines := bufio.NewScanner(r); lines.Scan(); {
+				fmt.Fprintln(&wrote[i], lines.Text())
+				if pattern.Match(lines.Bytes()) {
+					once.Do(func() { close(matched) })
+				}
+			}
+		})
+	}
+	ts.Check(cmd.Start())
+	select {
+	case <-matched:
+	case <-time.After(time.Minute):
+		cmd.Process.Kill()
+		ts.Fatalf("no line matched %q within a minute", args[1])
+	}
+	ts.Check(cmd.Process.Signal(os.Interrupt))
+	readers.Wait()
+	cmd.Wait()
+	for i, name := range []string{"stdout", "stderr"} {
+		ts.Check(os.WriteFile(ts.MkAbs(name), wrote[i].Bytes(), 0o644))
+	}
+	if got := cmd.ProcessState.ExitCode(); strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s; stderr: %s", got, args[0], wrote[1].Bytes())
 	}
 }
