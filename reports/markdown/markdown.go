@@ -239,7 +239,7 @@ func (p *report) load() {
 		for _, c := range causes {
 			rows = append(rows, []string{result.Count(int64(s.Failures[c])), escape(c)})
 		}
-		p.linef("### Failed streams\n")
+		p.linef("### Failures\n")
 		p.table([]string{"count", "cause"}, "rl", rows)
 	}
 }

@@ -189,6 +189,9 @@ func (r *Run) checkSentence() string {
 func (r *Run) loadSentence() string {
 	var parts []string
 	parts = append(parts, fmt.Sprintf("%s of %s opened", Count(int64(r.Streams.Opened)), Plural(int64(r.Streams.Planned), "stream")))
+	if n := r.Streams.ClosedByServer; n > 0 {
+		parts = append(parts, Count(int64(n))+" ended early")
+	}
 	if e := r.Events; e.Published > 0 || e.Eligible > 0 {
 		lost := "none lost"
 		if e.Lost > 0 {

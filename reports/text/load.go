@@ -149,7 +149,7 @@ func (p *report) generator() {
 	p.hanging("", 0, strings.Join(parts, " · "))
 }
 
-// failures are the causes of failed streams, the commonest first.
+// failures are why streams failed or ended and publishes failed, the commonest first.
 func (p *report) failures() {
 	if len(p.Streams.Failures) == 0 {
 		return
@@ -161,7 +161,7 @@ func (p *report) failures() {
 	for _, c := range causes {
 		rows = append(rows, []string{result.Count(int64(p.Streams.Failures[c])), clip(result.Escape(c), p.Width-12)})
 	}
-	p.section("Failed streams")
+	p.section("Failures")
 	p.table("rl", []string{"count", "cause"}, rows)
 }
 

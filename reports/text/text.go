@@ -71,13 +71,19 @@ func (p *report) head(command string) {
 
 func (p *report) verdict() {
 	word, color := "PASSED", green
-	switch p.Status() {
-	case result.Failed:
+	switch status := p.Status(); {
+	case p.Interrupted:
+		word, color = "INTERRUPTED", yellow
+	case status == result.Failed:
 		word, color = "FAILED", red
-	case result.Inconclusive:
+	case status == result.Inconclusive:
 		word, color = "INCONCLUSIVE", yellow
+	case p.Load != nil && p.Validity.Verdict == result.Suspect:
+		word, color = "SUSPECT", yellow
+	case p.Load != nil && len(p.Gates) == 0 && (p.Streams.Failed > 0 || p.Streams.ClosedByServer > 0 || p.Events.Lost > 0):
+		word, color = "MEASURED", yellow // nobody has said whether that is good enough
 	}
-	p.hanging(p.paint(color, word)+"  ", len(word)+2, p.Sentence())
+	p.hanging(p.paint(color, word)+"  ", len(word)+2, strings.TrimPrefix(p.Sentence(), "Interrupted; "))
 }
 
 // section writes a heading with an empty line before it.
