@@ -130,7 +130,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 		}
 	})
 
-	peak := r.watch(engineCtx, total, engineDone, published, window)
+	ended, peak := r.watch(engineCtx, total, engineDone, published, window)
 	window.end()
 	stopPublishing()
 	publishing.Wait()
@@ -153,6 +153,9 @@ func (r *session) run(ctx context.Context) *result.Load {
 		l.Generator.BytesPerStream = max(0, rssAfter-rssBefore) / int64(open)
 	}
 	h := measure.Health{CPU: window.share(), Cut: ctx.Err() != nil}
+	if ended > 0 && ended < total {
+		h.Ended, h.Planned = ended, total
+	}
 	if r.publisher != nil {
 		h.Dropped = r.publisher.dropped
 	}
@@ -171,9 +174,9 @@ func tier(p *plan.Plan) string {
 // sweepAfter is when memory is given back, after the ramp: before anything is published, by default.
 const sweepAfter = 300 * time.Millisecond
 
-// watch ticks the board until the plan is done: the time is over and every event concluded, or no stream is left and none will come, or ctx is done. It returns the
-// largest resident set it saw.
-func (r *session) watch(ctx context.Context, total time.Duration, engineDone, published <-chan struct{}, window *cpuWindow) (peak int64) {
+// watch ticks the board until the plan is done: the time is over and every event concluded, or no stream is left and none will come, or ctx is done. It returns when
+// the last stream ended by itself, 0 if it did not come to that, and the largest resident set it saw.
+func (r *session) watch(ctx context.Context, total time.Duration, engineDone, published <-chan struct{}, window *cpuWindow) (ended time.Duration, peak int64) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	start := time.Now()
@@ -192,9 +195,12 @@ func (r *session) watch(ctx context.Context, total time.Duration, engineDone, pu
 	for second := time.Second; ; {
 		select {
 		case <-ctx.Done():
-			return peak
+			return 0, peak
 		case <-engineDone:
-			return peak
+			if ctx.Err() != nil {
+				return 0, peak
+			}
+			return time.Since(start), peak
 		case <-tick.C:
 		}
 		r.board.Tick()
@@ -220,7 +226,7 @@ func (r *session) watch(ctx context.Context, total time.Duration, engineDone, pu
 		select {
 		case <-published:
 			if r.board.Settled() {
-				return max(peak, rss())
+				return 0, max(peak, rss())
 			}
 		default:
 		}

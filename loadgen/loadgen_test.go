@@ -146,7 +146,8 @@ func TestRefusals(t *testing.T) {
 // Runs from which nothing can be concluded are invalid, and say why.
 func TestInvalid(t *testing.T) {
 	base := "http://" + serve(t, nil)
-	elsewhere, refused := publishTo(base), publishTo(base)
+	elsewhere, refused, longer := publishTo(base), publishTo(base), publishTo(base)
+	longer.WarmUp = time.Hour
 	elsewhere.HTTP = "POST " + base + "/publish?channel=b"
 	refused.HTTP = "POST " + base + "/nowhere"
 	for _, c := range []struct {
@@ -154,9 +155,10 @@ func TestInvalid(t *testing.T) {
 		publish               *plan.Publish
 	}{
 		{"/events?channel=a", "does the hook publish where the streams listen", "", elsewhere},
-		{"/events?channel=a", "no event was published: 10 refused", "publish: status 404", refused},
+		{"/events?channel=a", "no event was published: 10 refused by the target, 0 failed (publish: status 404)", "publish: status 404", refused},
 		{"/tick?interval=20ms&channel=a", "none carries a marker", "", elsewhere},
-		{"/nowhere", "no stream was opened", "head: status 404", publishTo(base)},
+		{"/tick?interval=20ms&count=3", "every stream had ended after", "closed: end of response", longer},
+		{"/nowhere", "no stream was opened (head: status 404)", "head: status 404", publishTo(base)},
 	} {
 		p := &plan.Plan{Targets: []plan.Target{{URL: base + c.path}}, Streams: 5, Ramp: 100 * time.Millisecond, Hold: 200 * time.Millisecond, Publish: c.publish}
 		l, err := loadgen.Run(t.Context(), p, nil)

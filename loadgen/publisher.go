@@ -159,6 +159,8 @@ func publishCause(err error) string {
 	switch {
 	case errors.As(err, &carry):
 		return carry.Reason
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
 	case errors.As(err, &errno):
 		return errno.Error()
 	}

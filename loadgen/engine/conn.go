@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"ssegauge/loadgen/measure"
 )
 
 // The sizes of read buffers. Goroutines that wait for a processor or a recorder each hold one, so that a stream of its own gets a small one; a
@@ -41,9 +43,10 @@ type conn struct {
 	buf   *buffer               // what attempt read, n bytes of it
 	n     int
 	err   error
-	at    time.Time // when it came: the kernel's stamp where there is one
-	delay time.Duration
-	told  bool // delay is known
+	at    time.Time     // when it came: the kernel's stamp where there is one
+	delay time.Duration // from then to when it was read; 0 if not known
+	known bool          // delay is known, and was not told yet
+	some  bool          // this read has brought an event already
 }
 
 // newConn makes a conn of what was dialled.
@@ -68,9 +71,9 @@ func (c *conn) attempt(fd uintptr) bool {
 		return false
 	}
 	now := time.Now()
-	c.at, c.delay, c.told = now, 0, false
+	c.at, c.delay, c.known, c.some = now, 0, false, false
 	if d := time.Duration(now.UnixNano() - stamp); stamp > 0 && d >= 0 && d < time.Hour { // a stepped clock is no delay
-		c.at, c.delay, c.told = now.Add(-d), d, true
+		c.at, c.delay, c.known = now.Add(-d), d, true
 	}
 	if n == 0 && err == nil {
 		err = io.EOF
@@ -79,12 +82,29 @@ func (c *conn) attempt(fd uintptr) bool {
 	return true
 }
 
+// tell gives the delay of the last read to r, once: with TLS a read can be several pieces.
+func (c *conn) tell(r *measure.Recorder) {
+	if c.known {
+		c.known = false
+		r.Delay(c.delay)
+	}
+}
+
+// blur is how much earlier than the last read's stamp its next event may have arrived: the stamp is that of the last segment, which is exact for an event that is alone.
+func (c *conn) blur() int64 {
+	if !c.some {
+		c.some = true
+		return 0
+	}
+	return int64(c.delay)
+}
+
 // receive waits for bytes from the network. The caller gives the buffer back.
 func (c *conn) receive() (*buffer, int, error) {
 	if c.raw == nil {
 		b := c.pool.Get().(*buffer)
 		n, err := c.net.Read(b.data[:])
-		c.at, c.told = time.Now(), false
+		c.at = time.Now()
 		return b, n, err
 	}
 	c.buf, c.n, c.err = nil, 0, nil

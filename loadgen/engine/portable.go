@@ -195,7 +195,7 @@ func (g *run) recorder() *measure.Recorder { return g.Board.Recorder(int(g.turn.
 const causeEnd = "head: none by the end of the run"
 
 // body feeds content to a stream's decoder and its events to the recorder. The error is the decoder's: the stream is of no further use.
-func body(r *measure.Recorder, d *sse.Decoder, m *measure.Stream, p []byte, at int64) error {
+func body(c *conn, r *measure.Recorder, d *sse.Decoder, m *measure.Stream, p []byte, at int64) error {
 	r.Bytes(len(p))
 	var ev sse.Event
 	for {
@@ -208,6 +208,6 @@ func body(r *measure.Recorder, d *sse.Decoder, m *measure.Stream, p []byte, at i
 		if !ev.IDSet {
 			id = nil
 		}
-		r.Event(m, ev.Data, id, ev.Type, at)
+		r.Event(m, ev.Data, id, ev.Type, at, c.blur())
 	}
 }

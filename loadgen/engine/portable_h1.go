@@ -94,9 +94,7 @@ func (s *h1stream) piece(p []byte) {
 	at := s.Board.Since(s.c.at)
 	waiting := s.opening != nil
 	s.rec.Lock()
-	if s.c.told {
-		s.rec.Delay(s.c.delay)
-	}
+	s.c.tell(s.rec)
 	s.parse(p, at)
 	s.rec.Unlock()
 	if waiting && s.opening == nil {
@@ -135,7 +133,7 @@ func (s *h1stream) item(it *wire.Item, at int64) {
 			s.opening = nil
 		}
 	case wire.Body:
-		if err := body(s.rec, &s.dec, &s.m, it.Data, at); err != nil {
+		if err := body(s.c, s.rec, &s.dec, &s.m, it.Data, at); err != nil {
 			s.cause = CauseOf(wire.PhaseBody, err)
 		}
 	case wire.End:

@@ -198,6 +198,16 @@ func (c *h2conn) fail(cause string) {
 	c.rec.Unlock()
 }
 
+// written notes that the requests of streams are out.
+func (c *h2conn) written(ids []uint32) {
+	at := c.Board.Now()
+	for _, id := range ids {
+		if o := c.streams[id/2].opening; o != nil {
+			o.Written = at
+		}
+	}
+}
+
 // flush writes what Frames has to say. The lock is let go while writing: whoever finds another at it leaves it to that one.
 func (c *h2conn) flush() {
 	if c.writing {
@@ -212,16 +222,12 @@ func (c *h2conn) flush() {
 		c.frames.Wrote(len(c.out))
 		sent := c.unsent
 		c.unsent = nil
+		c.written(sent) // an answer may overtake the note after writing
 		c.mu.Unlock()
 		c.c.net.SetWriteDeadline(time.Now().Add(c.Timeout))
 		err := c.c.write(c.out)
-		at := c.Board.Now()
 		c.mu.Lock()
-		for _, id := range sent {
-			if o := c.streams[id/2].opening; o != nil {
-				o.Written = at
-			}
-		}
+		c.written(sent)
 		if err != nil {
 			c.c.close() // the reader tells what became of it
 			break

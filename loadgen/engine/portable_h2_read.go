@@ -64,9 +64,7 @@ func (c *h2conn) piece(p []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec.Lock()
-	if c.c.told {
-		c.rec.Delay(c.c.delay)
-	}
+	c.c.tell(c.rec)
 	it := &c.it
 	var err error
 	settings := false
@@ -118,7 +116,7 @@ func (c *h2conn) item(it *wire.Item, at int64) {
 		if s.opening != nil {
 			return
 		}
-		if err := body(c.rec, &s.dec, &s.m, it.Data, at); err != nil {
+		if err := body(c.c, c.rec, &s.dec, &s.m, it.Data, at); err != nil {
 			c.end(s, at, CauseOf(wire.PhaseBody, err))
 			c.frames.Cancel(it.Stream, wire.CodeCancel)
 		}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"ssegauge/reports/result"
 )
 
 // Events says when events are due: loadgen/schedule has such types.
@@ -47,6 +49,8 @@ type Board struct {
 	workers   []*Recorder
 	slots     []slot        // ring over the numbers of events under way
 	begun     atomic.Uint32 // events whose publishing has begun: numbers below it
+	open      atomic.Int64  // streams
+	peak      atomic.Int64  // most of them at one time
 
 	mu          sync.Mutex // guards what follows; taken before the recorders' locks
 	base        uint32     // the first event that is not concluded
@@ -55,11 +59,11 @@ type Board struct {
 	deliver     *hdrhistogram.Histogram            // whole seconds that are over
 	extra       map[string]*hdrhistogram.Histogram // latencies that no worker sees
 	outside     int64
+	own         *result.Quantiles // of what may be the generator's in each delivery; set by Fill
 	merged      *offsets
 	openLag     lag
 	publishLag  lag
 	connections int
-	peak        int
 	seconds     seconds
 }
 
@@ -198,6 +202,16 @@ func (b *Board) Opening(planned, started int64, burst bool) {
 		b.record("sched_lag", started-planned)
 	}
 }
+
+// opened counts one more open stream.
+func (b *Board) opened() {
+	open := b.open.Add(1)
+	for peak := b.peak.Load(); open > peak && !b.peak.CompareAndSwap(peak, open); peak = b.peak.Load() {
+	}
+}
+
+// Open is the number of streams that are open.
+func (b *Board) Open() int { return int(b.open.Load()) }
 
 // Connection notes a connection that was made.
 func (b *Board) Connection() {

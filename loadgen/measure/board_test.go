@@ -59,7 +59,7 @@ func TestBoardAgainstModel(t *testing.T) {
 				}
 				d.s.arrivals = append(d.s.arrivals, arrivalAt{d.seq, d.at})
 				d.s.rec.Lock()
-				d.s.rec.Event(&d.s.Stream, []byte("data "+b.marker.Of(uint32(d.seq))+" more"), nil, nil, d.at)
+				d.s.rec.Event(&d.s.Stream, []byte("data "+b.marker.Of(uint32(d.seq))+" more"), nil, nil, d.at, 0)
 				d.s.rec.Unlock()
 			}
 		}

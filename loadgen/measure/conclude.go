@@ -28,11 +28,6 @@ func (b *Board) conclude(now int64, end bool) {
 		r.Lock()
 		defer r.Unlock()
 	}
-	open := 0
-	for _, r := range b.workers {
-		open += r.n.open
-	}
-	b.peak = max(b.peak, open)
 	begun := b.begun.Load()
 	eligible := b.eligible
 	contiguous := true
@@ -46,7 +41,8 @@ func (b *Board) conclude(now int64, end bool) {
 		slot := b.slot(q)
 		if !slot.over {
 			overdue := now > slot.intended+b.deadline+int64(conclusionDelay)
-			complete := slot.outcome != Pending && arrived+missed >= eligible
+			// What was refused or failed has no receivers to wait for.
+			complete := slot.outcome > Published || slot.outcome == Published && arrived+missed >= eligible
 			if complete || overdue || end {
 				b.judge(q, slot, eligible-missed, arrived, complete || overdue)
 			}

@@ -28,10 +28,11 @@ const (
 	mDeliverFromSend
 	mGap
 	mDelay // the generator's own, not a latency of the target
+	mOwn   // what of each delivery may be the generator's
 	mCount
 )
 
-var metricNames = [mCount]string{"open", "open_service", "tcp_connect", "tls", "first_event", "deliver", "deliver_from_send", "gap", ""}
+var metricNames = [mCount]string{"open", "open_service", "tcp_connect", "tls", "first_event", "deliver", "deliver_from_send", "gap", "", ""}
 
 // Recorder is one worker's share of the measuring. A worker takes its lock once for each read of a socket, not for each event; the board
 // takes it ten times a second. All times are nanoseconds since the board's epoch.
@@ -60,19 +61,18 @@ type shard struct {
 
 // counters are added up over recorders.
 type counters struct {
-	opened, open, failed, closed int
-	received, bytes              int64
-	unmarked, corrupt            int64 // events without a marker; markers that no event has
-	early                        int64 // of streams that were not yet eligible when the event was due
-	late                         int64 // after the deadline: counted as lost
-	duplicated, reordered        int64
-	closedBefore                 int64 // eligible receivers that closed before the deadline without the event
-	stragglers                   int64 // arrivals after the event was thought complete
+	opened, failed, closed int
+	received, bytes        int64
+	unmarked, corrupt      int64 // events without a marker; markers that no event has
+	early                  int64 // of streams that were not yet eligible when the event was due
+	late                   int64 // after the deadline: counted as lost
+	duplicated, reordered  int64
+	closedBefore           int64 // eligible receivers that closed before the deadline without the event
+	stragglers             int64 // arrivals after the event was thought complete
 }
 
 func (c *counters) add(d counters) {
 	c.opened += d.opened
-	c.open += d.open
 	c.failed += d.failed
 	c.closed += d.closed
 	c.received += d.received
@@ -116,12 +116,14 @@ type Opening struct {
 
 // Opened notes that a stream has the head of a right answer.
 func (r *Recorder) Opened(s *Stream, o Opening) {
-	*s = Stream{opened: o.Head, last: o.Written}
-	s.first = r.board.firstFrom(o.Head + r.board.settle)
+	// The answer may have come before the writer, put off by the scheduler, noted that the request was out.
+	*s = Stream{opened: o.Head, last: min(o.Written, o.Head)}
+	// Nor is a stream whose head was read very late a receiver of what has been concluded by then.
+	s.first = max(r.board.firstFrom(o.Head+r.board.settle), r.base)
 	s.high = s.first
 	r.diff[s.first]++
 	r.n.opened++
-	r.n.open++
+	r.board.opened()
 	r.record(mOpen, o.Head-o.Planned)
 	r.record(mOpenService, o.Head-o.Started)
 	if o.Connected > 0 {
@@ -143,7 +145,7 @@ func (r *Recorder) Closed(s *Stream, at int64, cause string) {
 	if s.opened == 0 {
 		return
 	}
-	r.n.open--
+	r.board.open.Add(-1)
 	r.n.closed++
 	r.blame("closed: " + cause)
 	b := r.board
@@ -183,13 +185,13 @@ func (r *Recorder) Delay(d time.Duration) { r.record(mDelay, int64(d)) }
 // Bytes notes how many bytes of content a read brought.
 func (r *Recorder) Bytes(n int) { r.n.bytes += int64(n) }
 
-// Event notes one dispatched event of a stream, whose last byte was read at time at. The slices are not kept.
-func (r *Recorder) Event(s *Stream, data, id, typ []byte, at int64) {
+// Event notes one dispatched event of a stream, whose last byte arrived at time at, or up to blur ns before. The slices are not kept.
+func (r *Recorder) Event(s *Stream, data, id, typ []byte, at, blur int64) {
 	r.n.received++
 	if s.counted() {
 		r.record(mFirstEvent, at-s.last)
 	} else {
-		r.record(mGap, at-s.last)
+		r.record(mGap, max(0, at-s.last)) // the wall clock of the stamps may be slewed by a microsecond
 	}
 	s.last = at
 	if !r.board.publishes {
@@ -213,7 +215,7 @@ func (r *Recorder) Event(s *Stream, data, id, typ []byte, at int64) {
 				return
 			case !found || seq != last:
 				found, last = true, seq
-				r.arrived(s, seq, at)
+				r.arrived(s, seq, at, blur)
 			}
 		}
 		if found {
@@ -224,7 +226,7 @@ func (r *Recorder) Event(s *Stream, data, id, typ []byte, at int64) {
 }
 
 // arrived notes that event seq has come to s.
-func (r *Recorder) arrived(s *Stream, seq uint32, at int64) {
+func (r *Recorder) arrived(s *Stream, seq uint32, at, blur int64) {
 	b := r.board
 	if seq >= b.begun.Load() {
 		r.n.corrupt++ // nothing of that number was published yet
@@ -268,7 +270,9 @@ func (r *Recorder) arrived(s *Stream, seq uint32, at int64) {
 	r.record(mDeliver, off)
 	if sent := slot.sent.Load(); sent > 0 {
 		r.record(mDeliverFromSend, at-sent)
+		blur += max(0, sent-slot.intended)
 	}
+	r.record(mOwn, blur)
 	sh := r.shard(seq)
 	if sh.over {
 		r.n.stragglers++

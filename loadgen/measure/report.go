@@ -17,7 +17,7 @@ func (b *Board) Fill(l *result.Load) {
 	deliver.Reset()
 
 	l.Streams.Opened, l.Streams.Failed, l.Streams.ClosedByServer = n.opened, n.failed, n.closed
-	l.Streams.Peak, l.Streams.Connections = b.peak, b.connections
+	l.Streams.Peak, l.Streams.Connections = int(b.peak.Load()), b.connections
 	l.Streams.Failures = map[string]int{}
 	for _, r := range b.workers {
 		for cause, k := range r.failures {
@@ -45,11 +45,14 @@ func (b *Board) Fill(l *result.Load) {
 		for _, r := range b.workers {
 			sum.Merge(r.hist[m])
 		}
-		if m == mDelay {
+		switch m {
+		case mDelay:
 			l.Generator.DelayUS = result.FromHist(sum)
-			continue
+		case mOwn:
+			b.own = result.FromHist(sum)
+		default:
+			put(name, sum)
 		}
-		put(name, sum)
 	}
 	for name := range b.total.never {
 		if b.extra[name] == nil {
@@ -61,15 +64,4 @@ func (b *Board) Fill(l *result.Load) {
 	}
 	l.Generator.Workers = len(b.workers)
 	l.Series = b.seconds.series()
-}
-
-// Open is the number of streams that are open.
-func (b *Board) Open() int {
-	n := 0
-	for _, r := range b.workers {
-		r.Lock()
-		n += r.n.open
-		r.Unlock()
-	}
-	return n
 }

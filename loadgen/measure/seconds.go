@@ -41,14 +41,14 @@ func (b *Board) Second() Snapshot {
 	}
 	b.deliver.Merge(deliver)
 	deliver.Reset()
-	s.open = append(s.open, float64(n.open))
+	s.open = append(s.open, float64(b.Open()))
 	s.failed = append(s.failed, float64(n.failed-s.before.failed))
 	s.received = append(s.received, float64(n.received-s.before.received))
 	s.published = append(s.published, float64(b.total.published-s.beforePublished))
 	s.lost = append(s.lost, float64(b.total.lost-s.beforeLost))
 	s.p50, s.p99 = append(s.p50, p50), append(s.p99, p99)
 	snap := Snapshot{
-		Opened: n.opened, Open: n.open, Failed: n.failed, Closed: n.closed, Published: b.total.published, Received: n.received, Lost: b.total.lost,
+		Opened: n.opened, Open: b.Open(), Failed: n.failed, Closed: n.closed, Published: b.total.published, Received: n.received, Lost: b.total.lost,
 		EventsPerSecond: float64(n.received - s.before.received), DeliverP50: p50, DeliverP99: p99,
 	}
 	s.before, s.beforePublished, s.beforeLost = n, b.total.published, b.total.lost
@@ -74,7 +74,6 @@ func (b *Board) drain() (counters, *hdrhistogram.Histogram) {
 		r.Unlock()
 	}
 	b.seconds.spare = sum
-	b.peak = max(b.peak, n.open)
 	return n, sum
 }
 

@@ -2,7 +2,7 @@ package measure
 
 import (
 	"fmt"
-	"math"
+	"strings"
 	"time"
 
 	"ssegauge/reports/result"
@@ -13,6 +13,8 @@ type Health struct {
 	CPU     float64 // processor time of this process over that of the whole machine, 0 to 1, while events were published
 	Dropped int     // events that were not published because too many were under way
 	Cut     bool    // the run was interrupted
+	// Where every stream had ended before the plan was through: when, and how long the plan is. 0: not so.
+	Ended, Planned time.Duration
 }
 
 // The verdicts of result.Validity.
@@ -24,17 +26,11 @@ const (
 
 // The limits beyond which a measurement is not to be trusted: suspect beyond the first, invalid beyond the second.
 const (
-	lateSuspect, lateInvalid   = 0.05, 0.25 // share of openings or publishes that began late
-	cpuSuspect, cpuInvalid     = 0.80, 0.95 // of the machine
-	delaySuspect, delayInvalid = 0.10, 0.50 // the generator's own delay, of the same percentile of delivery
-	unmatchedLimit             = 0.01       // share of published events whose marker no receiver showed
-)
-
-// The generator's own delay matters from here on. Where the kernel stamps arrivals it moves no latency, and what it still says is that the generator has fallen
-// behind: to be woken a few milliseconds late is not that.
-const (
-	delayFloor        = time.Millisecond
-	delayFloorStamped = 5 * time.Millisecond
+	lateSuspect, lateInvalid = 0.05, 0.25 // share of openings or publishes that began late
+	cpuSuspect, cpuInvalid   = 0.80, 0.95 // of the machine
+	ownSuspect               = 0.10       // what may be the generator's own, of the same percentile of delivery
+	ownFloor                 = 1000.0     // us: below this it is nothing to warn of
+	unmatchedLimit           = 0.01       // share of published events whose marker no receiver showed
 )
 
 // Judge says whether the measurement can be trusted, with reasons. l has been filled.
@@ -57,7 +53,7 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 		}
 	}
 	if l.Streams.Opened == 0 {
-		say(Invalid, "no stream was opened")
+		say(Invalid, "no stream was opened%s", b.commonest(""))
 		return v
 	}
 	grade(b.openLag.share(), lateSuspect, lateInvalid, "%.0f %% of the openings began more than 10 ms late: this machine cannot open streams at the planned rate", 100*b.openLag.share())
@@ -67,13 +63,44 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 		say(Suspect, "%d planned events were not published: too many were under way", h.Dropped)
 	}
 	if b.publishes {
+		if h.Ended > 0 {
+			say(Invalid, "every stream had ended after %v of the planned %v: the rest was not measured%s", h.Ended.Round(100*time.Millisecond), h.Planned.Round(100*time.Millisecond), b.commonest("closed"))
+		}
 		b.judgeCorrelation(l, h, say)
-		b.judgeDelay(l, grade)
+		b.judgeOwn(l, say)
 	}
-	if b.outside > 0 {
-		say(Suspect, "%d values were outside what histograms hold (1 us to 1 h)", b.outside)
+	outside := b.outside
+	for _, r := range b.workers {
+		outside += r.outside
+	}
+	if outside > 0 {
+		say(Suspect, "%d values were outside what histograms hold (1 us to 1 h)", outside)
 	}
 	return v
+}
+
+// commonest is " (cause)", the most frequent failure of that phase or of any; "" if there is none.
+func (b *Board) commonest(phase string) string {
+	all := map[string]int{}
+	for _, r := range b.workers {
+		r.Lock()
+		for cause, n := range r.failures {
+			if strings.HasPrefix(cause, phase) {
+				all[cause] += n
+			}
+		}
+		r.Unlock()
+	}
+	most := ""
+	for cause, n := range all {
+		if most == "" || n > all[most] || n == all[most] && cause < most {
+			most = cause
+		}
+	}
+	if most == "" {
+		return ""
+	}
+	return " (" + most + ")"
 }
 
 // judgeCorrelation tells a server that loses events from a measurement that does not recognise them.
@@ -89,7 +116,7 @@ func (b *Board) judgeCorrelation(l *result.Load, h Health, say func(verdict, for
 	switch {
 	case published == 0 && h.Cut && t.refused+t.failed == 0:
 	case published == 0:
-		say(Invalid, "no event was published: %d refused by the target, %d failed; see the failures", t.refused, t.failed)
+		say(Invalid, "no event was published: %d refused by the target, %d failed%s", t.refused, t.failed, b.commonest("publish"))
 	case n.received == 0:
 		say(Invalid, "no stream received anything though %d events were published: does the hook publish where the streams listen?", published)
 	case unmatched == published && n.unmarked > 0:
@@ -104,13 +131,11 @@ func (b *Board) judgeCorrelation(l *result.Load, h Health, say func(verdict, for
 	}
 }
 
-// judgeDelay holds the generator's own delay against what it reports.
-func (b *Board) judgeDelay(l *result.Load, grade func(value, suspect, invalid float64, format string, args ...any)) {
-	floor, invalid := delayFloor, delayInvalid
-	if b.stamped() {
-		floor, invalid = delayFloorStamped, math.Inf(1)
-	}
-	own, all := l.Generator.DelayUS, l.LatencyUS["deliver"]
+// judgeOwn holds what of each delivery may be the generator's own against what is reported. How late it reads is not that: the kernel says when bytes arrived. What
+// does count is how late a publish began, since delivery counts from when it was due, and the delay of reads that brought several events at once, since
+// the kernel's stamp is then the last one's.
+func (b *Board) judgeOwn(l *result.Load, say func(verdict, format string, args ...any)) {
+	own, all := b.own, l.LatencyUS["deliver"]
 	if own == nil || all == nil {
 		return
 	}
@@ -118,20 +143,10 @@ func (b *Board) judgeDelay(l *result.Load, grade func(value, suspect, invalid fl
 		name     string
 		own, all *float64
 	}{{"p50", own.P50, all.P50}, {"p99", own.P99, all.P99}} {
-		if q.own == nil || q.all == nil || *q.all <= 0 || *q.own < float64(floor.Microseconds()) {
+		if q.own == nil || q.all == nil || *q.own < ownFloor || *q.own <= ownSuspect**q.all {
 			continue
 		}
-		share := *q.own / *q.all
-		grade(share, delaySuspect, invalid, "the generator's own delay is %.0f %% of the %s of delivery (%.3g ms of %.3g ms)", 100*share, q.name, *q.own/1000, *q.all/1000)
+		say(Suspect, "up to %.0f %% of the %s of delivery may be the generator's own (%.3g ms of %.3g ms): it published late, or read several events at once, too late to tell when each arrived",
+			100**q.own / *q.all, q.name, *q.own/1000, *q.all/1000)
 	}
-}
-
-// stamped tells whether the kernel's stamps were used.
-func (b *Board) stamped() bool {
-	for _, r := range b.workers {
-		if r.hist[mDelay].TotalCount() > 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -8,7 +8,6 @@ package publish
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net/http"
 	"time"
 )
@@ -112,13 +111,19 @@ type Receipt struct {
 // Publish publishes m. err is a fault of the network or of the command itself (or a [CarryError]), never a refusal; it names no
 // credentials.
 func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, fmt.Errorf("no answer within %v", p.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, timeoutError(p.timeout))
 	defer cancel()
 	r := Receipt{Sent: time.Now()}
 	err := p.send.send(ctx, &m, &r)
 	r.Done = time.Now()
 	return r, err
 }
+
+// timeoutError is a [context.DeadlineExceeded] that says how long was waited.
+type timeoutError time.Duration
+
+func (e timeoutError) Error() string        { return "no answer within " + time.Duration(e).String() }
+func (e timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // Uses tells whether any template mentions the field ("Data", "ID", "Marker" ...): a hook that never mentions ID cannot set one.
 // A command is always taken to use every field, because nobody can look into it.
