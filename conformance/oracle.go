@@ -326,7 +326,7 @@ func (o *oracle) ensure(ctx context.Context) error {
 	sleep(ctx, pause)
 	r := o.s.nominal()
 	c.mu.Lock()
-	id := string(c.decoder.LastEventID())
+	id := bytes.Clone(c.decoder.LastEventID())
 	c.mu.Unlock()
 	r.Header = WithLastEventID(r.Header, id)
 	n := o.s.open(ctx, &r, maxPatience, 0)

@@ -3,6 +3,8 @@ package conformance
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"ssegauge/reference/wire"
 	"ssegauge/reports/result"
@@ -54,6 +56,9 @@ func quote(s string) string {
 	}) < 0
 	if plain {
 		return s
+	}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		return "\"$(printf '" + octal(s) + "')\"" // one printable line, whatever the target's ids hold
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

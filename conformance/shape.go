@@ -92,16 +92,17 @@ func jsonStrings(text, word string) []string {
 	return found
 }
 
-// WithLastEventID returns h with Last-Event-ID set to id, or without it where id is empty, as EventSource sends it.
-func WithLastEventID(h wire.Header, id string) wire.Header {
+// WithLastEventID returns h with Last-Event-ID set to id, which is raw as on the wire, or without it where id is empty: as EventSource
+// sends it, which has decoded the stream as UTF-8 before.
+func WithLastEventID(h wire.Header, id []byte) wire.Header {
 	var out wire.Header
 	for _, f := range h {
 		if !strings.EqualFold(f.Name, "Last-Event-ID") {
 			out = append(out, f)
 		}
 	}
-	if id != "" {
-		out = append(out, wire.Field{Name: "Last-Event-ID", Value: id})
+	if len(id) > 0 {
+		out = append(out, wire.Field{Name: "Last-Event-ID", Value: sse.Text(id)})
 	}
 	return out
 }

@@ -23,6 +23,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(okHead+chunk("retry: 3s\n\nid: a \x00\ndata: \xff\n\n")+"0\r\n\r\n"), 7)
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 4\r\n\r\ndata: x\n\n"), 3)
 	f.Add([]byte("HTTP/1.0 200\r\ncontent-type:text/event-stream;charset=\x1b[31m\r\n\r\n\xef\xbb\xbf\xef\xbb\xbfData: x\n<script>\nid: 1\ndata\n\nid: 2\ndata\n\nid: 3\ndata\n\nid: 4\ndata\n\n"), 50)
+	f.Add([]byte(okHead+chunk("id: \xa0\x1b1\ndata\n\nid: 2\ndata\n\nid: 3\ndata\n\nid: 4\ndata\n\n")), 50)
 	f.Add([]byte("HTTP/1.1 302 Found\r\nLocation: //\x07\r\n\r\n"), 0)
 	f.Add([]byte("\x00\x00\x00"), 1)
 	f.Fuzz(func(t *testing.T, answer []byte, cut int) {

@@ -136,7 +136,7 @@ func (r *resumption) choose(conns []*conformance.Connection) bool {
 // reconnect comes back with K and watches what is sent.
 func (r *resumption) reconnect(ctx context.Context, p *conformance.Probe) {
 	req := p.Request()
-	req.Header = conformance.WithLastEventID(req.Header, string(r.k.ID))
+	req.Header = conformance.WithLastEventID(req.Header, r.k.ID)
 	c := p.Open(ctx, req, replayPatience+2*p.First().RoundTrip())
 	defer c.Close()
 	r.again = c
