@@ -31,6 +31,7 @@ func TestRedirects(t *testing.T) {
 		"relative":       {307, "../c", Request{}, "es.test:80", []string{"GET /c HTTP/1.1"}},
 		"query only":     {307, "?z", Request{}, "es.test:80", []string{"GET /dir/a?z HTTP/1.1"}},
 		"network path":   {307, "//other.test:81/q", Request{}, "other.test:81", []string{"GET /q HTTP/1.1", "Host: other.test:81"}},
+		"raw query":      {307, "/b\u00fc?x=\u00fc y\"%20", Request{}, "es.test:80", []string{"GET /b%C3%BC?x=%C3%BC%20y%22%20 HTTP/1.1"}},
 		"fragment":       {308, "/b#frag", Request{}, "es.test:80", []string{"GET /b HTTP/1.1"}},
 		"same origin":    {307, "http://ES.test:80/b", Request{Header: secret}, "ES.test:80", []string{"GET /b HTTP/1.1", "Authorization: Bearer t", "Cookie: c=1", "Last-Event-ID: 7"}},
 		"other host":     {307, "http://other.test/b", Request{Header: secret}, "other.test:80", []string{"GET /b HTTP/1.1", "no Authorization", "no Cookie", "Last-Event-ID: 7", "X-Own: y"}},

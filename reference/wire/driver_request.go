@@ -30,6 +30,32 @@ func authority(u *url.URL) string {
 	return host
 }
 
+// target is what the request asks for: path and query. What net/url leaves raw in a query and no request line may hold is
+// percent-encoded, as browsers do.
+func target(u *url.URL) string {
+	raw := u.RequestURI()
+	odd := func(c byte) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' }
+	n := 0
+	for i := range len(raw) {
+		if odd(raw[i]) {
+			n++
+		}
+	}
+	if n == 0 {
+		return raw
+	}
+	const hex = "0123456789ABCDEF"
+	p := make([]byte, 0, len(raw)+2*n)
+	for i := range len(raw) {
+		if c := raw[i]; odd(c) {
+			p = append(p, '%', hex[c>>4], hex[c&15])
+		} else {
+			p = append(p, c)
+		}
+	}
+	return string(p)
+}
+
 // fields is the header to send beside Host: the request's own, with Content-Length for a body and Authorization for
 // credentials in the URL.
 func (r *Request) fields() Header {
@@ -61,8 +87,8 @@ func (r *Request) check() error {
 			return &RequestError{"the value of " + f.Name + " holds CR, LF or NUL"}
 		}
 	}
-	if strings.ContainsAny(r.URL.RequestURI(), " \r\n\x00") || strings.ContainsAny(r.URL.Host, " \r\n\x00/") {
-		return &RequestError{"the URL holds white space or control bytes"}
+	if strings.ContainsAny(r.URL.Host, " \r\n\x00/") {
+		return &RequestError{"the host of the URL holds white space or control bytes"}
 	}
 	return nil
 }
@@ -79,7 +105,7 @@ func (r *Request) AppendHTTP1(dst []byte) ([]byte, error) {
 func (r *Request) appendHTTP1(p []byte) []byte {
 	p = append(p, r.method()...)
 	p = append(p, ' ')
-	p = append(p, r.URL.RequestURI()...)
+	p = append(p, target(r.URL)...)
 	if r.HTTP10 {
 		p = append(p, " HTTP/1.0\r\n"...)
 	} else {

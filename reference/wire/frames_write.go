@@ -217,7 +217,7 @@ func appendRequest(b []byte, r *Request) []byte {
 		host = authority(r.URL)
 	}
 	b = appendText(append(b, 0x01), host)
-	if path := r.URL.RequestURI(); path == "/" {
+	if path := target(r.URL); path == "/" {
 		b = append(b, 0x84)
 	} else {
 		b = appendText(append(b, 0x04), path)
