@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ssegauge/loadgen"
 	"ssegauge/loadgen/plan"
@@ -151,10 +152,8 @@ func loadError(err error) error {
 
 // makePlan is the plan of the file, if one is named, with what the command line says over it.
 func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, error) {
-	if l.target.profile != "" {
-		if err := applyProfile(cmd, l.target.profile); err != nil {
-			return nil, err
-		}
+	if err := l.target.applyProfile(cmd); err != nil {
+		return nil, err
 	}
 	p := &plan.Plan{}
 	if l.plan != "" {
@@ -176,7 +175,18 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 			if err != nil {
 				return nil, err
 			}
-			p.Targets = append(p.Targets, plan.Target{URL: raw, Request: req, Dialer: dialer})
+			// HTTP and Method are for the report.
+			p.Targets = append(p.Targets, plan.Target{URL: raw, HTTP: l.target.http, Method: req.Method, Request: req, Dialer: dialer})
+		}
+	} else {
+		var alone *pflag.Flag
+		for _, name := range []string{"header", "method", "body", "http", "insecure", "cacert", "cert", "key", "connect-to"} {
+			if f := cmd.Flags().Lookup(name); f.Changed {
+				alone = f
+			}
+		}
+		if alone != nil {
+			return nil, usagef("--%s is about the URLs of the command line, and none is there: give one, or put it into the plan's targets", alone.Name)
 		}
 	}
 	switch {
@@ -207,7 +217,7 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 	if given("streams-per-conn") {
 		p.StreamsPerConn = l.perConn
 	}
-	if cmd.Flags().Changed("timeout") {
+	if given("timeout") {
 		p.Timeout = l.target.timeout
 	}
 	if given("threshold") {
@@ -222,12 +232,17 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 		return nil, err
 	}
 	if publisher != nil {
-		p.Publish = &plan.Publish{HTTP: l.publish.hook.HTTP, Header: l.publish.hook.Header, Command: l.publish.hook.Command, Publisher: publisher}
+		if p.Publish == nil {
+			p.Publish = new(plan.Publish)
+		}
+		p.Publish.HTTP, p.Publish.Header, p.Publish.Command, p.Publish.Publisher = l.publish.hook.HTTP, l.publish.hook.Header, l.publish.hook.Command, publisher
 	}
-	if p.Publish != nil && (given("publish-rate") || given("publish-size")) {
+	if p.Publish != nil && given("publish-rate") {
 		if p.Publish.Rate, err = plan.ParseRate(l.publishRate); err != nil {
 			return nil, usagef("--publish-rate: %v", err)
 		}
+	}
+	if p.Publish != nil && given("publish-size") {
 		p.Publish.Size = l.publishSize
 	}
 	if err := p.Validate(); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/url"
 	"os"
@@ -54,10 +53,8 @@ var shared = []string{
 
 // load applies the profile, then turns the flags into a request for rawURL and a dialer.
 func (t *targetFlags) load(cmd *cobra.Command, rawURL string) (*wire.Request, *wire.Dialer, error) {
-	if t.profile != "" {
-		if err := applyProfile(cmd, t.profile); err != nil {
-			return nil, nil, err
-		}
+	if err := t.applyProfile(cmd); err != nil {
+		return nil, nil, err
 	}
 	u, err := parseURL(rawURL)
 	if err != nil {
@@ -70,16 +67,15 @@ func (t *targetFlags) load(cmd *cobra.Command, rawURL string) (*wire.Request, *w
 	switch {
 	case t.method == "" && t.body != "":
 		req.Method = "POST"
-	case t.method != "" && strings.ContainsFunc(t.method, notToken):
+	case t.method != "" && !wire.IsToken(t.method):
 		return nil, nil, usagef("--method %q is no method: letters only, as in GET or POST", t.method)
 	}
 	for _, h := range t.headers {
-		name, value, ok := strings.Cut(h, ":")
-		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok || name == "" || strings.ContainsFunc(name, notToken) || strings.ContainsAny(value, "\r\n\x00") {
-			return nil, nil, usagef("--header %q is no field: write it as 'Name: value'", maskField(h))
+		field, err := wire.ParseField(h)
+		if err != nil {
+			return nil, nil, usagef("--header %q: %v", maskField(h), err)
 		}
-		req.Header = append(req.Header, wire.Field{Name: name, Value: value})
+		req.Header = append(req.Header, field)
 	}
 	if !req.Header.Has("Accept") {
 		req.Header = append(req.Header, wire.Field{Name: "Accept", Value: "text/event-stream"})
@@ -103,10 +99,6 @@ func (t *targetFlags) load(cmd *cobra.Command, rawURL string) (*wire.Request, *w
 		return nil, nil, err
 	}
 	return req, d, nil
-}
-
-func notToken(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
 }
 
 // maskField keeps the value of a malformed field out of messages: it may be a credential.
@@ -174,32 +166,19 @@ func bodyOf(value string) ([]byte, error) {
 }
 
 func (t *targetFlags) tlsConfig() (*tls.Config, error) {
-	c := &tls.Config{InsecureSkipVerify: t.insecure, MinVersion: tls.VersionTLS12}
-	if t.caCert != "" {
-		pem, err := os.ReadFile(t.caCert)
-		if err != nil {
-			return nil, usagef("--cacert: %v", plain(err))
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, usagef("--cacert %s holds no PEM certificate", t.caCert)
-		}
-	}
-	if (t.cert == "") != (t.key == "") {
-		return nil, usagef("--cert and --key go together: give both")
-	}
-	if t.cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.cert, t.key)
-		if err != nil {
-			return nil, usagef("--cert %s, --key %s: %v", t.cert, t.key, plain(err))
-		}
-		c.Certificates = []tls.Certificate{pair}
+	c, err := wire.TLSFiles{Insecure: t.insecure, CACert: t.caCert, Cert: t.cert, Key: t.key}.Config()
+	if err != nil {
+		return nil, usagef("--%v", err)
 	}
 	return c, nil
 }
 
-// applyProfile sets every flag that the file names and the command line did not. Keys are flag names.
-func applyProfile(cmd *cobra.Command, file string) error {
+// applyProfile sets every flag that the file names and the command line did not, once. Keys are flag names.
+func (t *targetFlags) applyProfile(cmd *cobra.Command) error {
+	file := t.profile
+	if t.profile = ""; file == "" {
+		return nil
+	}
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return usagef("--profile: %v", plain(err))

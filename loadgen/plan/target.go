@@ -1,12 +1,8 @@
 package plan
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 
 	"ssegauge/reference/wire"
@@ -36,9 +32,9 @@ func (t *Target) Open() (*wire.Dialer, *wire.Request, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg, err := t.tls()
+	cfg, err := wire.TLSFiles{Insecure: t.Insecure, CACert: t.CACert, Cert: t.Cert, Key: t.Key}.Config()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, &Error{"targets", err.Error()}
 	}
 	r, err := t.request()
 	if err != nil {
@@ -57,11 +53,6 @@ func (t *Target) request() (*wire.Request, error) {
 	if err != nil {
 		return nil, &Error{"targets.header", err.Error()}
 	}
-	if u.User != nil && h.Get("Authorization") == "" {
-		pass, _ := u.User.Password()
-		h = append(h, wire.Field{Name: "Authorization", Value: "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+pass))})
-	}
-	u.User = nil
 	for _, f := range []wire.Field{{Name: "Accept", Value: "text/event-stream"}, {Name: "Cache-Control", Value: "no-store"}, {Name: "User-Agent", Value: "ssegauge"}} {
 		if h.Get(f.Name) == "" {
 			h = append(h, f)
@@ -70,49 +61,16 @@ func (t *Target) request() (*wire.Request, error) {
 	return &wire.Request{Method: t.Method, URL: u, Header: h, Body: []byte(t.Body)}, nil
 }
 
-func (t *Target) tls() (*tls.Config, error) {
-	cfg := &tls.Config{InsecureSkipVerify: t.Insecure}
-	if t.CACert != "" {
-		pem, err := os.ReadFile(t.CACert)
-		if err != nil {
-			return nil, &Error{"targets.cacert", err.Error()}
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &Error{"targets.cacert", t.CACert + " holds no certificate in PEM form"}
-		}
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, &Error{"targets.cert", err.Error()}
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
-}
-
 func parseHeader(lines []string) (wire.Header, error) {
 	var h wire.Header
 	for i, l := range lines {
-		name, value, ok := strings.Cut(l, ":")
-		value = strings.Trim(value, " \t")
-		if !ok || !token(name) {
-			return nil, fmt.Errorf("number %d has no valid name before a colon; want 'Name: value'", i+1)
+		f, err := wire.ParseField(l)
+		if err != nil {
+			return nil, fmt.Errorf("number %d: %w", i+1, err)
 		}
-		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-			return nil, fmt.Errorf("the value of %s holds a control character", name)
-		}
-		h = append(h, wire.Field{Name: name, Value: value})
+		h = append(h, f)
 	}
 	return h, nil
-}
-
-// token tells whether s may name a field or a method, RFC 9110 5.6.2.
-func token(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
-	})
 }
 
 func maskHeader(lines []string) []string {

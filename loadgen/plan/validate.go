@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
 )
 
 // Error is a plan that cannot be run: a usage error, on one line.
@@ -162,7 +163,7 @@ func (t *Target) validate(where string) error {
 	}
 	u, err := url.Parse(t.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return bad("url", "%s is not an absolute http or https URL, as in http://127.0.0.1:8080/events", quote(t.URL))
+		return bad("url", "%s is not an absolute http or https URL, as in http://127.0.0.1:8080/events", quote(result.Mask(t.URL)))
 	}
 	proto, err := t.proto()
 	if err != nil {
@@ -171,14 +172,11 @@ func (t *Target) validate(where string) error {
 	if proto == wire.H2C && u.Scheme == "https" || proto == wire.HTTP2 && u.Scheme == "http" {
 		return bad("http", "%s does not go with %s://; want 2 over https, h2c over http", t.HTTP, u.Scheme)
 	}
-	if t.Method != "" && !token(t.Method) {
+	if t.Method != "" && !wire.IsToken(t.Method) {
 		return bad("method", "%s is not a method, as in GET or POST", quote(t.Method))
 	}
 	if _, err := parseHeader(t.Header); err != nil {
 		return bad("header", "%v", err)
-	}
-	if (t.Cert == "") != (t.Key == "") {
-		return bad("cert", "cert and key go together; only one is given")
 	}
 	return nil
 }
