@@ -256,7 +256,7 @@ func (r *run) read(ctx context.Context, s *wire.Stream) (final bool, err error) 
 	var ev sse.Event
 	for {
 		n, err := s.Read(r.buf)
-		at := time.Now()
+		at := s.At()
 		for chunk := r.buf[:n]; ; {
 			n, ok, err := r.decode(d, chunk, &ev)
 			if err != nil {

@@ -87,6 +87,9 @@ func (c *Conn) openH2(life, head context.Context, r *Request) (*Stream, error) {
 	if err := r.check(); err != nil {
 		return nil, c.error(head, PhaseWrite, err)
 	}
+	if r.HTTP10 {
+		return nil, c.error(head, PhaseWrite, &ProtoError{HTTP10, "the connection speaks HTTP/2; ask for HTTP/1.1 by Dialer.Proto"})
+	}
 	h := c.h2
 	h.mu.Lock()
 	s := &Stream{Request: r, URL: r.URL, Conn: c, Timing: c.timing}

@@ -299,3 +299,18 @@ func (c *allAtOnce) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// A request for HTTP/1.0 is not quietly sent as something else.
+func TestHTTP10OverH2(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.d.Proto = H2C
+		r := get("http://es.test/")
+		r.HTTP10 = true
+		o := w.open(w.t.Context(), r)
+		w.accept()
+		e := o.fails(PhaseWrite, 0, nil)
+		if p := (*ProtoError)(nil); !errors.As(e, &p) || p.Want != HTTP10 {
+			t.Errorf("%v", e)
+		}
+	})
+}

@@ -105,7 +105,7 @@ func fieldsText(h Header) string {
 // feed gives all of in to f, and tells the error that stopped it.
 func (r *record) feed(t *testing.T, f *Frames, in []byte) error {
 	t.Helper()
-	for {
+	for idle := 0; ; {
 		var it Item
 		before := f.Offset()
 		n, err := f.Next(in, &it)
@@ -119,6 +119,11 @@ func (r *record) feed(t *testing.T, f *Frames, in []byte) error {
 			return err
 		}
 		in = in[n:]
+		if idle++; n > 0 {
+			idle = 0
+		} else if idle > 1000 {
+			t.Fatal("a thousand items, and nothing is consumed") // rather than that memory runs out
+		}
 		if it.Kind == None {
 			if len(in) > 0 {
 				t.Fatalf("None with %d bytes left", len(in))

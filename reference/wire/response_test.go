@@ -78,9 +78,15 @@ func judge(r Response, pieces ...[]byte) string {
 		return true
 	}
 	for _, p := range pieces {
-		for {
+		for idle := 0; ; idle++ {
 			var it Item
 			n, err := r.Next(p, &it)
+			if n > 0 {
+				idle = 0
+			} else if idle > 1000 { // rather than that memory runs out
+				say("a thousand items, and nothing is consumed")
+				return out.String()
+			}
 			if n < 0 || n > len(p) {
 				say("consumed %d of %d bytes", n, len(p))
 				return out.String()

@@ -94,7 +94,7 @@ type Request struct {
 	URL    *url.URL
 	Header Header // sent in this order, names as written (lower-cased over HTTP/2)
 	Body   []byte
-	HTTP10 bool // speak HTTP/1.0 on the request line
+	HTTP10 bool // speak HTTP/1.0 on the request line; *ProtoError on a connection that speaks HTTP/2
 }
 
 // Head is the head of a response.
