@@ -38,6 +38,7 @@ const (
 	FaultCLConflict       FaultCode = "h1/cl-conflict"
 	FaultCLInvalid        FaultCode = "h1/cl-invalid"
 	FaultSwitching        FaultCode = "h1/switching-protocols"
+	FaultInterimHTTP10    FaultCode = "h1/interim-http10"
 	FaultChunkSize        FaultCode = "h1/chunk-size"
 	FaultChunkPadding     FaultCode = "h1/chunk-padding"
 	FaultChunkEnd         FaultCode = "h1/chunk-end"
@@ -89,6 +90,7 @@ var ResponseFaults = []FaultDef{
 	{FaultCLConflict, true, "RFC 9112 6.3", "Content-Length values that differ"},
 	{FaultCLInvalid, true, "RFC 9112 6.3", "a Content-Length that is not a decimal number; where no content follows anyway reading goes on"},
 	{FaultSwitching, true, "RFC 9110 15.2.2", "101 Switching Protocols without an Upgrade in the request"},
+	{FaultInterimHTTP10, false, "RFC 9110 15.2", "a 1xx head in the answer to an HTTP/1.0 request; read as one all the same"},
 	{FaultChunkSize, true, "RFC 9112 7.1", "a chunk-size line that is none: not hexadecimal, too large, or a lone CR in it"},
 	{FaultChunkPadding, false, "RFC 9112 7.1", "white space after the chunk size; ignored"},
 	{FaultChunkEnd, true, "RFC 9112 7.1", "chunk data that is not followed by CRLF"},

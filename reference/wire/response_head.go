@@ -93,6 +93,9 @@ func (r *Response) head(text string, start int64, it *Item) error {
 			return r.fail(&CapError{What: "interim heads", Limit: int64(r.maxInterims()), Offset: start})
 		}
 		r.interims++
+		if r.flags&fToHTTP10 != 0 {
+			s.fault(FaultInterimHTTP10, 0, len("HTTP/1.1 100"), "interim head %d in the answer to an HTTP/1.0 request", h.Status)
+		}
 		s.forbidden(h)
 		item.Kind = Interim
 		return r.report(it, s.done(), item, nil)
