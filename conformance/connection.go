@@ -264,13 +264,6 @@ func (c *Connection) over() bool {
 	return c.ended != nil || c.left
 }
 
-// full tells that reading stopped at one of our bounds.
-func (c *Connection) full() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return errors.Is(c.ended, errEnough)
-}
-
 // Tail tells what the stream would lose if it ended here; see [sse.Decoder.Tail].
 func (c *Connection) Tail() (sse.Tail, bool) {
 	c.mu.Lock()
@@ -312,6 +305,21 @@ func (c *Connection) Closed() string {
 	}
 	how, _ := c.record.Closed()
 	return how
+}
+
+// HeadBytes is how much of a head came where it never became complete.
+func (c *Connection) HeadBytes() int64 {
+	if c.record == nil || c.Head != nil || c.Proto == wire.HTTP2 || c.Proto == wire.H2C {
+		return 0
+	}
+	return c.record.Received()
+}
+
+// Full tells that reading stopped because enough was kept, not because the stream ended or the window did.
+func (c *Connection) Full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Is(c.ended, errEnough)
 }
 
 // PastHead tells how many bytes were received after the head over HTTP/1, and where they begin.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +44,8 @@ const (
 	minPatience   = 500 * time.Millisecond
 	maxReopen     = 30
 	tailSeeds     = 5
+	maxBusy       = 3 // how often a publish answered 429 or 503 is tried again
+	busyPause     = time.Second
 )
 
 func newOracle(s *session, publishing int) *oracle {
@@ -116,8 +119,11 @@ func (o *oracle) calibrate(ctx context.Context) (reason string) {
 		case d.Receipt.Refused:
 			return fmt.Sprintf("the target refused a plain event with %d", d.Receipt.Status)
 		case d.Lost:
-			return fmt.Sprintf("a plain event was published (answer %d) and did not arrive within %v: another channel than this URL's, or something holds events back",
-				d.Receipt.Status, firstPatience)
+			what := "nothing came: another channel than this URL's, or something holds events back"
+			if n := len(o.s.current().Events()) - d.since.events; o.s.current() == d.since.conn && n > 0 {
+				what = fmt.Sprintf("none of the events that came (%d) holds its text: another channel than this URL's, or the text is changed on the way", n)
+			}
+			return fmt.Sprintf("a plain event was published (answer %d), and within %v %s", d.Receipt.Status, firstPatience, what)
 		case len(d.Events) == 0:
 			return "a published event arrived as bytes that no client dispatches"
 		}
@@ -169,7 +175,7 @@ func (p *Probe) Publish(ctx context.Context, hostile bool, make func(nonce strin
 		return nil, &NotJudged{Reason: "interrupted"}
 	}
 	if o.reason != "" {
-		return nil, &NotJudged{Reason: o.reason, By: "--publish"}
+		return nil, &NotJudged{Reason: o.reason}
 	}
 	o.turn <- struct{}{}
 	defer func() { <-o.turn }()
@@ -186,15 +192,19 @@ func (p *Probe) Publish(ctx context.Context, hostile bool, make func(nonce strin
 	patience := min(max(20*o.delay+4*p.s.first.RoundTrip(), minPatience), maxPatience)
 	for try := 1; ; try++ {
 		d, err := o.publish(ctx, make, patience)
-		if err != nil || !d.Lost {
+		if err != nil || !d.Lost && !d.Receipt.Refused {
 			return d, err
 		}
-		// Is it lost, or is everything? Events come in order: a plain one after it tells.
+		// Is it this one that is lost or refused, or is everything? Events come in order: a plain one after it tells.
 		after, err := o.plain(ctx, maxPatience)
 		switch {
 		case err != nil:
 			return nil, err
-		case after.Lost || after.Receipt.Refused:
+		case after.Receipt.Refused:
+			return nil, &NotJudged{Reason: fmt.Sprintf("the target took plain events at first, and then refused them with %d", after.Receipt.Status)}
+		case d.Receipt.Refused:
+			return d, nil
+		case after.Lost:
 			return nil, &NotJudged{Reason: "events that were published stopped arriving"}
 		}
 		o.find(ctx, d, 0)
@@ -226,6 +236,13 @@ func (o *oracle) publish(ctx context.Context, make func(string) publish.Message,
 	c := o.s.current()
 	d.since = mark{c, len(c.Lines()), len(c.Events())}
 	receipt, err := o.s.target.Publisher.Publish(ctx, d.message)
+	for range maxBusy {
+		if err != nil || receipt.Status != http.StatusTooManyRequests && receipt.Status != http.StatusServiceUnavailable {
+			break
+		}
+		sleep(ctx, busyPause) // not no, but not now
+		receipt, err = o.s.target.Publisher.Publish(ctx, d.message)
+	}
 	if d.Receipt = receipt; err != nil {
 		if ctx.Err() != nil {
 			return nil, &NotJudged{Reason: "the window ended before everything was published", By: "--window"}
@@ -313,7 +330,7 @@ func (o *oracle) ensure(ctx context.Context) error {
 	if !c.over() {
 		return nil
 	}
-	if c.full() {
+	if c.Full() {
 		return &NotJudged{Reason: "the stream sends more than the run keeps"}
 	}
 	if o.reopen++; o.reopen > maxReopen || ctx.Err() != nil {

@@ -21,7 +21,7 @@ const (
 	opaque shapeKind = iota // something else each time
 	bare                    // the payload itself
 	object                  // a string within JSON
-	affix                   // the payload between a constant prefix and suffix
+	affix                   // the payload, perhaps escaped, between a constant prefix and suffix
 )
 
 func shapeOf(data []byte, nonce string) shape {
@@ -58,7 +58,8 @@ func (d *Delivery) Payloads(e *Event) (texts []string, certain bool) {
 			inner, ok = strings.CutSuffix(inner, d.shape.suffix)
 		}
 		if ok {
-			return []string{inner}, true
+			// What has a frame of its own may have an escaping of its own: JSON within JSON, markup, a quoted string.
+			return []string{inner}, !strings.ContainsAny(inner, `\&%<`)
 		}
 	}
 	return []string{text}, false

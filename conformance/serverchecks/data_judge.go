@@ -24,10 +24,10 @@ var dataMultiline = conformance.Check{
 	Evidence: []string{"hoeken/PsychicHttp#174", "ralscha/sse-eventbus#8", "alexandrevicenzi/go-sse#7", "sergiodxa/remix-utils#343", "helidon-io/helidon#10406"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		fidelity(ctx, p, "split payloads at CRLF, LF and CR and write each line as a data line of its own", []payload{
-			func(n string) string { return n + "a\n" + n + "b" },
-			func(n string) string { return n + "a\n\n" + n + "b" },
-			func(n string) string { return "\n" + n + "a" },
-			func(n string) string { return n + "a\r\n" + n + "b" },
+			func(n string) string { return n + " 1\n" + n + " 2" },
+			func(n string) string { return n + " 1\n\n" + n + " 2" },
+			func(n string) string { return "\n" + n + " 1" },
+			func(n string) string { return n + " 1\r\n" + n + " 2" },
 		})
 	},
 }
@@ -50,10 +50,12 @@ var dataLeadingSpace = conformance.Check{
 	},
 }
 
-// payload is the text to publish, with the nonce in each line that is not empty. Messages show it with x for the nonce.
+// payload is the text to publish, with the nonce in each line that is not empty. Messages show it with a plain word in the nonce's place.
 type payload func(nonce string) string
 
-func (t payload) String() string { return brief(t("x")) }
+const word = "word"
+
+func (t payload) String() string { return brief(t(word)) }
 
 // fidelity publishes each payload and holds what arrived against it.
 func fidelity(ctx context.Context, p *conformance.Probe, hint string, payloads []payload) {
@@ -142,9 +144,9 @@ func compare(d *conformance.Delivery) outcome {
 		}
 		allCertain = allCertain && certain
 	}
-	// A line that carries the nonce and is no data line: part of the payload became something else, whatever the target wraps around it.
+	// A line that carries the nonce and is no field: part of the payload became something else, whatever the target wraps around it.
 	for _, l := range d.Lines {
-		if l.Kind == sse.LineUnknown || l.Kind == sse.LineEvent || l.Kind == sse.LineID || l.Kind == sse.LineRetryIgnored || l.Kind == sse.LineIDIgnored {
+		if l.Kind == sse.LineUnknown {
 			return outcome{fault: "a line of it arrived as a line of its own, which clients ignore", at: []result.Evidence{d.Conn.Evidence(l.Start, l.End)}}
 		}
 	}
@@ -157,7 +159,7 @@ func compare(d *conformance.Delivery) outcome {
 	case n > 1:
 		return outcome{fault: fmt.Sprintf("arrived as %d events", n), at: span(d)}
 	}
-	return outcome{fault: "arrived as " + brief(strings.ReplaceAll(got, d.Nonce, "x")), at: span(d)}
+	return outcome{fault: "arrived as " + brief(strings.ReplaceAll(got, d.Nonce, word)), at: span(d)}
 }
 
 func span(d *conformance.Delivery) []result.Evidence {
@@ -184,7 +186,7 @@ func judgeInjectDataCR(ctx context.Context, p *conformance.Probe) {
 		return
 	}
 	const hint = "split payloads at CR as at LF, or refuse them"
-	refused, harmless := 0, 0
+	refused, lost, harmless := 0, 0, 0
 	for _, attack := range []struct {
 		name string
 		text func(n string) string
@@ -201,23 +203,30 @@ func judgeInjectDataCR(ctx context.Context, p *conformance.Probe) {
 			refused++
 			continue
 		}
+		if d.Lost {
+			lost++
+			continue
+		}
 		harmless++
 		for _, l := range d.Lines {
-			if l.Kind == sse.LineEvent || l.Kind == sse.LineID || l.Kind == sse.LineUnknown {
-				p.Fail("published data %s made a line of its own, a field for clients: %s", brief(attack.name), l.Kind).Hint(hint).
+			// The nonce alone proves nothing: a hook may put .Marker into an id or a type.
+			if (l.Kind == sse.LineEvent || l.Kind == sse.LineUnknown) && strings.Contains(l.Name+l.Value, "inj"+d.Nonce) {
+				p.Fail("published data %s made a line of its own, which clients take for a field", brief(attack.name)).Hint(hint).
 					At(d.Conn.Evidence(l.Start, l.End)).Try(p.Republish(d))
 			}
 		}
 		for _, e := range d.Events {
-			if string(e.Data) == "inj"+d.Nonce {
+			if strings.HasPrefix(string(e.Data), "inj"+d.Nonce) { // what the target wraps around payloads may follow
 				p.Fail("published data %s made an event of its own", brief(attack.name)).Hint(hint).
 					At(d.Conn.Evidence(e.Start, e.End)).Try(p.Republish(d))
 			}
 		}
 	}
 	switch {
-	case harmless == 0:
+	case refused == 2:
 		p.Pass("the target refused both payloads")
+	case lost > 0:
+		p.Pass("no field or event injected; %s accepted and never delivered", plural(lost, "payload"))
 	case refused > 0:
 		p.Pass("no field or event injected; one payload was refused")
 	default:
