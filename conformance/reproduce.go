@@ -22,6 +22,9 @@ func (p *Probe) Curl(r *wire.Request, options ...string) string {
 		words = append(words, "-X", quote(r.Method))
 	}
 	for _, f := range r.Header {
+		if strings.EqualFold(f.Name, "User-Agent") && strings.HasPrefix(f.Value, "ssegauge/") {
+			continue // ours, and no part of what shows it
+		}
 		words = append(words, "-H", quote(f.Name+": "+result.MaskHeader(f.Name, f.Value)))
 	}
 	if len(r.Body) > 0 {

@@ -154,19 +154,22 @@ var liveHeartbeat = conformance.Check{
 			return
 		}
 		c := conns[0]
-		longest, comments, last := time.Duration(0), 0, c.Timing.Head
+		// Comments prove a heartbeat by the silences that they end: more than one, or a long one. Other comments only came between events.
+		longest, ended, comments, last := time.Duration(0), time.Duration(0), 0, c.Timing.Head
 		for _, l := range c.Lines() {
-			longest, last = max(longest, l.At-last), l.At
-			if l.Kind == sse.LineComment {
+			longest = max(longest, l.At-last)
+			if l.Kind == sse.LineComment && l.At-last >= 1500*time.Millisecond {
+				ended = max(ended, l.At-last)
 				comments++
 			}
+			last = l.At
 		}
 		longest = max(longest, c.Until()-last)
 		switch {
 		case longest > 20*time.Second:
 			p.Warn("silent for %v", longest.Round(100*time.Millisecond)).Hint("send a comment line every 15 seconds while there are no events")
-		case comments > 0 && longest >= time.Second:
-			p.Pass("never silent for more than %v, with %s", longest.Round(100*time.Millisecond), plural(comments, "comment"))
+		case (comments > 1 || ended >= 5*time.Second) && longest <= ended+ended/2:
+			p.Pass("never silent for more than %v: %s came into the silence", longest.Round(100*time.Millisecond), plural(comments, "comment"))
 		default:
 			p.NotObserved("never silent for more than %v in %s", longest.Round(100*time.Millisecond), p.Window()).
 				Hint("--window 70s shows whether a quiet stream is kept alive").By("--window")
