@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -138,8 +140,8 @@ func (p *Probe) finding() result.Finding {
 	if n.contract {
 		f.Level = result.Contract
 	}
-	if n.verdict == result.NotObserved {
-		f.DecidedBy = n.by
+	if n.verdict == result.NotObserved && !(n.by == "--publish" && p.s.target.Publisher != nil) {
+		f.DecidedBy = n.by // a hook that was given already would decide nothing
 	}
 	f.Evidence = append(f.Evidence, n.evidence...)
 	if f.Reproduce == "" && (n.verdict == result.Fail || n.verdict == result.Warn) {
@@ -161,30 +163,74 @@ func (p *Probe) Observed() []*Connection {
 	return p.s.observed()
 }
 
+// NoStream says why there is no stream to judge; "" where there is one.
+func (p *Probe) NoStream() string {
+	switch c := p.s.first; {
+	case c.Head != nil && c.Head.Status == 200:
+		return ""
+	case c.Head != nil:
+		return fmt.Sprintf("the answer was %d, not a stream", c.Head.Status)
+	case p.Interrupted():
+		return "interrupted before a response head came"
+	case errors.Is(c.Err, context.DeadlineExceeded), errors.Is(c.Err, os.ErrDeadlineExceeded):
+		if n := c.HeadBytes(); n > 0 {
+			return fmt.Sprintf("no complete response head within %v, only the first %d bytes of one", p.Window(), n)
+		}
+		return fmt.Sprintf("no response head within %v", p.Window())
+	}
+	return "no usable response head: " + Cause(p.s.first.Err)
+}
+
+// Cause is an error of a connection without its address, escaped and masked.
+func Cause(err error) string {
+	if e, ok := errors.AsType[*wire.Error](err); ok {
+		err = e.Err
+	}
+	if err == nil {
+		return "no error"
+	}
+	return result.Escape(result.MaskText(err.Error()))
+}
+
 // Window is how long the observation was meant to last, in words.
 func (p *Probe) Window() string { return p.s.target.Window.String() }
 
 // Alone waits until the observation is over and no other check is talking to the target: a server may serve one connection at a
-// time, and its being busy with one of ours is not its fault. Call the function it returns when done; ok is false where ctx ended first.
-func (p *Probe) Alone(ctx context.Context) (release func(), ok bool) {
+// time, and its being busy with one of ours is not its fault. The context bounds what the check may take, all such checks together included;
+// call release when done. ok is false where there is no time left, which has been reported then.
+func (p *Probe) Alone(ctx context.Context) (_ context.Context, release func(), ok bool) {
 	p.s.park()
 	defer p.s.unpark()
 	select {
 	case <-p.s.over:
 	case <-ctx.Done():
-		return nil, false
+		p.NotObserved("interrupted")
+		return nil, nil, false
 	}
 	select {
 	case p.s.alone <- struct{}{}:
 	case <-ctx.Done():
-		return nil, false
+		p.NotObserved("interrupted")
+		return nil, nil, false
 	}
-	if ctx.Err() != nil { // both were ready
+	p.s.afterwards.Do(func() { p.s.until = time.Now().Add(beyond) })
+	ctx, cancel := context.WithDeadlineCause(ctx, p.s.until, errNoTime)
+	if ctx.Err() != nil {
+		cancel()
 		<-p.s.alone
-		return nil, false
+		if p.Interrupted() {
+			p.NotObserved("interrupted")
+		} else {
+			p.NotObserved("no time was left for it: the checks before it took the %v that there are after the window", beyond).
+				Hint("--only %s decides it", p.check.ID)
+		}
+		return nil, nil, false
 	}
-	return func() { <-p.s.alone }, true
+	ctx, stop := context.WithTimeoutCause(ctx, perCheck, errNoTime)
+	return ctx, func() { stop(); cancel(); <-p.s.alone }, true
 }
+
+var errNoTime = errors.New("the time for this check ran out")
 
 // Interrupted tells that the run was ended before its time, so that absence proves nothing.
 func (p *Probe) Interrupted() bool { return p.ctx.Err() != nil }

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"mime"
 	"runtime/debug"
@@ -40,11 +39,12 @@ type Options struct {
 	Finding func(result.Finding)
 }
 
-// beyond is how long checks may take after the window; what is not done then is a fault of ours.
-const beyond = 30 * time.Second
-
-// perCheck bounds the part of a check that talks to the target alone.
-const perCheck = 15 * time.Second
+// A run ends with its window where the target answers; where it doesn't, those checks that talk to it alone wait for it.
+const (
+	beyond   = 20 * time.Second // all of them together
+	perCheck = 12 * time.Second // one of them
+	grace    = 5 * time.Second  // what is not done then is a fault of ours
+)
 
 // Run holds the target against the checks, all of them side by side; those whose Run is nil are left out. One connection is observed for
 // the window and judged by many checks; those that make further requests take turns after it.
@@ -141,13 +141,17 @@ func (s *session) judge(ctx context.Context, c *Check) result.Finding {
 			}
 		}()
 		if c.Needs&Publish != 0 && s.target.Publisher == nil {
+			if why := p.NoStream(); why != "" {
+				p.NotObserved("%s", why)
+				return
+			}
 			p.NotObserved("what was published is not known").
 				Hint("give a publish hook: --publish 'POST URL' or --publish-cmd CMD").By("--publish")
 			return
 		}
 		c.Run(ctx, p)
 	}()
-	limit := time.NewTimer(s.target.Window + beyond)
+	limit := time.NewTimer(s.target.Window + beyond + grace)
 	defer limit.Stop()
 	select {
 	case <-done:
@@ -155,7 +159,7 @@ func (s *session) judge(ctx context.Context, c *Check) result.Finding {
 	case <-limit.C:
 		return result.Finding{
 			ID: c.ID, Title: c.Title, Level: c.Level, Clause: c.Clause, Core: c.Core, Evidence: []result.Evidence{},
-			Verdict: result.Error, Message: fmt.Sprintf("no verdict within %v of the window's end: a fault of ours", beyond),
+			Verdict: result.Error, Message: fmt.Sprintf("no verdict within %v of the window's end: a fault of ours", beyond+grace),
 		}
 	}
 }
@@ -187,9 +191,4 @@ func MediaType(h *wire.Head) (essence string, params map[string]string) {
 func isEventStream(h *wire.Head) bool {
 	essence, _ := MediaType(h)
 	return essence == "text/event-stream"
-}
-
-// Limit bounds the part of a check that talks to the target alone.
-func Limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, perCheck, errors.New("the time for this check ran out"))
 }

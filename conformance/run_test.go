@@ -200,7 +200,7 @@ func TestInterrupted(t *testing.T) {
 			}},
 			{ID: "waits its turn", Run: func(ctx context.Context, p *conformance.Probe) {
 				p.Observed()
-				release, ok := p.Alone(ctx)
+				_, release, ok := p.Alone(ctx)
 				if ok {
 					p.Fail("it got its turn")
 					release()
@@ -224,7 +224,7 @@ func TestEndsEarly(t *testing.T) {
 		checks := []conformance.Check{
 			{ID: "head", Run: func(_ context.Context, p *conformance.Probe) { p.Pass("%d", p.First().Head.Status) }},
 			{ID: "alone", Run: func(ctx context.Context, p *conformance.Probe) {
-				release, _ := p.Alone(ctx)
+				_, release, _ := p.Alone(ctx)
 				defer release()
 				p.Pass("mine")
 			}},

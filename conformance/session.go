@@ -30,6 +30,9 @@ type session struct {
 	alone  chan struct{} // a token for who talks to the target alone
 	shared sync.Map
 
+	afterwards sync.Once
+	until      time.Time // when those who talk to it alone must be done; set as the first of them begins
+
 	mu    sync.Mutex
 	conns []*Connection
 	named int
@@ -105,8 +108,9 @@ func (s *session) openAwake(ctx context.Context, r *wire.Request, within time.Du
 // openFirst opens the connection that most checks judge. err is set where nobody can be judged there.
 func (s *session) openFirst(ctx context.Context) error {
 	r := s.target.Request
+	start := time.Now()
 	for again := range 2 {
-		c := s.openAwake(ctx, &r, s.target.Window, maxRedirects)
+		c := s.openAwake(ctx, &r, max(s.target.Window-time.Since(start), time.Second), maxRedirects)
 		s.first = c
 		e, ok := errors.AsType[*wire.Error](c.Err)
 		switch {

@@ -124,8 +124,14 @@ var faults = []fault{
 		},
 	},
 	{
-		id: "http/cache-control", name: "none", want: result.Warn, says: "forbids no",
+		id: "http/cache-control", name: "none", want: result.Warn, says: "no Cache-Control",
 		breaks: func(p *peer) { p.head = head("Content-Type: text/event-stream", "Transfer-Encoding: chunked") },
+	},
+	{
+		id: "http/cache-control", name: "says something else", want: result.Warn, says: "forbids no",
+		breaks: func(p *peer) {
+			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-transform", "Transfer-Encoding: chunked")
+		},
 	},
 	{
 		id: "http/cache-control", name: "public", want: result.Warn, says: "store",
@@ -169,6 +175,10 @@ var faults = []fault{
 		},
 	},
 	{
+		id: "live/headers-flushed", name: "slow, then with a greeting", want: result.Warn, says: "slow",
+		breaks: func(p *peer) { p.hold = 1500 * time.Millisecond },
+	},
+	{
 		id: "live/headers-flushed", name: "slow by itself", want: result.Warn, says: "slow",
 		breaks: func(p *peer) {
 			p.hold = 1500 * time.Millisecond
@@ -198,11 +208,11 @@ var faults = []fault{
 		breaks: func(p *peer) { p.drop = func(data string) bool { return strings.Contains(data, "\n\n") } },
 	},
 	{
-		id: "data/leading-space", name: "no space written", want: result.Fail, says: `"x"`,
+		id: "data/leading-space", name: "no space written", want: result.Fail, says: `as "word"`,
 		breaks: raw(func(id int, data string) string { return strings.ReplaceAll(encode(id, data), "data: ", "data:") }),
 	},
 	{
-		id: "data/leading-space", name: "trimmed", want: result.Fail, says: `"x"`,
+		id: "data/leading-space", name: "trimmed", want: result.Fail, says: `as "word"`,
 		breaks: raw(func(id int, data string) string { return encode(id, strings.TrimLeft(data, " \t")) }),
 	},
 	{
@@ -226,6 +236,10 @@ var faults = []fault{
 		breaks: func(p *peer) { p.replay = func(_ *request, from int) int { return from + 1 } },
 	},
 	{
+		id: "resume/replay", name: "in another order", want: result.Warn, says: "another order",
+		breaks: func(p *peer) { p.backwards = true },
+	},
+	{
 		id: "resume/replay", name: "ids start again", want: result.Warn, says: "start again", follows: "resume/no-duplicate",
 		breaks: func(p *peer) { p.restart = true },
 	},
@@ -239,7 +253,7 @@ var faults = []fault{
 		change: func(t *conformance.Target) { t.ExpectReplay = true }, follows: "resume/no-duplicate",
 	},
 	{
-		id: "resume/replay", name: "ids go on", want: result.Warn, says: "lost", follows: "resume/no-duplicate",
+		id: "resume/replay", name: "ids go on", want: result.Warn, says: "lost", follows: "resume/no-duplicate live/heartbeat",
 		breaks: func(p *peer) {
 			p.restart, p.tick = true, 0
 			p.open = func(q *request) string {
@@ -324,6 +338,7 @@ func TestEveryCheckIsProved(t *testing.T) {
 	}
 	elsewhere := map[string]string{
 		"framing/terminated":    "TestUnusualServersStayClean/finite",
+		"live/heartbeat":        "TestUnusualServersStayClean/silent",
 		"h2/connection-headers": "TestReferenceServerFaults",
 	}
 	for _, c := range serverchecks.All() {

@@ -133,7 +133,7 @@ var framingTerminated = conformance.Check{
 			case err == io.EOF || cut || !loses:
 				p.Pass("the stream ended between events")
 			default:
-				p.Error("the stream broke off within an event: %s", cause(err))
+				p.Error("the stream broke off within an event: %s", conformance.Cause(err))
 			}
 		}
 		p.NotApplicable("the stream did not end in %s", p.Window())

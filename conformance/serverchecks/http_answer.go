@@ -27,6 +27,8 @@ var httpStatus = conformance.Check{
 		fault, broken := errors.AsType[*wire.Fault](c.Err)
 		limit, huge := errors.AsType[*wire.CapError](c.Err)
 		switch {
+		case c.Head == nil && p.Interrupted():
+			p.NotObserved("%s", p.NoStream())
 		case redirect:
 			p.Fail("answered %d, a redirect that cannot be followed: %s", re.Status, result.Escape(result.MaskText(re.Error()))).
 				Hint("name the stream's own URL, or redirect with an absolute Location").At(c.FieldEvidence("Location"))
@@ -44,11 +46,9 @@ var httpStatus = conformance.Check{
 		case huge:
 			p.Fail("the response head exceeds %s", result.Bytes(float64(limit.Limit))).Hint("clients and proxies refuse such heads")
 		case timedOut(c.Err):
-			p.NotObserved("%s", noHead(p, c)).Hint("see live/headers-flushed")
-		case errors.Is(c.Err, context.Canceled):
-			p.NotObserved("%s", noHead(p, c))
+			p.NotObserved("%s", p.NoStream()).Hint("see live/headers-flushed")
 		default:
-			p.Error("%s", cause(c.Err))
+			p.Error("%s", conformance.Cause(c.Err))
 		}
 	},
 }
@@ -179,7 +179,9 @@ var httpNoContentLength = conformance.Check{
 		case err != nil && first.Closed() == "FIN":
 			p.Fail("Content-Length: %s, and the server ended the connection after %s", length, plural(got, "byte")).Hint(hint).At(at)
 		case err != nil:
-			p.Error("the stream broke off: %s", cause(err))
+			p.Error("the stream broke off: %s", conformance.Cause(err))
+		case first.Full():
+			p.NotObserved("Content-Length: %s, of which %s were read, which is as much as is kept", length, plural(got, "byte"))
 		case p.Interrupted():
 			p.NotObserved("Content-Length: %s, and the run was interrupted before the stream showed whether it is live", length)
 		default:
@@ -209,8 +211,14 @@ var httpBodyFraming = conformance.Check{
 			return
 		}
 		if conns.Proto != wire.HTTP11 {
-			p.NotApplicable("HTTP/%s was spoken, which frames by itself", conns.Proto)
+			p.NotApplicable("HTTP/2 was spoken, which frames by itself")
 			return
+		}
+		if _, n := conns.PastHead(); n == 0 && len(p.Observed()) == 1 {
+			if _, n = conns.PastHead(); n == 0 {
+				p.NotObserved("nothing came after the head in %s", p.Window()).Hint("a longer --window or a publish hook (--publish) would decide it").By("--publish")
+				return
+			}
 		}
 		for _, c := range p.Observed() {
 			judgeFraming(p, c)
@@ -291,6 +299,8 @@ var httpCacheControl = conformance.Check{
 		case public || positive(d["max-age"]) || positive(d["s-maxage"]):
 			p.Warn("Cache-Control lets caches store the stream").Hint("send Cache-Control: no-store, unless caches are meant to fan the stream out").
 				At(c.FieldEvidence("Cache-Control"))
+		case !c.Head.Header.Has("Cache-Control"):
+			p.Warn("there is no Cache-Control").Hint("send Cache-Control: no-store").At(c.FieldEvidence("Cache-Control"))
 		default:
 			p.Warn("Cache-Control forbids no caching").Hint("send Cache-Control: no-store").At(c.FieldEvidence("Cache-Control"))
 		}

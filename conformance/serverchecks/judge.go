@@ -21,7 +21,7 @@ func answered(p *conformance.Probe) (*conformance.Connection, bool) {
 	if c.Head != nil {
 		return c, true
 	}
-	p.NotObserved("%s", noHead(p, c)).Hint("see http/status and live/headers-flushed")
+	p.NotObserved("%s", p.NoStream()).Hint("see http/status and live/headers-flushed")
 	return nil, false
 }
 
@@ -29,7 +29,7 @@ func answered(p *conformance.Probe) (*conformance.Connection, bool) {
 func served(p *conformance.Probe) (*conformance.Connection, bool) {
 	c, ok := answered(p)
 	if ok && c.Head.Status != 200 {
-		p.NotObserved("the answer was %d, not a stream", c.Head.Status).Hint("see http/status")
+		p.NotObserved("%s", p.NoStream()).Hint("see http/status")
 		return nil, false
 	}
 	return c, ok
@@ -65,30 +65,8 @@ func orNothing(essence string) string {
 	return result.Escape(essence)
 }
 
-// noHead says why no head came.
-func noHead(p *conformance.Probe, c *conformance.Connection) string {
-	switch {
-	case timedOut(c.Err):
-		return "no complete response head within " + p.Window()
-	case errors.Is(c.Err, context.Canceled):
-		return "interrupted before a response head came"
-	}
-	return "no usable response head: " + cause(c.Err)
-}
-
 func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
-}
-
-// cause is an error of a connection without its address, escaped and masked.
-func cause(err error) string {
-	if e, ok := errors.AsType[*wire.Error](err); ok {
-		err = e.Err
-	}
-	if err == nil {
-		return "no error"
-	}
-	return result.Escape(result.MaskText(err.Error()))
 }
 
 // events counts the events of all connections.
@@ -104,6 +82,10 @@ func events(conns []*conformance.Connection) int {
 func spoke(p *conformance.Probe, conns []*conformance.Connection) bool {
 	if events(conns) > 0 {
 		return true
+	}
+	if c := conns[len(conns)-1]; c.Full() {
+		p.NotObserved("no event came in the first %s", plural(len(c.Content()), "byte"))
+		return false
 	}
 	p.NotObserved("no event came in %s", p.Window()).Hint("a longer --window or a publish hook (--publish) would decide it").By("--publish")
 	return false

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ssegauge/conformance"
+	"ssegauge/reference/sse"
 	"ssegauge/reports/result"
 )
 
@@ -31,7 +32,7 @@ var liveHeadersFlushed = conformance.Check{
 type attempt struct {
 	conn     *conformance.Connection
 	wait     time.Duration
-	none     bool // no head at all in the time there was
+	none     bool // no complete head in the time there was
 	together bool // content came in the same breath as the head
 }
 
@@ -43,58 +44,102 @@ func (a *attempt) held(budget time.Duration) bool {
 
 func (a *attempt) String() string {
 	switch {
+	case a.none && a.conn.HeadBytes() > 0:
+		return fmt.Sprintf("only %s of a head in %v", plural(int(a.conn.HeadBytes()), "byte"), ms(a.wait))
 	case a.none:
-		return "none in " + ms(a.wait).String()
+		return fmt.Sprintf("no head in %v", ms(a.wait))
 	case a.together:
-		return "with the first content after " + ms(a.wait).String()
+		return fmt.Sprintf("the head with the first content after %v", ms(a.wait))
 	}
-	return "alone after " + ms(a.wait).String()
+	return fmt.Sprintf("the head alone after %v", ms(a.wait))
+}
+
+// story tells several attempts.
+func story(tries []attempt) string {
+	var told []string
+	for i := range tries {
+		told = append(told, tries[i].String())
+	}
+	return strings.Join(told, ", then ")
+}
+
+// slowByItself tells, of heads that all came late and with content, that it is not the content they waited for: each took as long as the others, and
+// what came after the first content took its own time.
+func slowByItself(tries []attempt) bool {
+	least, most := tries[0].wait, tries[0].wait
+	for i := range tries {
+		if tries[i].none || tries[i].conn.Woken > 0 {
+			return false
+		}
+		least, most = min(least, tries[i].wait), max(most, tries[i].wait)
+	}
+	if most-least > least/10+100*time.Millisecond {
+		return false
+	}
+	c := tries[0].conn
+	lines := c.Lines()
+	if len(lines) == 0 {
+		return false
+	}
+	gap := c.Until() - lines[0].At
+	next := func(at time.Duration) {
+		if at -= lines[0].At; at > breath {
+			gap = min(gap, at)
+		}
+	}
+	for _, e := range c.Events() {
+		if conformance.NonceOf(e.Data) == "" { // what the run publishes comes at the run's own pace
+			next(e.At)
+		}
+	}
+	for _, l := range lines {
+		if l.Kind == sse.LineComment {
+			next(l.At)
+		}
+	}
+	return gap < least*3/4 || gap > most*4/3
 }
 
 func judgeHeadersFlushed(ctx context.Context, p *conformance.Probe) {
 	c := p.First()
-	if c.Head == nil && !timedOut(c.Err) {
-		p.NotObserved("%s", noHead(p, c)).Hint("see http/status")
-		return
-	}
-	if c.Head != nil && c.Head.Status != 200 {
-		p.NotObserved("the answer was %d, not a stream", c.Head.Status).Hint("see http/status")
+	if why := p.NoStream(); why != "" && (c.Head != nil || !timedOut(c.Err) || p.Interrupted()) {
+		p.NotObserved("%s", why).Hint("see http/status")
 		return
 	}
 	budget := p.Target().HeadBudget + 2*c.RoundTrip()
 	first := attempted(ctx, c, p.Target().Window)
 	if !first.held(budget) {
-		p.Pass("the head came %s", &first)
+		p.Pass("%s", &first)
 		return
 	}
-	release, ok := p.Alone(ctx)
+	ctx, release, ok := p.Alone(ctx)
 	if !ok {
 		return
 	}
 	defer release()
-	ctx, cancel := conformance.Limit(ctx)
-	defer cancel()
 	tries := []attempt{first}
 	// A server of one connection at a time is free again when it next writes to the one that was left.
 	within := 3 * time.Second
 	if !first.none {
-		within = min(within+2*first.wait, 6*time.Second)
+		within = min(within+2*first.wait, 5*time.Second)
 	}
 	for range 2 {
 		c := p.Open(ctx, p.Request(), within)
 		if c.Head == nil && !timedOut(c.Err) || ctx.Err() != nil {
 			c.Close()
-			p.NotObserved("the head came %s, and could not be looked at again: %s", &first, cause(c.Err))
+			why := conformance.Cause(c.Err)
+			if ctx.Err() != nil {
+				why = conformance.Cause(context.Cause(ctx))
+			}
+			p.NotObserved("%s, and it could not be looked at again: %s", &first, why)
 			return
 		}
 		tries = append(tries, attempted(ctx, c, within))
 		c.Close()
 	}
 	held, together := 0, 0
-	var told []string
 	for i := range tries {
 		a := &tries[i]
-		told = append(told, a.String())
 		if a.held(budget) {
 			held++
 		}
@@ -102,11 +147,13 @@ func judgeHeadersFlushed(ctx context.Context, p *conformance.Probe) {
 			together++
 		}
 	}
-	story := strings.Join(told, ", then ")
 	hint := fmt.Sprintf("send and flush the head when the request comes, with a first comment if the server needs bytes; a proxy in front may hold it (limit: %v)", ms(budget))
 	switch {
+	case together == len(tries) && held == len(tries) && slowByItself(tries):
+		p.Warn("the head is slow, by about the same time whenever it is asked for: %s", story(tries)).
+			Hint("send and flush the head before preparing the first content (limit: %v)", ms(budget))
 	case together == len(tries) && held >= 2:
-		n := p.Fail("the head waits for the first content: it came %s", story).Hint("%s", hint)
+		n := p.Fail("the head does not come by itself: %s", story(tries)).Hint("%s", hint)
 		for i := range tries {
 			if tries[i].conn.Head != nil {
 				n.At(tries[i].conn.HeadEvidence())
@@ -114,11 +161,14 @@ func judgeHeadersFlushed(ctx context.Context, p *conformance.Probe) {
 			}
 		}
 	case held == len(tries):
-		p.Warn("the head is slow: it came %s", story).Hint("the limit is %v; something else than an event holds it up", ms(budget))
+		p.Warn("the head is slow: %s", story(tries)).Hint("the limit is %v; something else than an event holds it up", ms(budget))
 	default:
-		p.Pass("the head came %s: not every time late", story)
+		p.Pass("%s: not every time late", story(tries))
 	}
 }
+
+// Two writes of a server in one go arrive within milliseconds, however long the path is.
+const breath = 50 * time.Millisecond
 
 // attempted waits a moment for content after a head and tells how the head came.
 func attempted(ctx context.Context, c *conformance.Connection, window time.Duration) attempt {
@@ -128,8 +178,6 @@ func attempted(ctx context.Context, c *conformance.Connection, window time.Durat
 		a.wait, a.none = window, true
 		return a
 	}
-	// Two writes of a server in one go arrive within milliseconds, however long the path is.
-	const breath = 50 * time.Millisecond
 	// A head that comes as soon as something was published, after seconds without, waited for that.
 	if late := c.Timing.Head - c.Woken; c.Woken > 0 && late >= 0 && late < 500*time.Millisecond {
 		a.together = true

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +45,8 @@ type peer struct {
 	life      time.Duration                            // then the stream ends; 0: never
 	count     func(q *request) int                     // with restart: where the ids begin
 	one       bool                                     // one connection at a time is served
+	linger    func(q *request) time.Duration           // with one: how late it finds out that a client left
+	backwards bool                                     // what is replayed comes in reverse order
 
 	mu      sync.Mutex
 	log     []string // data of the channel's events; id is the index + 1
@@ -82,7 +85,6 @@ func clean() *peer {
 		},
 		heartbeat: 15 * time.Second,
 		subs:      map[chan struct{}]bool{},
-		turn:      make(chan struct{}, 1),
 		sent:      map[int][]byte{},
 	}
 }
@@ -170,6 +172,9 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 	if !q.write(p.head(q)) {
 		return
 	}
+	if p.linger != nil {
+		defer func() { time.Sleep(p.linger(q)) }()
+	}
 	if s := p.open(q); s != "" && !q.write(frame(s)) {
 		return
 	}
@@ -190,8 +195,17 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 	}
 	for sent := 0; ; {
 		p.mu.Lock()
-		fresh := p.log[next:]
+		fresh := slices.Clone(p.log[next:])
 		p.mu.Unlock()
+		if p.backwards && len(fresh) > 1 {
+			for i := len(fresh) - 1; i >= 0; i-- {
+				if !q.write(frame(p.encode(next+i+1, fresh[i]))) {
+					return
+				}
+			}
+			next += len(fresh)
+			continue
+		}
 		for _, data := range fresh {
 			next++
 			if p.restart && strings.HasPrefix(data, "tick ") {
@@ -261,12 +275,16 @@ func run(t *testing.T, p *peer, change func(*conformance.Target)) map[string]res
 	t.Helper()
 	found := map[string]result.Finding{}
 	synctest.Test(t, func(t *testing.T) {
+		p.turn = make(chan struct{}, 1) // one of the bubble's own: who waits for it lets time pass
 		r, err := conformance.Run(t.Context(), target(t, p, change), serverchecks.All(), conformance.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range r.Results {
 			found[f.ID] = f
+		}
+		if p.linger != nil {
+			time.Sleep(5 * time.Minute) // until the last one found out
 		}
 	})
 	return found

@@ -46,7 +46,8 @@ type resumption struct {
 	before  []conformance.Event // seen up to K
 	missed  []conformance.Event // seen after it, to be replayed
 
-	replayed  map[int]bool // index into missed: came again, with the same data
+	replayed  map[int]bool       // index into missed: came again, with the same data
+	disorder  *conformance.Event // that came again before one it had followed
 	renamed   []conformance.Event
 	gotK      *conformance.Event
 	gotBefore int
@@ -59,7 +60,7 @@ type resumption struct {
 const (
 	replayPatience = 3 * time.Second
 	replayQuiet    = time.Second
-	replayLongest  = 8 * time.Second
+	replayLongest  = 5 * time.Second
 	leastMissed    = 3
 	mostMissed     = 5
 )
@@ -74,14 +75,12 @@ func resumeOnce(ctx context.Context, p *conformance.Probe) *resumption {
 	if !r.choose(conns) {
 		return r
 	}
-	release, ok := p.Alone(ctx)
+	ctx, release, ok := p.Alone(ctx)
 	if !ok {
-		r.why = "interrupted"
+		r.why = "there was no time left to come back in"
 		return r
 	}
 	defer release()
-	ctx, cancel := conformance.Limit(ctx)
-	defer cancel()
 	for range 2 {
 		r.reconnect(ctx, p)
 		// Silence hangs on time: it is looked at twice.
@@ -141,7 +140,7 @@ func (r *resumption) reconnect(ctx context.Context, p *conformance.Probe) {
 	defer c.Close()
 	r.again = c
 	if c.Head == nil {
-		r.why = "the reconnect got no answer: " + cause(c.Err)
+		r.why = "the reconnect got no answer: " + conformance.Cause(c.Err)
 		return
 	}
 	if r.status = c.Head.Status; r.status != 200 {
@@ -195,7 +194,8 @@ func (r *resumption) quiet() time.Duration {
 
 // match says what the events of the new connection are.
 func (r *resumption) match(got []conformance.Event) {
-	r.came, r.replayed, r.renamed, r.gotK, r.gotBefore, r.restarted = len(got), map[int]bool{}, nil, nil, 0, false
+	r.came, r.replayed, r.disorder, r.renamed, r.gotK, r.gotBefore, r.restarted = len(got), map[int]bool{}, nil, nil, nil, 0, false
+	last := -1
 	ahead := map[string]int{}
 	for i, e := range r.missed {
 		ahead[string(e.ID)] = i
@@ -214,7 +214,10 @@ func (r *resumption) match(got []conformance.Event) {
 		id := string(e.ID)
 		switch j, ok := ahead[id]; {
 		case ok && sameData(e, &r.missed[j]):
-			r.replayed[j] = true
+			if j < last && !r.replayed[j] && r.disorder == nil {
+				r.disorder = e
+			}
+			r.replayed[j], last = true, max(last, j)
 		case ok:
 			r.renamed = append(r.renamed, *e)
 		case id == string(r.k.ID) && sameData(e, &r.k):
@@ -270,6 +273,9 @@ func judgeReplay(ctx context.Context, p *conformance.Probe) {
 	case r.status != 200:
 		p.Declared(declared, "Last-Event-ID %s is answered %d, final for clients, though %s came after it", id, r.status, plural(len(r.missed), "event")).
 			Hint("answer with a stream: what came after the id, or at least what comes now").Try(curl)
+	case n == len(r.missed) && r.disorder != nil:
+		p.Declared(declared, "all of %s after id %s came again, in another order than at first: id %s too late", plural(n, "event"), id, brief(string(r.disorder.ID))).
+			Hint("replay in the order of publishing").At(r.again.Evidence(r.disorder.Start, r.disorder.End)).Try(curl)
 	case n == len(r.missed):
 		p.Pass("all of %s after id %s came again", plural(n, "event"), id)
 	case r.restarted:

@@ -115,8 +115,70 @@ func TestUnusualServersStayClean(t *testing.T) {
 		{name: "only speaks when published to", make: func(p *peer) { p.tick, p.open = 0, sendHead("") }, want: "encoding/utf8 pass, resume/replay pass, framing/field-names pass"},
 		{
 			name: "silent", make: func(p *peer) { p.tick, p.open = 0, sendHead("") }, change: unhooked,
-			want: "http/status pass, http/head pass, live/headers-flushed pass, encoding/utf8 not-observed, data/multiline not-observed",
+			want: "http/status pass, http/head pass, live/headers-flushed pass, live/heartbeat pass, encoding/utf8 not-observed, data/multiline not-observed",
 		},
+		{
+			name: "finds out late that a client left, and serves one at a time",
+			make: func(p *peer) {
+				p.one = true
+				p.linger = func(q *request) time.Duration {
+					if q.n == 1 {
+						return 3100 * time.Millisecond
+					}
+					return 20 * time.Second
+				}
+				p.encode = func(_ int, d string) string { return "data: " + d + "\n\n" }
+			}, change: unhooked,
+			want: "http/head not-observed",
+		},
+		{name: "greets, and says nothing more", make: func(p *peer) {
+			p.tick, p.heartbeat, p.open = 0, 0, sendHead(": hello\n\n")
+		}, change: unhooked, want: "live/heartbeat not-observed, http/body-framing pass"},
+		{name: "sends nothing at all", make: func(p *peer) {
+			p.tick, p.heartbeat, p.open = 0, 0, sendHead("")
+		}, change: unhooked, want: "live/heartbeat not-observed, http/body-framing not-observed"},
+		{name: "early hints before HEAD's answer", make: func(p *peer) {
+			p.headFor = func(*peer, *request) (string, bool) {
+				return "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", true
+			}
+		}, want: "http/head pass"},
+		{name: "finite and longer than is kept", make: func(p *peer) {
+			events := strings.Repeat("data: "+strings.Repeat("y", 1<<20)+"\n\n", 12)
+			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-store", fmt.Sprint("Content-Length: ", len(events)))
+			p.frame = func(s string) string { return s }
+			p.open, p.tick, p.heartbeat = sendHead(events), 0, 0
+		}, change: unhooked, want: "http/no-content-length not-observed"},
+		{name: "JSON within JSON", make: raw(func(id int, d string) string {
+			return encode(id, `{"message":`+quoteJSON(`{"text":`+quoteJSON(d)+`}`)+`}`)
+		}), want: "data/multiline not-observed, data/leading-space not-observed, sec/inject/data-cr pass"},
+		{name: "markup around data", make: raw(func(id int, d string) string {
+			return encode(id, "<p>"+strings.NewReplacer("\r\n", "<br>", "\n", "<br>", "\r", "<br>", "\t", "&#9;").Replace(d)+"</p>")
+		}), want: "data/multiline not-observed, sec/inject/data-cr pass"},
+		{name: "the nonce in ids and types", make: raw(func(id int, d string) string {
+			s := encode(id, d)
+			if n := conformance.NonceOf([]byte(d)); n != "" {
+				s = "event: " + n + "\nid: " + n + "\n" + s
+			}
+			return s
+		}), want: "data/multiline pass, sec/inject/data-cr pass"},
+		{name: "too many publishes", make: func(p *peer) {
+			n := 0
+			p.refuse = func(string) int {
+				if n++; n%2 == 0 {
+					return 429
+				}
+				return 0
+			}
+		}, want: "data/multiline pass, sec/inject/data-cr pass"},
+		{name: "publishing breaks after some events", make: func(p *peer) {
+			n := 0
+			p.refuse = func(string) int {
+				if n++; n > 2 {
+					return 500
+				}
+				return 0
+			}
+		}, want: "data/multiline not-observed, sec/inject/data-cr not-observed"},
 		{name: "one connection at a time", make: func(p *peer) { p.one = true }, want: "http/head pass, resume/replay pass"},
 		{name: "a second connection is never answered", make: func(p *peer) {
 			p.answer = func(_ *peer, q *request) bool {
