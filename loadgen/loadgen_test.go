@@ -80,7 +80,7 @@ func TestReferenceServer(t *testing.T) {
 			p := &plan.Plan{
 				Targets: []plan.Target{{URL: base + "/events?channel=a", HTTP: c.http, Insecure: true}},
 				Streams: c.streams, Ramp: 200 * time.Millisecond, Hold: 1500 * time.Millisecond,
-				Publish: &plan.Publish{HTTP: "POST " + base + "/publish?channel=a", Body: `{"data":{{json .Data}}}`, Rate: 40, Size: 100, Settle: time.Second},
+				Publish: &plan.Publish{HTTP: "POST " + base + "/publish?channel=a", Body: `{"data":{{json .Data}}}`, Rate: 40, Size: 100, Settle: time.Second, Deadline: time.Minute},
 			}
 			l, err := loadgen.Run(t.Context(), p, nil)
 			if err != nil {
@@ -148,6 +148,8 @@ func TestInvalid(t *testing.T) {
 	base := "http://" + serve(t, nil)
 	elsewhere, refused, longer := publishTo(base), publishTo(base), publishTo(base)
 	longer.WarmUp = time.Hour
+	elsewhere.Deadline = 4 * time.Second // all of it is waited for
+	refused.Deadline = time.Minute       // none of it
 	elsewhere.HTTP = "POST " + base + "/publish?channel=b"
 	refused.HTTP = "POST " + base + "/nowhere"
 	for _, c := range []struct {
@@ -158,16 +160,20 @@ func TestInvalid(t *testing.T) {
 		{"/events?channel=a", "no event was published: 10 refused by the target, 0 failed (publish: status 404)", "publish: status 404", refused},
 		{"/tick?interval=20ms&channel=a", "none carries a marker", "", elsewhere},
 		{"/tick?interval=20ms&count=3", "every stream had ended after", "closed: end of response", longer},
-		{"/nowhere", "no stream was opened (head: status 404)", "head: status 404", publishTo(base)},
+		{"/nowhere", "no stream was opened (head: status 404)", "head: status 404", longer},
 	} {
-		p := &plan.Plan{Targets: []plan.Target{{URL: base + c.path}}, Streams: 5, Ramp: 100 * time.Millisecond, Hold: 200 * time.Millisecond, Publish: c.publish}
-		l, err := loadgen.Run(t.Context(), p, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if v := l.Validity; v.Verdict != "invalid" || !strings.Contains(strings.Join(v.Reasons, "\n"), c.reason) || c.failure != "" && l.Streams.Failures[c.failure] == 0 {
-			t.Errorf("%s: %+v, %v; want %q and %q", c.path, v, l.Streams.Failures, c.reason, c.failure)
-		}
+		t.Run(c.reason, func(t *testing.T) {
+			t.Parallel()
+			publish := *c.publish
+			p := &plan.Plan{Targets: []plan.Target{{URL: base + c.path}}, Streams: 5, Ramp: 100 * time.Millisecond, Hold: 200 * time.Millisecond, Publish: &publish}
+			l, err := loadgen.Run(t.Context(), p, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v := l.Validity; v.Verdict != "invalid" || !strings.Contains(strings.Join(v.Reasons, "\n"), c.reason) || c.failure != "" && l.Streams.Failures[c.failure] == 0 {
+				t.Errorf("%s: %+v, %v; want %q and %q", c.path, v, l.Streams.Failures, c.reason, c.failure)
+			}
+		})
 	}
 }
 
@@ -176,6 +182,7 @@ func TestInterrupt(t *testing.T) {
 	base := "http://" + serve(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	p := &plan.Plan{Targets: []plan.Target{{URL: base + "/events?channel=a"}}, Streams: 5, Ramp: 100 * time.Millisecond, Hold: time.Hour, Publish: publishTo(base)}
+	p.Publish.Deadline = time.Minute // on a busy machine nothing is lost either
 	var last loadgen.Snapshot
 	l, err := loadgen.Run(ctx, p, func(s loadgen.Snapshot) {
 		if last = s; s.Received > 0 {

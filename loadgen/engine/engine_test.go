@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -284,6 +285,16 @@ func job(t *testing.T, e engine.Engine, target engine.Target, n int, timeout tim
 	return l
 }
 
+// count adds up the failures of a cause, in whichever phase if none is named.
+func count(failures map[string]int, cause string) (n int) {
+	for c, k := range failures {
+		if c == cause || strings.HasSuffix(c, ": "+cause) {
+			n += k
+		}
+	}
+	return n
+}
+
 // Every way in which a stream can fail or end has its cause, and a job whose streams have all ended is over.
 func TestCauses(t *testing.T) {
 	stream := func(w http.ResponseWriter) *http.ResponseController {
@@ -306,7 +317,7 @@ func TestCauses(t *testing.T) {
 			w.Header().Set("Content-Encoding", "gzip")
 			stream(w)
 		}, map[wire.Proto]string{0: "head: content encoding gzip"}, false},
-		{"silent", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, map[wire.Proto]string{0: "head: timeout"}, false},
+		{"silent", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, map[wire.Proto]string{0: "timeout"}, false},
 		{
 			"aborted head", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
 			map[wire.Proto]string{wire.HTTP11: "head: connection closed", wire.H2C: "h2: INTERNAL_ERROR", wire.HTTP2: "h2: INTERNAL_ERROR"},
@@ -322,7 +333,11 @@ func TestCauses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			each(t, c.handler, func(t *testing.T, e engine.Engine, target engine.Target) {
 				const n = 7
-				l := job(t, e, target, n, 300*time.Millisecond)
+				patience := time.Minute // of a machine that is busy with other things
+				if c.name == "silent" {
+					patience = 300 * time.Millisecond
+				}
+				l := job(t, e, target, n, patience)
 				cause := c.cause[0]
 				if cause == "" {
 					cause = c.cause[target.Proto]
@@ -332,7 +347,7 @@ func TestCauses(t *testing.T) {
 					opened = n
 				}
 				s := l.Streams
-				if s.Opened != opened || s.Failed != n-opened || s.ClosedByServer != opened || len(s.Failures) != 1 || s.Failures[cause] != n {
+				if s.Opened != opened || s.Failed != n-opened || s.ClosedByServer != opened || len(s.Failures) != 1 && c.name != "silent" || count(s.Failures, cause) != n {
 					t.Errorf("%+v, want %d opened and %d times %q", s, opened, n, cause)
 				}
 			})
@@ -365,7 +380,7 @@ func TestConnectCauses(t *testing.T) {
 			if c.tls {
 				target.TLS = &tls.Config{ServerName: "localhost", NextProtos: []string{"h2"}}
 			}
-			l := job(t, e, target, 5, time.Second)
+			l := job(t, e, target, 5, time.Minute)
 			n := 0
 			for cause, k := range l.Streams.Failures {
 				if slices.Contains(c.causes, cause) {

@@ -272,7 +272,7 @@ func (r *Recorder) arrived(s *Stream, seq uint32, at, blur int64) {
 		r.record(mDeliverFromSend, at-sent)
 		blur += max(0, sent-slot.intended)
 	}
-	r.record(mOwn, blur)
+	r.record(mOwn, min(blur, max(0, off)))
 	sh := r.shard(seq)
 	if sh.over {
 		r.n.stragglers++

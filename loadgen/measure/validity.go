@@ -53,7 +53,7 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 		}
 	}
 	if l.Streams.Opened == 0 {
-		say(Invalid, "no stream was opened%s", b.commonest(""))
+		say(Invalid, "no stream was opened%s", b.commonest(func(phase string) bool { return phase != "publish" }))
 		return v
 	}
 	grade(b.openLag.share(), lateSuspect, lateInvalid, "%.0f %% of the openings began more than 10 ms late: this machine cannot open streams at the planned rate", 100*b.openLag.share())
@@ -64,7 +64,7 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 	}
 	if b.publishes {
 		if h.Ended > 0 {
-			say(Invalid, "every stream had ended after %v of the planned %v: the rest was not measured%s", h.Ended.Round(100*time.Millisecond), h.Planned.Round(100*time.Millisecond), b.commonest("closed"))
+			say(Invalid, "every stream had ended after %v of the planned %v: the rest was not measured%s", h.Ended.Round(100*time.Millisecond), h.Planned.Round(100*time.Millisecond), b.commonest(func(phase string) bool { return phase == "closed" }))
 		}
 		b.judgeCorrelation(l, h, say)
 		b.judgeOwn(l, say)
@@ -79,13 +79,13 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 	return v
 }
 
-// commonest is " (cause)", the most frequent failure of that phase or of any; "" if there is none.
-func (b *Board) commonest(phase string) string {
+// commonest is " (cause)", the most frequent failure of such a phase; "" if there is none.
+func (b *Board) commonest(of func(phase string) bool) string {
 	all := map[string]int{}
 	for _, r := range b.workers {
 		r.Lock()
 		for cause, n := range r.failures {
-			if strings.HasPrefix(cause, phase) {
+			if phase, _, _ := strings.Cut(cause, ":"); of(phase) {
 				all[cause] += n
 			}
 		}
@@ -116,7 +116,7 @@ func (b *Board) judgeCorrelation(l *result.Load, h Health, say func(verdict, for
 	switch {
 	case published == 0 && h.Cut && t.refused+t.failed == 0:
 	case published == 0:
-		say(Invalid, "no event was published: %d refused by the target, %d failed%s", t.refused, t.failed, b.commonest("publish"))
+		say(Invalid, "no event was published: %d refused by the target, %d failed%s", t.refused, t.failed, b.commonest(func(phase string) bool { return phase == "publish" }))
 	case n.received == 0:
 		say(Invalid, "no stream received anything though %d events were published: does the hook publish where the streams listen?", published)
 	case unmatched == published && n.unmarked > 0:
@@ -146,7 +146,7 @@ func (b *Board) judgeOwn(l *result.Load, say func(verdict, format string, args .
 		if q.own == nil || q.all == nil || *q.own < ownFloor || *q.own <= ownSuspect**q.all {
 			continue
 		}
-		say(Suspect, "up to %.0f %% of the %s of delivery may be the generator's own (%.3g ms of %.3g ms): it published late, or read several events at once, too late to tell when each arrived",
-			100**q.own / *q.all, q.name, *q.own/1000, *q.all/1000)
+		say(Suspect, "up to %.0f %% of the %s of delivery may be the generator's own (%s of %s): it published late, or read several events at once, too late to tell when each arrived",
+			100**q.own / *q.all, q.name, result.Micros(*q.own), result.Micros(*q.all))
 	}
 }
