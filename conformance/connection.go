@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"sync"
@@ -49,6 +50,7 @@ type Connection struct {
 	open    bool // the last hostile span still grows
 	changed chan struct{}
 	done    chan struct{} // the reader is gone
+	life    context.Context
 }
 
 // Line is one line of a stream.
@@ -140,7 +142,7 @@ func (c *Connection) take(p []byte, at time.Duration, err error) bool {
 				c.endedAt = time.Since(c.Timing.Start)
 			}
 		}
-		if errors.Is(err, os.ErrClosed) || errors.Is(err, errEnough) {
+		if errors.Is(err, os.ErrClosed) || errors.Is(err, errEnough) || c.life.Err() != nil {
 			c.left = true
 		}
 	}

@@ -119,6 +119,9 @@ func (o *oracle) calibrate(ctx context.Context) (reason string) {
 		case d.Receipt.Refused:
 			return fmt.Sprintf("the target refused a plain event with %d", d.Receipt.Status)
 		case d.Lost:
+			if o.s.current().Full() {
+				return tooMuch
+			}
 			what := "nothing came: another channel than this URL's, or something holds events back"
 			if n := len(o.s.current().Events()) - d.since.events; o.s.current() == d.since.conn && n > 0 {
 				what = fmt.Sprintf("none of the events that came (%d) holds its text: another channel than this URL's, or the text is changed on the way", n)
@@ -245,7 +248,7 @@ func (o *oracle) publish(ctx context.Context, make func(string) publish.Message,
 	}
 	if d.Receipt = receipt; err != nil {
 		if ctx.Err() != nil {
-			return nil, &NotJudged{Reason: "the window ended before everything was published", By: "--window"}
+			return nil, &NotJudged{Reason: "the window ended before a publish was answered", By: "--window"}
 		}
 		return nil, &NotJudged{Reason: result.MaskText(err.Error())}
 	}
@@ -324,14 +327,20 @@ func (d *Delivery) look(conns []*Connection) {
 	}
 }
 
+const tooMuch = "the stream sends more than the run keeps"
+
 // ensure makes sure that a stream is open, reconnecting as EventSource does where the target ended it.
 func (o *oracle) ensure(ctx context.Context) error {
 	c := o.s.current()
 	if !c.over() {
 		return nil
 	}
-	if c.Full() {
-		return &NotJudged{Reason: "the stream sends more than the run keeps"}
+	kept := 0
+	for _, c := range o.s.observed() {
+		kept += len(c.Content())
+	}
+	if c.Full() || kept > maxContent {
+		return &NotJudged{Reason: tooMuch}
 	}
 	if o.reopen++; o.reopen > maxReopen || ctx.Err() != nil {
 		return &NotJudged{Reason: "the stream ended and was not opened again", By: "--window"}
@@ -346,7 +355,7 @@ func (o *oracle) ensure(ctx context.Context) error {
 	id := bytes.Clone(c.decoder.LastEventID())
 	c.mu.Unlock()
 	r.Header = WithLastEventID(r.Header, id)
-	n := o.s.open(ctx, &r, maxPatience, 0)
+	n := o.s.open(o.ctx, &r, maxPatience, 0) // it outlives the publish that it was opened for
 	if n.Err != nil || n.Head.Status != 200 {
 		what := "did not answer"
 		if n.Err == nil {

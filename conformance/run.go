@@ -140,11 +140,11 @@ func (s *session) judge(ctx context.Context, c *Check) result.Finding {
 				p.Error("a fault of ours in this check: %v at %s", v, panicSite())
 			}
 		}()
+		if why := p.NoStream(); why != "" && c.Needs&Publish != 0 {
+			p.NotObserved("%s", why).Hint("see http/status and live/headers-flushed")
+			return
+		}
 		if c.Needs&Publish != 0 && s.target.Publisher == nil {
-			if why := p.NoStream(); why != "" {
-				p.NotObserved("%s", why)
-				return
-			}
 			p.NotObserved("what was published is not known").
 				Hint("give a publish hook: --publish 'POST URL' or --publish-cmd CMD").By("--publish")
 			return

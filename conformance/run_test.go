@@ -193,9 +193,11 @@ func TestInterrupted(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		events := 0
+		var conn *conformance.Connection
 		checks := []conformance.Check{
 			{ID: "observes", Run: func(_ context.Context, p *conformance.Probe) {
-				events = len(p.Observed()[0].Events())
+				conn = p.Observed()[0]
+				events = len(conn.Events())
 				p.Pass("fine")
 			}},
 			{ID: "waits its turn", Run: func(ctx context.Context, p *conformance.Probe) {
@@ -213,6 +215,9 @@ func TestInterrupted(t *testing.T) {
 		}
 		if r.Results[0].Verdict != result.Pass || r.Results[1].Verdict == result.Fail {
 			t.Errorf("%+v", r.Results)
+		}
+		if _, err := conn.Ended(); err != nil {
+			t.Errorf("the interrupt counts as the stream's end: %v", err)
 		}
 	})
 }

@@ -64,8 +64,8 @@ func (s *session) dialer(within time.Duration, redirects int) *wire.Dialer {
 
 // open makes one request. The connection's stream is read in the background until it ends, ctx does, or it is closed.
 func (s *session) open(ctx context.Context, r *wire.Request, within time.Duration, redirects int) *Connection {
-	c := &Connection{Name: s.name(), Request: r, changed: make(chan struct{}), Proto: s.target.Dialer.Proto}
 	life, stop := context.WithCancel(ctx)
+	c := &Connection{Name: s.name(), Request: r, changed: make(chan struct{}), Proto: s.target.Dialer.Proto, life: life}
 	st, err := s.dialer(within, redirects).Open(life, r)
 	if err != nil {
 		stop()

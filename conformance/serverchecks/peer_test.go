@@ -43,6 +43,7 @@ type peer struct {
 	hold      time.Duration                            // before the head
 	restart   bool                                     // ids count from 1 on each connection, the content with them
 	life      time.Duration                            // then the stream ends; 0: never
+	first     bool                                     // with life: only the first stream
 	count     func(q *request) int                     // with restart: where the ids begin
 	one       bool                                     // one connection at a time is served
 	linger    func(q *request) time.Duration           // with one: how late it finds out that a client left
@@ -190,7 +191,7 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 		beat = t.C
 	}
 	var dead <-chan time.Time
-	if p.life > 0 {
+	if p.life > 0 && (!p.first || q.n == 1) {
 		dead = time.After(p.life)
 	}
 	for sent := 0; ; {

@@ -263,3 +263,17 @@ func zip(s string) string {
 	w.Close()
 	return b.String()
 }
+
+// A stream that is opened again lives as long as the target lets it, not as long as the publish that needed it.
+func TestOpensAgainOnce(t *testing.T) {
+	p := clean()
+	p.life, p.first, p.tick = 500*time.Millisecond, true, 0
+	found := run(t, p, nil)
+	if f := found["data/multiline"]; f.Verdict != result.Pass {
+		t.Error(show(f))
+	}
+	// The observed stream, the same again, HEAD, and coming back with an id.
+	if p.accepts > 4 {
+		t.Errorf("%d connections", p.accepts)
+	}
+}
