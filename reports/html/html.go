@@ -131,7 +131,7 @@ func chip(v any) verdictChip {
 		return verdictChip{"unseen", "?", "not observed"}
 	case string(result.NotApplicable):
 		return verdictChip{"na", "–", "not applicable"}
-	case string(result.Inconclusive):
+	case string(result.Inconclusive), "measured", "interrupted":
 		return verdictChip{"warn", "?", s}
 	default:
 		return verdictChip{"na", "·", result.Escape(s)}

@@ -112,7 +112,7 @@ func word(v string) string {
 		return "✅ " + v
 	case "fail", "failed", "invalid":
 		return "❌ " + v
-	case "warn", "suspect", "inconclusive":
+	case "warn", "suspect", "inconclusive", "measured", "interrupted":
 		return "⚠️ " + v
 	case "info":
 		return "ℹ️ " + v
@@ -121,7 +121,7 @@ func word(v string) string {
 }
 
 func (p *report) head(command string) {
-	p.linef("## ssegauge %s: %s\n", command, word(string(p.Status())))
+	p.linef("## ssegauge %s: %s\n", command, word(p.Word()))
 	p.linef("%s\n", escape(p.Sentence()))
 	p.linef("%s · %s · %s · %s\n", code(p.Target.URL), escape(result.Protocol(p.Target.HTTP)), p.Started.UTC().Format("2006-01-02 15:04:05 UTC"), result.Micros(p.DurationMS*1e3))
 }

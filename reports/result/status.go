@@ -144,6 +144,22 @@ func (r *Run) Status() Status {
 	return Passed
 }
 
+// Word is the status as a report is headed with it. It promises no more than was found: "interrupted" where the end was not reached,
+// "suspect" as the measurement is, "measured" where something went wrong and no threshold says whether that is good enough.
+func (r *Run) Word() string {
+	status := r.Status()
+	switch {
+	case r.Interrupted:
+		return "interrupted"
+	case status != Passed || r.Load == nil:
+	case r.Validity.Verdict == Suspect:
+		return Suspect
+	case len(r.Gates) == 0 && (r.Streams.Failed > 0 || r.Streams.ClosedByServer > 0 || r.Events.Lost > 0):
+		return "measured"
+	}
+	return string(status)
+}
+
 // Sentence says in one line of plain words what the run comes to.
 func (r *Run) Sentence() string {
 	s := ""

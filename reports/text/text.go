@@ -70,19 +70,14 @@ func (p *report) head(command string) {
 }
 
 func (p *report) verdict() {
-	word, color := "PASSED", green
-	switch status := p.Status(); {
-	case p.Interrupted:
-		word, color = "INTERRUPTED", yellow
-	case status == result.Failed:
-		word, color = "FAILED", red
-	case status == result.Inconclusive:
-		word, color = "INCONCLUSIVE", yellow
-	case p.Load != nil && p.Validity.Verdict == result.Suspect:
-		word, color = "SUSPECT", yellow
-	case p.Load != nil && len(p.Gates) == 0 && (p.Streams.Failed > 0 || p.Streams.ClosedByServer > 0 || p.Events.Lost > 0):
-		word, color = "MEASURED", yellow // nobody has said whether that is good enough
+	word, color := p.Word(), yellow
+	switch word {
+	case string(result.Passed):
+		color = green
+	case string(result.Failed):
+		color = red
 	}
+	word = strings.ToUpper(word)
 	p.hanging(p.paint(color, word)+"  ", len(word)+2, strings.TrimPrefix(p.Sentence(), "Interrupted; "))
 }
 
