@@ -139,11 +139,14 @@ func (b *Board) judgeOwn(l *result.Load, say func(verdict, format string, args .
 	if own == nil || all == nil {
 		return
 	}
+	// The deliveries of one event have one publish in common, and often one moment in which this machine was busy: as many events as a quantile asks for must stand
+	// behind it, or the one that met with bad luck would decide.
 	for _, q := range [...]struct {
 		name     string
+		at       float64
 		own, all *float64
-	}{{"p50", own.P50, all.P50}, {"p99", own.P99, all.P99}} {
-		if q.own == nil || q.all == nil || *q.own < ownFloor || *q.own <= ownSuspect**q.all {
+	}{{"p50", 0.5, own.P50, all.P50}, {"p90", 0.9, own.P90, all.P90}, {"p99", 0.99, own.P99, all.P99}} {
+		if !result.Resolvable(q.at, l.Events.Published) || q.own == nil || q.all == nil || *q.own < ownFloor || *q.own <= ownSuspect**q.all {
 			continue
 		}
 		say(Suspect, "up to %.0f %% of the %s of delivery may be the generator's own (%s of %s): it published late, or read several events at once, too late to tell when each arrived",

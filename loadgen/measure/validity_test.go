@@ -9,10 +9,10 @@ import (
 	"ssegauge/reports/result"
 )
 
-// judged is a run of with ten streams that get a hundred events, each late after it was due and with blur; every publish begins behind its time.
-func judged(t *testing.T, deliver, blur, behind time.Duration, h Health) *result.Load {
+// judged is a run of with ten streams that get eighty events, each late after it was due and with blur; of every so many publishes one begins behind its time.
+func judged(t *testing.T, deliver, blur, behind time.Duration, every int, h Health) *result.Load {
 	t.Helper()
-	events := schedule.Constant{PerSecond: 100, For: time.Second}
+	events := schedule.Constant{PerSecond: 80, For: time.Second}
 	b := NewBoard(Config{Workers: 1, Events: events, Deadline: time.Second, Marker: NewMarker("v")})
 	r := b.Recorder(0)
 	streams := make([]Stream, 10)
@@ -26,8 +26,12 @@ func judged(t *testing.T, deliver, blur, behind time.Duration, h Health) *result
 		if !ok {
 			t.Fatal("no room")
 		}
-		b.Sent(uint32(q), due+int64(behind))
-		b.Done(uint32(q), due+int64(behind), Published, "")
+		sent := due
+		if q%every == every-1 {
+			sent += int64(behind)
+		}
+		b.Sent(uint32(q), sent)
+		b.Done(uint32(q), sent, Published, "")
 		r.Lock()
 		r.Delay(time.Minute) // of reading: the stamps are the kernel's, so it is in no figure
 		for i := range streams {
@@ -48,16 +52,19 @@ func TestOwnShare(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
 		deliver, blur, behind time.Duration
-		want                  string
+		every                 int
+		want, at              string
 	}{
-		{20 * ms, 0, 0, Valid},
-		{20 * ms, 1 * ms, 500 * time.Microsecond, Valid},
-		{20 * ms, 3 * ms, 0, Suspect},
-		{20 * ms, 0, 3 * ms, Suspect},
-		{2 * ms, 900 * time.Microsecond, 0, Valid}, // a share, but of what nobody can see
+		{20 * ms, 0, 0, 1, Valid, ""},
+		{20 * ms, 1 * ms, 500 * time.Microsecond, 1, Valid, ""},
+		{20 * ms, 3 * ms, 0, 1, Suspect, "p50"},
+		{20 * ms, 0, 3 * ms, 1, Suspect, "p50"},
+		{20 * ms, 0, 3 * ms, 5, Suspect, "p90"},
+		{20 * ms, 0, 3 * ms, 40, Valid, ""},               // two of eighty: too few to speak of a p99
+		{2 * ms, 900 * time.Microsecond, 0, 1, Valid, ""}, // a share, but of what nobody can see
 	} {
-		l := judged(t, c.deliver, c.blur, c.behind, Health{})
-		if l.Validity.Verdict != c.want || c.want == Suspect && !strings.Contains(l.Validity.Reasons[0], "15 % of the p50") {
+		l := judged(t, c.deliver, c.blur, c.behind, c.every, Health{})
+		if l.Validity.Verdict != c.want || c.want == Suspect && !strings.Contains(l.Validity.Reasons[0], "15 % of the "+c.at) {
 			t.Errorf("%+v: %+v", c, l.Validity)
 		}
 	}
@@ -65,7 +72,7 @@ func TestOwnShare(t *testing.T) {
 
 // A target that goes away in the middle has not been measured.
 func TestEndedEarly(t *testing.T) {
-	l := judged(t, time.Millisecond, 0, 0, Health{Ended: 3 * time.Second, Planned: 10 * time.Second})
+	l := judged(t, time.Millisecond, 0, 0, 1, Health{Ended: 3 * time.Second, Planned: 10 * time.Second})
 	if v := l.Validity; v.Verdict != Invalid || !strings.Contains(v.Reasons[0], "after 3s of the planned 10s") {
 		t.Errorf("%+v", v)
 	}
