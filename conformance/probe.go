@@ -21,6 +21,8 @@ type Probe struct {
 	check *Check
 	ctx   context.Context
 
+	published sync.Once // it publishes no more on the observed stream
+
 	mu   sync.Mutex
 	best *Note
 }
@@ -195,10 +197,11 @@ func Cause(err error) string {
 // Window is how long the observation was meant to last, in words.
 func (p *Probe) Window() string { return p.s.target.Window.String() }
 
-// Alone waits until the observation is over and no other check is talking to the target: a server may serve one connection at a
+// Alone waits until the observation is over (nothing more is published on it) and no other check is talking to the target: a server may serve one connection at a
 // time, and its being busy with one of ours is not its fault. The context bounds what the check may take, all such checks together included;
 // call release when done. ok is false where there is no time left, which has been reported then.
 func (p *Probe) Alone(ctx context.Context) (_ context.Context, release func(), ok bool) {
+	p.publishedAll()
 	p.s.park()
 	defer p.s.unpark()
 	select {
@@ -229,6 +232,9 @@ func (p *Probe) Alone(ctx context.Context) (_ context.Context, release func(), o
 	ctx, stop := context.WithTimeoutCause(ctx, perCheck, errNoTime)
 	return ctx, func() { stop(); cancel(); <-p.s.alone }, true
 }
+
+// publishedAll tells that the observation need not go on for what this check publishes.
+func (p *Probe) publishedAll() { p.published.Do(func() { p.s.oracle.finished(p.check) }) }
 
 var errNoTime = errors.New("the time for this check ran out")
 

@@ -134,7 +134,7 @@ func (s *session) judge(ctx context.Context, c *Check) result.Finding {
 	go func() {
 		defer close(done)
 		defer s.park()
-		defer s.oracle.finished(c)
+		defer p.publishedAll()
 		defer func() {
 			if v := recover(); v != nil {
 				p.Error("a fault of ours in this check: %v at %s", v, panicSite())

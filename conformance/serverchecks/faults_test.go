@@ -2,6 +2,8 @@ package serverchecks_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +47,10 @@ func raw(f func(id int, data string) string) func(p *peer) { return func(p *peer
 // all other checks need a stream.
 const everything = "*"
 
-var faults = []fault{
+// faults are those of all groups.
+var faults = slices.Concat(coreFaults, liveFaults)
+
+var coreFaults = []fault{
 	{
 		id: "http/status", name: "503", want: result.Fail, says: "503", follows: everything,
 		breaks: func(p *peer) { p.head = sendHead("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") },
@@ -341,6 +346,7 @@ func TestEveryCheckIsProved(t *testing.T) {
 		"live/heartbeat":        "TestUnusualServersStayClean/silent",
 		"h2/connection-headers": "TestReferenceServerFaults",
 	}
+	maps.Copy(elsewhere, liveElsewhere)
 	for _, c := range serverchecks.All() {
 		if c.Run == nil {
 			continue

@@ -3,6 +3,7 @@ package serverchecks_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -146,6 +147,9 @@ func TestReferenceServerFaults(t *testing.T) {
 		"resume/replay":      "resume/no-duplicate",
 		"framing/terminated": "live/heartbeat",
 	}
+	maps.Copy(follows, liveFollows)
+	change := map[string]func(*conformance.Target){} // what a fault needs to show
+	maps.Copy(change, liveChange)
 	for _, f := range server.Faults() {
 		c, ok := lookup(f.ID)
 		if !ok || c.Run == nil {
@@ -156,7 +160,7 @@ func TestReferenceServerFaults(t *testing.T) {
 			if strings.HasPrefix(f.ID, "h2/") {
 				proto = wire.H2C
 			}
-			found := checkReference(t, "/events?channel=t", f.ID, proto, nil)
+			found := checkReference(t, "/events?channel=t", f.ID, proto, change[f.ID])
 			if g := found[f.ID]; g.Verdict != result.Fail && !(c.Level == result.Advice && g.Verdict == result.Warn) {
 				t.Errorf("not found: %s", show(g))
 			}

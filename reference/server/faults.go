@@ -29,8 +29,13 @@ type Fault struct {
 	Resume   func(from, live uint64) uint64          // where a stream goes on: from is right, live the next event to come
 }
 
-// faults is the table. To add one, add an entry; the id is that of the check in the catalogue.
-var faults = []Fault{
+// faults is the table: one file a group. To add one, add an entry; the id is that of the check in the catalogue.
+var faults = slices.Concat(
+	coreFaults,
+	liveFaults,
+)
+
+var coreFaults = []Fault{
 	{
 		ID: "http/status", Text: "streams are answered 202",
 		Code: http.StatusAccepted,
