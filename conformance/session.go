@@ -88,7 +88,11 @@ func (s *session) openAwake(ctx context.Context, r *wire.Request, within time.Du
 	start := time.Now()
 	woken := make(chan time.Duration, 1)
 	if s.target.Publisher != nil {
-		wake := time.AfterFunc(wakeAfter, func() {
+		after := wakeAfter
+		if s.first != nil && s.first.Woken > 0 {
+			after = quiet // it is known to wait: two seconds more would only be lost
+		}
+		wake := time.AfterFunc(after, func() {
 			ctx, cancel := context.WithTimeout(ctx, wakeAfter)
 			defer cancel()
 			woken <- time.Since(start)
