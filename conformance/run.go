@@ -41,7 +41,7 @@ type Options struct {
 
 // A run ends with its window where the target answers; where it doesn't, those checks that talk to it alone wait for it.
 const (
-	beyond   = 20 * time.Second // all of them together
+	beyond   = 25 * time.Second // all of them together
 	perCheck = 12 * time.Second // one of them
 	grace    = 5 * time.Second  // what is not done then is a fault of ours
 )

@@ -304,3 +304,31 @@ func TestFloods(t *testing.T) {
 		})
 	}
 }
+
+// A target that lets every request hang costs a bounded time after the window, and what found no time says so.
+func TestHangingTargetEndsInTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tg := target(serve(ticking))
+		tg.Window = 5 * time.Second
+		var checks []conformance.Check
+		for range 6 {
+			checks = append(checks, conformance.Check{ID: "hangs", Run: func(ctx context.Context, p *conformance.Probe) {
+				ctx, release, ok := p.Alone(ctx)
+				if !ok {
+					return
+				}
+				defer release()
+				<-ctx.Done()
+				p.Fail("silence")
+			}})
+		}
+		start := time.Now()
+		r, err := conformance.Run(t.Context(), tg, append(checks, pass("a")), conformance.Options{})
+		if took := time.Since(start); err != nil || took > tg.Window+25*time.Second {
+			t.Fatalf("took %v, error %v", took, err)
+		}
+		if s := r.Summary; s.Error != 0 || s.Fail != 3 || s.NotObserved != 3 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

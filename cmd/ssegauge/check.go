@@ -46,7 +46,7 @@ Exit code 0: every check passed or warned; 1: a check failed; 3: nobody was ther
 	c.target.add(cmd)
 	c.publish.add(cmd)
 	f := cmd.Flags()
-	f.DurationVar(&c.window, "window", conformance.DefaultWindow, "how long to watch; where the target does not answer, at most 20s more")
+	f.DurationVar(&c.window, "window", conformance.DefaultWindow, "how long to watch; where the target does not answer, at most 25s more")
 	f.BoolVar(&c.expectReplay, "expect-replay", false, "the server promises replay after Last-Event-ID: a gap fails instead of warns")
 	f.StringSliceVar(&c.only, "only", nil, "only checks whose id matches the `glob` (repeatable)")
 	f.StringSliceVar(&c.skip, "skip", nil, "no checks whose id matches the `glob` (repeatable)")
