@@ -35,6 +35,7 @@ func TestShape(t *testing.T) {
 		{`{"t":1,"d":"` + n + `"}`, `{"t":2,"d":"a\n` + n + `"}`, []string{"a\n" + n}, true},
 		{`{"t":1,"d":["` + n + `"]}`, `{"t":2,"d":["a`, []string{`{"t":2,"d":["a`}, true},
 		{"<p>" + n + "</p>", "<p> " + n + "</p>", []string{" " + n}, true},
+		{"<p>" + n + "</p>", "<p>" + n + "<br>" + n + "</p>", []string{n + "<br>" + n}, false},
 		{"<p>" + n + "</p>", "<p>" + n, []string{"<p>" + n}, false},
 		{n + n, n + n, []string{n + n}, false},
 	} {

@@ -277,3 +277,28 @@ func TestOpensAgainOnce(t *testing.T) {
 		t.Errorf("%d connections", p.accepts)
 	}
 }
+
+// A flag is named only where it would decide: not where a hook was given and failed, not where there is no stream.
+func TestNamesNoFlagInVain(t *testing.T) {
+	for says, c := range map[string]struct {
+		make   func(p *peer)
+		change func(t *conformance.Target)
+	}{
+		"refused a plain event with 401": {make: func(p *peer) { p.refuse = func(string) int { return 401 } }},
+		"the answer was 503": {
+			make:   func(p *peer) { p.head = sendHead("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n") },
+			change: func(t *conformance.Target) { t.Publisher = nil },
+		},
+	} {
+		p := clean()
+		c.make(p)
+		for id, f := range run(t, p, c.change) {
+			if f.DecidedBy == "--publish" {
+				t.Errorf("%s: %s", says, show(f))
+			}
+			if strings.HasPrefix(id, "data/") && !strings.Contains(f.Message, says) {
+				t.Errorf("want %q: %s", says, show(f))
+			}
+		}
+	}
+}
