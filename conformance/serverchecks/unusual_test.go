@@ -284,7 +284,10 @@ func TestNamesNoFlagInVain(t *testing.T) {
 		make   func(p *peer)
 		change func(t *conformance.Target)
 	}{
-		"refused a plain event with 401": {make: func(p *peer) { p.refuse = func(string) int { return 401 } }},
+		"refused a plain event with 401": {make: func(p *peer) {
+			p.tick, p.open = 0, sendHead("")
+			p.refuse = func(string) int { return 401 }
+		}},
 		"the answer was 503": {
 			make:   func(p *peer) { p.head = sendHead("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n") },
 			change: func(t *conformance.Target) { t.Publisher = nil },
