@@ -178,6 +178,9 @@ func (t *Target) validate(where string) error {
 	if _, err := parseHeader(t.Header); err != nil {
 		return bad("header", "%v", err)
 	}
+	if (t.Cert == "") != (t.Key == "") {
+		return bad("cert", "cert and key go together; only one is given")
+	}
 	return nil
 }
 
