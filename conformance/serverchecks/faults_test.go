@@ -48,7 +48,7 @@ func raw(f func(id int, data string) string) func(p *peer) { return func(p *peer
 const everything = "*"
 
 // faults are those of all groups.
-var faults = slices.Concat(coreFaults, liveFaults)
+var faults = slices.Concat(coreFaults, bytesFaults, liveFaults)
 
 var coreFaults = []fault{
 	{
@@ -346,6 +346,7 @@ func TestEveryCheckIsProved(t *testing.T) {
 		"live/heartbeat":        "TestUnusualServersStayClean/silent",
 		"h2/connection-headers": "TestReferenceServerFaults",
 	}
+	maps.Copy(elsewhere, bytesElsewhere)
 	maps.Copy(elsewhere, liveElsewhere)
 	for _, c := range serverchecks.All() {
 		if c.Run == nil {

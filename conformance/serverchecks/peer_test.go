@@ -49,8 +49,11 @@ type peer struct {
 	linger    func(q *request) time.Duration           // with one: how late it finds out that a client left
 	backwards bool                                     // what is replayed comes in reverse order
 
+	typed func(typ, block string) string // an event of that type, given its block without one
+
 	mu      sync.Mutex
-	log     []string // data of the channel's events; id is the index + 1
+	types   map[string]string // type of what was published with one, by its data
+	log     []string          // data of the channel's events; id is the index + 1
 	subs    map[chan struct{}]bool
 	turn    chan struct{}
 	accepts int
@@ -85,6 +88,8 @@ func clean() *peer {
 			return "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n", true
 		},
 		heartbeat: 15 * time.Second,
+		typed:     func(typ, block string) string { return "event: " + typ + "\n" + block },
+		types:     map[string]string{},
 		subs:      map[chan struct{}]bool{},
 		sent:      map[int][]byte{},
 	}
@@ -200,7 +205,7 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 		p.mu.Unlock()
 		if p.backwards && len(fresh) > 1 {
 			for i := len(fresh) - 1; i >= 0; i-- {
-				if !q.write(frame(p.encode(next+i+1, fresh[i]))) {
+				if !q.write(frame(p.block(next+i+1, fresh[i]))) {
 					return
 				}
 			}
@@ -212,7 +217,7 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 			if p.restart && strings.HasPrefix(data, "tick ") {
 				data = fmt.Sprint("tick ", next-base) // the content counts with the connection
 			}
-			if !q.write(frame(p.encode(next-base, data))) {
+			if !q.write(frame(p.block(next-base, data))) {
 				return
 			}
 			if sent++; p.ticks > 0 && sent >= p.ticks {
@@ -244,6 +249,18 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 	}
 }
 
+// block is the event as it stands on the wire.
+func (p *peer) block(id int, data string) string {
+	p.mu.Lock()
+	typ := p.types[data]
+	p.mu.Unlock()
+	block := p.encode(id, data)
+	if typ != "" {
+		block = p.typed(typ, block)
+	}
+	return block
+}
+
 func (p *peer) append(data string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -256,7 +273,7 @@ func (p *peer) append(data string) {
 	}
 }
 
-// RoundTrip publishes: the body is the data.
+// RoundTrip publishes: the body is the data, the query says the type.
 func (p *peer) RoundTrip(r *http.Request) (*http.Response, error) {
 	b, err := io.ReadAll(r.Body)
 	status := 200
@@ -266,6 +283,11 @@ func (p *peer) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	if status == 200 && (p.drop == nil || !p.drop(string(b))) {
+		if typ := r.URL.Query().Get("event"); typ != "" && !strings.ContainsAny(typ, "\r\n") {
+			p.mu.Lock()
+			p.types[string(b)] = typ
+			p.mu.Unlock()
+		}
 		p.append(string(b))
 	}
 	return &http.Response{StatusCode: status, Body: http.NoBody, Request: r}, err
@@ -294,7 +316,7 @@ func run(t *testing.T, p *peer, change func(*conformance.Target)) map[string]res
 func target(t *testing.T, p *peer, change func(*conformance.Target)) conformance.Target {
 	t.Helper()
 	u, _ := url.Parse("http://peer.example/events")
-	pub, err := publish.Compile(publish.Hook{HTTP: "POST http://peer.example/publish", Transport: p})
+	pub, err := publish.Compile(publish.Hook{HTTP: "POST http://peer.example/publish?event={{urlquery .Event}}", Body: "{{.Data}}", Transport: p})
 	if err != nil {
 		t.Fatal(err)
 	}

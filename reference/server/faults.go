@@ -32,6 +32,7 @@ type Fault struct {
 // faults is the table: one file a group. To add one, add an entry; the id is that of the check in the catalogue.
 var faults = slices.Concat(
 	coreFaults,
+	bytesFaults,
 	liveFaults,
 )
 
