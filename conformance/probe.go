@@ -22,6 +22,7 @@ type Probe struct {
 	ctx   context.Context
 
 	published sync.Once // it publishes no more on the observed stream
+	settled   sync.Once // it is done, or waits to be among the last
 
 	mu   sync.Mutex
 	best *Note

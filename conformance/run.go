@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"mime"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -29,6 +30,15 @@ type Target struct {
 	HeadBudget   time.Duration      // how long a head may take beside the path's round trip; 0: [DefaultHeadBudget]
 	ExpectReplay bool               // declared: a client that reconnects with Last-Event-ID gets what it missed
 	Active       bool               // hostile and large payloads are allowed
+
+	// What the operator lends beside the publish hook; the zero value: nothing.
+	ScenarioURL string       // template of the URLs of named scripts: "http://host/scenario/{{.Name}}"
+	Kill        Action       // ends the streams
+	Restart     Action       // restarts the server
+	Gauge       *GaugeSource // tells how many streams there are
+	DirectURL   *url.URL     // the way past the proxy
+
+	Declared Declared
 }
 
 // Options are how a run goes about it.
@@ -60,6 +70,7 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	if t.HeadBudget <= 0 {
 		t.HeadBudget = DefaultHeadBudget
 	}
+	t.ExpectReplay = t.ExpectReplay || t.Declared.Replay != Replay{}
 	built := make([]*Check, 0, len(checks))
 	for i := range checks {
 		if checks[i].Run != nil {
@@ -70,6 +81,7 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	s := &session{
 		target: t, busy: len(built) + 1,
 		over: make(chan struct{}), idle: make(chan struct{}), alone: make(chan struct{}, 1),
+		undecided: len(built), finale: make(chan struct{}),
 	}
 	publishing := 0
 	for _, c := range built {
@@ -135,6 +147,7 @@ func (s *session) judge(ctx context.Context, c *Check) result.Finding {
 		defer close(done)
 		defer s.park()
 		defer p.publishedAll()
+		defer p.settle()
 		defer func() {
 			if v := recover(); v != nil {
 				p.Error("a fault of ours in this check: %v at %s", v, panicSite())
@@ -145,8 +158,7 @@ func (s *session) judge(ctx context.Context, c *Check) result.Finding {
 			return
 		}
 		if c.Needs&Publish != 0 && s.target.Publisher == nil {
-			p.NotObserved("what was published is not known").
-				Hint("give a publish hook: --publish 'POST URL' or --publish-cmd CMD").By("--publish")
+			p.Require(Publish)
 			return
 		}
 		c.Run(ctx, p)

@@ -38,6 +38,9 @@ type session struct {
 	named int
 	idled bool
 	busy  int // checks that have neither finished nor wait for their turn alone
+
+	undecided int           // checks that have neither finished nor wait to be among the last
+	finale    chan struct{} // there are none of these any more
 }
 
 // UnreachableError tells that the target could not be judged at all: nobody answered there.
@@ -242,6 +245,17 @@ func (s *session) unpark() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy++
+}
+
+// settle counts a check out that is done or waits to be among the last, once.
+func (p *Probe) settle() {
+	p.settled.Do(func() {
+		p.s.mu.Lock()
+		defer p.s.mu.Unlock()
+		if p.s.undecided--; p.s.undecided == 0 {
+			close(p.s.finale)
+		}
+	})
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -18,12 +18,12 @@ type checkFlags struct {
 	target  targetFlags
 	publish publishFlags
 	output  outputFlags
+	lent    cooperationFlags
 
-	window       time.Duration
-	expectReplay bool
-	only, skip   []string
-	require      []string
-	failOn       string
+	window     time.Duration
+	only, skip []string
+	require    []string
+	failOn     string
 }
 
 func newCheck(a *app) *cobra.Command {
@@ -45,9 +45,9 @@ Exit code 0: every check passed or warned; 1: a check failed; 3: nobody was ther
 	}
 	c.target.add(cmd)
 	c.publish.add(cmd)
+	c.lent.add(cmd)
 	f := cmd.Flags()
 	f.DurationVar(&c.window, "window", conformance.DefaultWindow, "how long to watch; where the target does not answer, at most 25s more")
-	f.BoolVar(&c.expectReplay, "expect-replay", false, "the server promises replay after Last-Event-ID: a gap fails instead of warns")
 	f.StringSliceVar(&c.only, "only", nil, "only checks whose id matches the `glob` (repeatable)")
 	f.StringSliceVar(&c.skip, "skip", nil, "no checks whose id matches the `glob` (repeatable)")
 	f.StringSliceVar(&c.require, "require", nil, "the check with this `id` must come to a verdict, else exit code 4 (repeatable)")
@@ -72,7 +72,10 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 	if err != nil {
 		return err
 	}
-	t := conformance.Target{Request: *req, Dialer: *dialer, Publisher: publisher, Window: c.window, ExpectReplay: c.expectReplay}
+	t := conformance.Target{Request: *req, Dialer: *dialer, Publisher: publisher, Window: c.window}
+	if err := c.lent.fill(&t); err != nil {
+		return err
+	}
 	run, err := runCheck(ctx, a, t, checks, c.output.quiet)
 	if err != nil {
 		return err

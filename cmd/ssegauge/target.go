@@ -5,12 +5,10 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 
 	"ssegauge/reference/wire"
 )
@@ -47,7 +45,7 @@ func (t *targetFlags) add(cmd *cobra.Command) {
 
 // shared holds the names of flags that one profile may set for several commands; a command passes over those it lacks.
 var shared = []string{
-	"publish", "publish-header", "publish-body", "publish-cmd", "expect-replay", "window", "only", "skip", "require", "fail-on", "active",
+	"publish", "publish-header", "publish-body", "publish-cmd", "window", "only", "skip", "require", "fail-on",
 	"streams", "ramp", "duration", "streams-per-conn", "publish-rate", "threshold",
 }
 
@@ -70,12 +68,8 @@ func (t *targetFlags) load(cmd *cobra.Command, rawURL string) (*wire.Request, *w
 	case t.method != "" && !wire.IsToken(t.method):
 		return nil, nil, usagef("--method %q is no method: letters only, as in GET or POST", t.method)
 	}
-	for _, h := range t.headers {
-		field, err := wire.ParseField(h)
-		if err != nil {
-			return nil, nil, usagef("--header %q: %v", maskField(h), err)
-		}
-		req.Header = append(req.Header, field)
+	if req.Header, err = fields("header", t.headers); err != nil {
+		return nil, nil, err
 	}
 	if !req.Header.Has("Accept") {
 		req.Header = append(req.Header, wire.Field{Name: "Accept", Value: "text/event-stream"})
@@ -171,54 +165,4 @@ func (t *targetFlags) tlsConfig() (*tls.Config, error) {
 		return nil, usagef("--%v", err)
 	}
 	return c, nil
-}
-
-// applyProfile sets every flag that the file names and the command line did not, once. Keys are flag names.
-func (t *targetFlags) applyProfile(cmd *cobra.Command) error {
-	file := t.profile
-	if t.profile = ""; file == "" {
-		return nil
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return usagef("--profile: %v", plain(err))
-	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(b, &doc); err != nil {
-		return usagef("--profile %s: %v", file, err)
-	}
-	if len(doc.Content) == 0 {
-		return nil
-	}
-	m := doc.Content[0]
-	if m.Kind != yaml.MappingNode {
-		return usagef("--profile %s:%d: a list of 'flag: value' lines is wanted", file, m.Line)
-	}
-	flags := cmd.Flags()
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		key, value := m.Content[i], m.Content[i+1]
-		f := flags.Lookup(key.Value)
-		if f == nil || key.Value == "profile" || key.Value == "help" {
-			if slices.Contains(shared, key.Value) {
-				continue
-			}
-			return usagef("--profile %s:%d: unknown key %q: keys are flag names, as in 'window: 30s'", file, key.Line, key.Value)
-		}
-		if f.Changed {
-			continue
-		}
-		values := []*yaml.Node{value}
-		if value.Kind == yaml.SequenceNode {
-			values = value.Content
-		}
-		for _, v := range values {
-			if v.Kind != yaml.ScalarNode {
-				return usagef("--profile %s:%d: %s takes a value or a list of values", file, v.Line, key.Value)
-			}
-			if err := f.Value.Set(v.Value); err != nil {
-				return usagef("--profile %s:%d: %s: %v", file, v.Line, key.Value, err)
-			}
-		}
-	}
-	return nil
 }

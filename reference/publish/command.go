@@ -43,7 +43,7 @@ func (c commandSender) send(ctx context.Context, m *Message, r *Receipt) error {
 	out := &capped{}
 	cmd.Stdout, cmd.Stderr = out, out
 	// What the shell started must go with it, and what inherited its output must not hold us up.
-	ownGroup(cmd)
+	OwnGroup(cmd)
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	r.Body = out.b

@@ -4,4 +4,5 @@ package publish
 
 import "os/exec"
 
-func ownGroup(*exec.Cmd) {}
+// OwnGroup does nothing where there are no process groups.
+func OwnGroup(*exec.Cmd) {}
