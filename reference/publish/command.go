@@ -27,7 +27,7 @@ func (c commandSender) send(ctx context.Context, m *Message, r *Receipt) error {
 	cmd := exec.CommandContext(ctx, "sh", "-c", string(c))
 	cmd.Env = os.Environ()
 	for _, f := range [...][2]string{
-		{"SSE_ID", m.ID}, {"SSE_EVENT", m.Event}, {"SSE_DATA", m.Data}, {"SSE_RETRY", m.Retry}, {"SSE_MARKER", m.Marker},
+		{"SSE_ID", m.ID}, {"SSE_EVENT", m.Event}, {"SSE_DATA", m.Data}, {"SSE_RETRY", m.Retry}, {"SSE_COMMENT", m.Comment}, {"SSE_MARKER", m.Marker},
 	} {
 		v := f[1]
 		// Data stands on stdin too, so a value the environment cannot hold (U+0000, or longer than the kernel takes) is left out of it there.

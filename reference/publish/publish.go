@@ -15,6 +15,7 @@ import (
 // Message is one thing to publish.
 type Message struct {
 	ID, Event, Data, Retry string
+	Comment                string // to be sent as a comment with the event
 	Marker                 string // load: a token to be found as a substring in whatever the target makes of the event
 }
 
@@ -31,7 +32,7 @@ type Hook struct {
 	HTTP    string   // "METHOD URL"
 	Header  []string // "K: V"
 	Body    string
-	Command string // run by sh -c; fields in the environment (SSE_ID, SSE_EVENT, SSE_DATA, SSE_RETRY, SSE_MARKER), data on stdin
+	Command string // run by sh -c; fields in the environment (SSE_ID, SSE_EVENT, SSE_DATA, SSE_RETRY, SSE_COMMENT, SSE_MARKER), data on stdin
 
 	Timeout   time.Duration     // of one publish; 0: 10 s
 	TLS       *tls.Config       // for https; nil: the defaults

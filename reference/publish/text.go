@@ -134,5 +134,5 @@ func plain(err error) string {
 		err = ee.Err
 	}
 	s := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "template: "), "\n", " ")
-	return s + "; a template may use .ID .Event .Data .Retry .Marker and the functions json and urlquery"
+	return s + "; a template may use .ID .Event .Data .Retry .Comment .Marker and the functions json and urlquery"
 }

@@ -48,7 +48,10 @@ type channel struct {
 }
 
 // publish appends an event and returns its id. m.ID, if it is empty, becomes the channel's own next id.
-func (c *channel) publish(m sse.Message) (id string, err error) {
+func (c *channel) publish(m sse.Message) (id string, err error) { return c.publishWrapped(m, nil) }
+
+// publishWrapped is publish, where wrap, if it is not nil, adds to the event's wire form.
+func (c *channel) publishWrapped(m sse.Message, wrap func([]byte) []byte) (id string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m.ID == "" {
@@ -57,6 +60,9 @@ func (c *channel) publish(m sse.Message) (id string, err error) {
 	raw, err := c.encode(&m)
 	if err != nil {
 		return "", err
+	}
+	if wrap != nil {
+		raw = wrap(raw)
 	}
 	c.log = append(c.log, &record{id: m.ID, raw: raw})
 	c.where[m.ID] = c.next
@@ -101,6 +107,13 @@ func (c *channel) live() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.next
+}
+
+// oldest is the position of the first event that is replayed.
+func (c *channel) oldest() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(c.first, c.next-min(c.next, uint64(c.history)))
 }
 
 // resume finds the position after the event id. ok is false where events between it and the returned position

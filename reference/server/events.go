@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -26,22 +27,30 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.channels.release(c)
 
+	if s.misled(w, r) {
+		return
+	}
+
 	var first []byte
 	var cursor uint64
-	id := lastEventID(r)
+	id := s.position(r)
 	resumed := id != ""
 	if resumed {
 		var why string
 		cursor, why, ok = c.resume(id)
 		if !ok {
-			first = gap(id, why)
+			first = s.unknown(c, id, why)
 		}
 		if s.fault.Resume != nil {
 			cursor, first = s.fault.Resume(cursor, c.live()), nil
 		}
-	} else {
-		cursor = c.live()
+		if s.fault.Twice != nil && s.returning.again(id) == 2 {
+			cursor = min(s.fault.Twice(cursor), c.live())
+		}
+	} else if cursor = c.live(); s.fault.Greedy {
+		cursor = c.oldest()
 	}
+	edge := c.live() // what is before it is replayed
 	st := s.openStream(w, r, first)
 	if st == nil {
 		return
@@ -49,6 +58,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	defer st.close()
 	if resumed {
 		s.count.resumed.Add(1)
+	}
+
+	if resumed && s.fault.Drop && first != nil {
+		return
 	}
 
 	var buf [16]*record
@@ -59,8 +72,15 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			s.count.cut.Add(1)
 			return
 		case len(recs) > 0:
+			replay := resumed && cursor < edge
 			cursor += uint64(len(recs))
-			ok = st.events(recs)
+			if replay && s.fault.Replayed != nil {
+				recs = s.fault.resend(recs)
+			}
+			if ok = st.events(recs); replay && s.fault.Seam > 0 {
+				st.wait(nil, time.After(s.fault.Seam))
+				cursor = c.live()
+			}
 		default:
 			ok = st.wait(wake, nil)
 		}
@@ -87,6 +107,26 @@ func gap(id, why string) []byte {
 	data, _ := json.Marshal(map[string]string{"reason": why, "after": strings.ToValidUTF8(id, "\uFFFD")})
 	raw, _ := sse.AppendMessage(nil, &sse.Message{Event: "gap", Data: string(data)})
 	return raw
+}
+
+// unknown is what a stream begins with whose position is gone.
+func (s *Server) unknown(c *channel, id, why string) []byte {
+	switch {
+	case s.fault.Gap != nil:
+		return s.fault.Gap(id)
+	case s.fault.Leak:
+		return append(gap(id, why), s.channels.foreign(c, id)...)
+	}
+	return gap(id, why)
+}
+
+// position is [lastEventID] as this server (or its fault) finds it.
+func (s *Server) position(r *http.Request) string {
+	switch {
+	case misspelt(r), s.fault.NoQuery && r.Header.Get("Last-Event-ID") == "":
+		return ""
+	}
+	return lastEventID(r)
 }
 
 // lastEventID is the position that a client resumes after; the field outranks the query, because a reconnecting

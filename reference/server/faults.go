@@ -27,6 +27,8 @@ type Fault struct {
 	Lifetime time.Duration                           // streams end after this time
 	Last     string                                  // written when a stream ends
 	Resume   func(from, live uint64) uint64          // where a stream goes on: from is right, live the next event to come
+
+	Returning
 }
 
 // faults is the table: one file a group. To add one, add an entry; the id is that of the check in the catalogue.
@@ -34,6 +36,7 @@ var faults = slices.Concat(
 	coreFaults,
 	bytesFaults,
 	liveFaults,
+	resumeFaults,
 )
 
 var coreFaults = []Fault{

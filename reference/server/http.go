@@ -73,6 +73,9 @@ func (s *Server) cors(next http.Handler) http.Handler {
 			h.Set("Access-Control-Allow-Headers", corsRequestHeaders)
 			h.Set("Access-Control-Max-Age", "600")
 		}
+		if s.fault.CORS != nil {
+			s.fault.CORS(h, r)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

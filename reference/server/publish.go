@@ -51,7 +51,17 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 	}
 	fields, err := parse(body)
 	var m sse.Message
+	var wrap func([]byte) []byte
 	if err == nil {
+		if s.fault.Verbatim != "" {
+			wrap = verbatim(s.fault.Verbatim, fields)
+		}
+		if text := fields["comment"]; utf8.ValidString(text) {
+			if text != "" {
+				wrap = commented(text)
+			}
+			delete(fields, "comment")
+		}
 		m, err = message(fields)
 	}
 	if err != nil {
@@ -64,7 +74,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.channels.release(c)
-	id, err := c.publish(m)
+	id, err := c.publishWrapped(m, wrap)
 	if err != nil {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
@@ -217,7 +227,7 @@ func message(fields map[string]string) (m sse.Message, err error) {
 			}
 			m.Retry = v
 		default:
-			return m, fmt.Errorf("unknown field %.40q: data, event, id and retry are known", name)
+			return m, fmt.Errorf("unknown field %.40q: data, event, id, retry and comment are known", name)
 		}
 	}
 	return m, nil

@@ -45,6 +45,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, config *tls.Config) 
 		ConnState:         s.countConnection,
 		ErrorLog:          log.New(panicsOnly{os.Stderr}, "", log.LstdFlags),
 	}
+	if s.fault.Exact {
+		l = spelled{l}
+		hs.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, spelledKey{}, c) }
+	}
 	s.mu.Lock()
 	stopping := s.stopping()
 	if !stopping {

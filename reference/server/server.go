@@ -124,12 +124,13 @@ func (c Config) check() error {
 
 // Server is the reference server. It is safe for concurrent use.
 type Server struct {
-	cfg      Config
-	fault    Fault
-	channels channels
-	limits   *limiter
-	count    *counters
-	broken   brokenServers
+	cfg       Config
+	fault     Fault
+	channels  channels
+	limits    *limiter
+	count     *counters
+	broken    brokenServers
+	returning returning
 
 	wptPreflights wptPreflights
 
@@ -161,6 +162,10 @@ func newServer(cfg Config, limits *limiter, count *counters, stop chan struct{})
 		if f.ID == cfg.Fault {
 			s.fault = f
 		}
+	}
+	if s.fault.History > 0 {
+		s.cfg.History = s.fault.History
+		cfg = s.cfg
 	}
 	s.channels = newChannels(cfg, s.encode)
 	s.handler = s.cors(s.mux())
