@@ -47,6 +47,8 @@ type Options struct {
 	Progress func(decided, total int, id string)
 	// Finding, where set, is called with each finding as it is made, before Progress.
 	Finding func(result.Finding)
+	// Severity overrides, by id, what it counts for when a requirement is not met.
+	Severity map[string]Severity
 }
 
 // A run ends with its window where the target answers; where it doesn't, those checks that talk to it alone wait for it.
@@ -73,7 +75,7 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	t.ExpectReplay = t.ExpectReplay || t.Declared.Replay != Replay{}
 	built := make([]*Check, 0, len(checks))
 	for i := range checks {
-		if checks[i].Run != nil {
+		if checks[i].Run != nil && o.Severity[checks[i].ID] != SeverityOff {
 			built = append(built, &checks[i])
 		}
 	}
@@ -102,6 +104,7 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	for i, c := range built {
 		wg.Go(func() {
 			f := s.judge(ctx, c)
+			o.Severity[c.ID].apply(&f)
 			mu.Lock()
 			defer mu.Unlock()
 			findings[i] = f

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -19,11 +20,10 @@ type checkFlags struct {
 	publish publishFlags
 	output  outputFlags
 	lent    cooperationFlags
+	policy  policyFlags
 
 	window     time.Duration
 	only, skip []string
-	require    []string
-	failOn     string
 }
 
 func newCheck(a *app) *cobra.Command {
@@ -50,8 +50,7 @@ Exit code 0: every check passed or warned; 1: a check failed; 3: nobody was ther
 	f.DurationVar(&c.window, "window", conformance.DefaultWindow, "how long to watch; where the target does not answer, at most 25s more")
 	f.StringSliceVar(&c.only, "only", nil, "only checks whose id matches the `glob` (repeatable)")
 	f.StringSliceVar(&c.skip, "skip", nil, "no checks whose id matches the `glob` (repeatable)")
-	f.StringSliceVar(&c.require, "require", nil, "the check with this `id` must come to a verdict, else exit code 4 (repeatable)")
-	f.StringVar(&c.failOn, "fail-on", "error", "what makes the exit code 1: error (a check failed), or warn")
+	c.policy.add(cmd)
 	c.output.add(cmd)
 	return cmd
 }
@@ -76,23 +75,34 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 	if err := c.lent.fill(&t); err != nil {
 		return err
 	}
-	run, err := runCheck(ctx, a, t, checks, c.output.quiet)
+	run, err := runCheck(ctx, a, t, checks, conformance.Options{Severity: c.policy.severities}, c.output.quiet)
 	if err != nil {
 		return err
 	}
-	if err := conclude(a, &c.output, run, interruption(ctx, run)); err != nil {
+	return c.conclude(ctx, a, run)
+}
+
+// conclude writes the report of a finished run and says what it comes to.
+func (c *checkFlags) conclude(ctx context.Context, a *app, run *result.Run) error {
+	if err := c.policy.apply(a, run); err != nil {
 		return err
 	}
-	return c.demands(run)
+	err := conclude(a, &c.output, run, interruption(ctx, run))
+	if out, ok := errors.AsType[*outcome](err); err == nil || ok && out.code != exitInternal {
+		if stale := c.policy.outdated(); stale != nil {
+			return stale
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return c.policy.demands(run)
 }
 
 // selected are the checks to run, and the complaints about the flags that choose them.
 func (c *checkFlags) selected() ([]conformance.Check, error) {
 	if c.window < time.Second || c.window > 24*time.Hour {
 		return nil, usagef("--window %v is out of range: 1s to 24h", c.window)
-	}
-	if c.failOn != "error" && c.failOn != "warn" {
-		return nil, usagef("--fail-on %q is unknown: error or warn is right", c.failOn)
 	}
 	checks, err := catalogue.Filter(catalogue.All(), c.only, c.skip)
 	if err != nil {
@@ -102,31 +112,11 @@ func (c *checkFlags) selected() ([]conformance.Check, error) {
 	if len(checks) == 0 {
 		return nil, usagef("--only and --skip leave no check that is built: 'ssegauge list' shows them")
 	}
-	for _, id := range c.require {
-		if !slices.ContainsFunc(checks, func(c conformance.Check) bool { return c.ID == id }) {
-			return nil, usagef("--require %q is not among the checks of this run%s", id, nearest(id))
-		}
-	}
-	return checks, nil
-}
-
-// demands judges what goes beyond the run's own verdict: --require and --fail-on.
-func (c *checkFlags) demands(run *result.Run) error {
-	for _, id := range c.require {
-		for _, f := range run.Results {
-			if f.ID == id && (f.Verdict == result.NotObserved || f.Verdict == result.Error) {
-				return &outcome{exitInconclusive, fmt.Sprintf("--require %s: %s: %s", id, f.Verdict, f.Message)}
-			}
-		}
-	}
-	if c.failOn == "warn" && run.Summary.Warn > 0 {
-		return &outcome{exitFailed, fmt.Sprintf("--fail-on warn: %d warnings", run.Summary.Warn)}
-	}
-	return nil
+	return c.policy.load(checks)
 }
 
 // runCheck runs checks with progress on stderr.
-func runCheck(ctx context.Context, a *app, t conformance.Target, checks []conformance.Check, quiet bool) (*result.Run, error) {
+func runCheck(ctx context.Context, a *app, t conformance.Target, checks []conformance.Check, o conformance.Options, quiet bool) (*result.Run, error) {
 	var decided atomic.Int64
 	built := 0
 	for _, c := range checks {
@@ -141,7 +131,8 @@ func runCheck(ctx context.Context, a *app, t conformance.Target, checks []confor
 			fmt.Sprintf("%d of %d checks decided, %.0f s of at most %.0f s", decided.Load(), built, time.Since(started).Seconds(), t.Window.Seconds()),
 		}
 	})
-	run, err := conformance.Run(ctx, t, checks, conformance.Options{Progress: func(n, _ int, _ string) { decided.Store(int64(n)) }})
+	o.Progress = func(n, _ int, _ string) { decided.Store(int64(n)) }
+	run, err := conformance.Run(ctx, t, checks, o)
 	shown.finish()
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {

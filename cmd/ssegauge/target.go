@@ -45,7 +45,7 @@ func (t *targetFlags) add(cmd *cobra.Command) {
 
 // shared holds the names of flags that one profile may set for several commands; a command passes over those it lacks.
 var shared = []string{
-	"publish", "publish-header", "publish-body", "publish-cmd", "window", "only", "skip", "require", "fail-on",
+	"publish", "publish-header", "publish-body", "publish-cmd", "window", "only", "skip", "require", "fail-on", "severity", "baseline",
 	"streams", "ramp", "duration", "streams-per-conn", "publish-rate", "threshold",
 }
 

@@ -6,7 +6,6 @@ package catalogue
 
 import (
 	"fmt"
-	"path"
 	"slices"
 
 	"ssegauge/conformance"
@@ -34,7 +33,7 @@ func Filter(checks []conformance.Check, only, skip []string) ([]conformance.Chec
 	for _, g := range slices.Concat(only, skip) {
 		hit := false
 		for i := range checks {
-			ok, err := match(g, checks[i].ID)
+			ok, err := conformance.Match(g, checks[i].ID)
 			if err != nil {
 				return nil, fmt.Errorf("%q is no glob: %w", g, err)
 			}
@@ -45,7 +44,7 @@ func Filter(checks []conformance.Check, only, skip []string) ([]conformance.Chec
 		}
 	}
 	any := func(globs []string, id string) bool {
-		return slices.ContainsFunc(globs, func(g string) bool { ok, _ := match(g, id); return ok })
+		return slices.ContainsFunc(globs, func(g string) bool { ok, _ := conformance.Match(g, id); return ok })
 	}
 	var kept []conformance.Check
 	for _, c := range checks {
@@ -54,18 +53,4 @@ func Filter(checks []conformance.Check, only, skip []string) ([]conformance.Chec
 		}
 	}
 	return kept, nil
-}
-
-// match is path.Match with "/" as an ordinary character.
-func match(glob, id string) (bool, error) {
-	flat := func(s string) string {
-		b := []byte(s)
-		for i := range b {
-			if b[i] == '/' {
-				b[i] = '\x01'
-			}
-		}
-		return string(b)
-	}
-	return path.Match(flat(glob), flat(id))
 }

@@ -42,7 +42,7 @@ type finding struct {
 
 // Bad tells whether the finding is shown in full.
 func (f finding) Bad() bool {
-	return f.Verdict == result.Fail || f.Verdict == result.Warn || f.Verdict == result.Error
+	return f.Accepted == "" && (f.Verdict == result.Fail || f.Verdict == result.Warn || f.Verdict == result.Error)
 }
 
 // Decided tells whether the finding stands in the table of verdicts.
@@ -131,7 +131,7 @@ func (v *view) BadFindings() []finding {
 	var out []finding
 	for _, verdict := range []result.Verdict{result.Fail, result.Warn, result.Error} {
 		for _, f := range v.Findings {
-			if f.Verdict == verdict {
+			if f.Verdict == verdict && f.Bad() {
 				out = append(out, f)
 			}
 		}

@@ -53,7 +53,7 @@ type Check struct {
 	Results []Finding `json:"results"`
 }
 
-// Summary counts findings by verdict. Core is the size of the core set that applies, CoreDecided how many of it have a verdict.
+// Summary counts findings by verdict; those that a baseline accepts are counted by that alone. Core is the size of the core set that applies, CoreDecided how many of it have a verdict.
 type Summary struct {
 	Pass          int `json:"pass"`
 	Fail          int `json:"fail"`
@@ -64,6 +64,7 @@ type Summary struct {
 	Error         int `json:"error"`
 	Core          int `json:"core"`
 	CoreDecided   int `json:"core_decided"`
+	Accepted      int `json:"accepted,omitempty"`
 }
 
 // Level is where a requirement comes from: a fact with a citation.
@@ -105,6 +106,7 @@ type Finding struct {
 	Evidence  []Evidence `json:"evidence"`             // never null
 	Reproduce string     `json:"reproduce"`            // a shell command, credentials masked
 	Core      bool       `json:"core,omitempty"`
+	Accepted  string     `json:"accepted,omitempty"` // why a baseline accepts that it fails or warns
 }
 
 // Source is where the requirement comes from: "MUST, WHATWG HTML 9.2.5"; where there is no clause that is what it says.

@@ -29,20 +29,22 @@ func Summarise(findings []Finding) Summary {
 	var s Summary
 	for i := range findings {
 		f := &findings[i]
-		switch f.Verdict {
-		case Pass:
+		switch {
+		case f.Accepted != "":
+			s.Accepted++
+		case f.Verdict == Pass:
 			s.Pass++
-		case Fail:
+		case f.Verdict == Fail:
 			s.Fail++
-		case Warn:
+		case f.Verdict == Warn:
 			s.Warn++
-		case Info:
+		case f.Verdict == Info:
 			s.Info++
-		case NotObserved:
+		case f.Verdict == NotObserved:
 			s.NotObserved++
-		case NotApplicable:
+		case f.Verdict == NotApplicable:
 			s.NotApplicable++
-		case Error:
+		case f.Verdict == Error:
 			s.Error++
 		}
 		if f.Core && f.Verdict != NotApplicable {
@@ -108,12 +110,12 @@ func (c *Check) UndecidedSentence() string {
 	return Plural(int64(total), "check") + " not observed" + flags + "."
 }
 
-// Bad returns the findings that a report shows in full: failures, then warnings, then what could not be judged.
+// Bad returns the findings that a report shows in full: failures, then warnings, then what could not be judged. What a baseline accepts is not among them.
 func (c *Check) Bad() []Finding {
 	var bad []Finding
 	for _, verdict := range []Verdict{Fail, Warn, Error} {
 		for _, f := range c.Results {
-			if f.Verdict == verdict {
+			if f.Verdict == verdict && f.Accepted == "" {
 				bad = append(bad, f)
 			}
 		}
@@ -128,7 +130,7 @@ func (r *Run) Status() Status {
 		switch {
 		case r.Summary.Fail > 0:
 			return Failed
-		case r.Summary.CoreDecided < r.Summary.Core || r.Summary.Pass+r.Summary.Warn+r.Summary.Info == 0:
+		case r.Summary.CoreDecided < r.Summary.Core || r.Summary.Pass+r.Summary.Warn+r.Summary.Info+r.Summary.Accepted == 0:
 			return Inconclusive
 		}
 	case r.Load != nil:
@@ -177,7 +179,7 @@ func (r *Run) Sentence() string {
 
 func (r *Run) checkSentence() string {
 	n := r.Summary
-	decided := n.Pass + n.Warn + n.Fail + n.Info
+	decided := n.Pass + n.Warn + n.Fail + n.Info + n.Accepted
 	var s string
 	switch r.Status() {
 	case Failed:
@@ -192,6 +194,9 @@ func (r *Run) checkSentence() string {
 		if n.Warn > 0 {
 			s += ", " + Plural(int64(n.Warn), "warning")
 		}
+	}
+	if n.Accepted > 0 {
+		s += fmt.Sprintf("; %d accepted by the baseline", n.Accepted)
 	}
 	if n.Error > 0 {
 		s += fmt.Sprintf("; %s could not be judged (network or ssegauge, not the target)", Plural(int64(n.Error), "check"))

@@ -114,6 +114,10 @@ func (p *report) verdicts() {
 			continue
 		}
 		w, color := word(f.Verdict)
+		if f.Accepted != "" {
+			w, color = "KNOWN", ""
+			f.Message = "accepted: " + f.Accepted + "; " + f.Message
+		}
 		rows = append(rows, []string{p.paint(color, w), clip(result.Escape(f.ID), idWidth), clip(result.Escape(string(f.Level)), 8), clip(result.Escape(f.Message), seen)})
 	}
 	if len(rows) > 0 {

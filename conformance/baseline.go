@@ -1,0 +1,225 @@
+package conformance
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"ssegauge/reports/result"
+)
+
+// Baseline is a list of findings that are known and accepted, so that a target with old faults can be held to all the rest. It works both ways: what is not on
+// it fails as ever, and what stands on it and is no longer so (or whose time is over) fails too, so that the list never outlives the faults.
+//
+// The file is YAML, a list:
+//
+//   - id: live/heartbeat
+//     target: https://api.example/*       # a glob over the URL as reports show it, credentials masked; left out: any target
+//     verdict: warn                       # the gravest that is accepted; left out: fail
+//     reason: the old gateway, see OPS-12
+//     expires: 2027-01-31                 # the last day on which it counts; left out: no end
+type Baseline struct {
+	doc     *yaml.Node // the list as it was read, comments and all
+	entries []entry
+}
+
+// entry is one accepted finding.
+type entry struct {
+	ID      string         `yaml:"id"`
+	Target  string         `yaml:"target,omitempty"`
+	Verdict result.Verdict `yaml:"verdict,omitempty"`
+	Reason  string         `yaml:"reason"`
+	Expires string         `yaml:"expires,omitempty"`
+
+	line  int
+	until time.Time // the end of the last day, in UTC
+}
+
+// Unreviewed is the reason of entries that [Baseline.Update] adds.
+const Unreviewed = "not reviewed yet"
+
+// maxBaseline bounds what [ReadBaseline] reads.
+const maxBaseline = 4 << 20
+
+// ReadBaseline reads a file. known tells which ids there are; an entry with another one is an error, as is anything else that is not right. Errors begin with the line.
+func ReadBaseline(r io.Reader, known func(id string) bool) (*Baseline, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxBaseline+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxBaseline {
+		return nil, fmt.Errorf("1: more than %d MiB", maxBaseline>>20)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, fmt.Errorf("1: %s", oneLine(err.Error()))
+	}
+	b := &Baseline{doc: &doc}
+	if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
+		return b, nil
+	}
+	if doc.Content[0].Kind != yaml.SequenceNode {
+		return nil, fmt.Errorf("%d: a list of entries is wanted, each with id and reason", doc.Content[0].Line)
+	}
+	for _, n := range doc.Content[0].Content {
+		e, err := readEntry(n, known)
+		if err != nil {
+			return nil, err
+		}
+		b.entries = append(b.entries, e)
+	}
+	return b, nil
+}
+
+func readEntry(n *yaml.Node, known func(id string) bool) (entry, error) {
+	e := entry{line: n.Line}
+	wrong := func(format string, a ...any) (entry, error) {
+		return e, fmt.Errorf("%d: "+format, append([]any{n.Line}, a...)...)
+	}
+	if n.Kind != yaml.MappingNode {
+		return wrong("an entry is a mapping: id, target, verdict, reason, expires")
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if k := n.Content[i]; !slices.Contains([]string{"id", "target", "verdict", "reason", "expires"}, k.Value) {
+			return e, fmt.Errorf("%d: unknown key %q: id, target, verdict, reason and expires are right", k.Line, k.Value)
+		}
+	}
+	if err := n.Decode(&e); err != nil {
+		return wrong("%s", oneLine(err.Error()))
+	}
+	switch {
+	case e.ID == "":
+		return wrong("there is no id")
+	case !known(e.ID):
+		return wrong("there is no check %q", e.ID)
+	case strings.TrimSpace(e.Reason) == "":
+		return wrong("%s has no reason", e.ID)
+	case e.Verdict != "" && e.Verdict != result.Fail && e.Verdict != result.Warn:
+		return wrong("verdict %q cannot be accepted: fail or warn is right", e.Verdict)
+	}
+	if _, err := Match(e.Target, ""); err != nil {
+		return wrong("target %q is no glob", e.Target)
+	}
+	if e.Expires != "" {
+		day, err := time.Parse(time.DateOnly, e.Expires)
+		if err != nil {
+			return wrong("expires %q is no day: write it like 2027-01-31", e.Expires)
+		}
+		e.until = day.AddDate(0, 0, 1)
+	}
+	return e, nil
+}
+
+// covers tells whether the entry speaks of a finding of the target, grave or not.
+func (e *entry) covers(id, target string) bool {
+	if e.ID != id {
+		return false
+	}
+	ok, _ := Match(e.Target, target)
+	return ok || e.Target == ""
+}
+
+// expired tells whether the entry's time is over.
+func (e *entry) expired(now time.Time) bool { return !e.until.IsZero() && !now.Before(e.until) }
+
+// accepts tells whether the entry accepts a finding that it covers.
+func (e *entry) accepts(f *result.Finding, now time.Time) bool {
+	return !e.expired(now) && (f.Verdict == result.Warn || f.Verdict == result.Fail && e.Verdict != result.Warn)
+}
+
+// Apply marks the findings of a run that are accepted, counts them apart from the others, and names the entries that are stale: the check has come to a better verdict, or the time is over.
+// Checks that did not run or came to no verdict prove nothing.
+func (b *Baseline) Apply(r *result.Run, now time.Time) (stale []string) {
+	for i := range b.entries {
+		e := &b.entries[i]
+		for k := range r.Results {
+			f := &r.Results[k]
+			if !e.covers(f.ID, r.Target.URL) {
+				continue
+			}
+			bad := f.Verdict == result.Fail || f.Verdict == result.Warn
+			switch {
+			case e.accepts(f, now):
+				f.Accepted = e.Reason
+			case bad && e.expired(now):
+				stale = append(stale, fmt.Sprintf("line %d: %s expired on %s", e.line, e.ID, e.Expires))
+			case better(f.Verdict):
+				stale = append(stale, fmt.Sprintf("line %d: %s is no longer so: %s", e.line, e.ID, f.Verdict))
+			}
+		}
+	}
+	r.Summary = result.Summarise(r.Results)
+	return stale
+}
+
+// better are the verdicts that make an entry stale.
+func better(v result.Verdict) bool {
+	return v == result.Pass || v == result.Info || v == result.NotApplicable
+}
+
+// Update makes the list what the run found: entries that are no longer so go, findings at or above the verdict warn or fail that no entry accepts are added with
+// the reason [Unreviewed]. All else stays as it was written: entries of other targets, of checks that came to no verdict, and those whose time is over, because only
+// a person can extend it.
+func (b *Baseline) Update(r *result.Run, least result.Verdict, now time.Time) (added, removed int, err error) {
+	var list yaml.Node
+	if b.doc == nil || len(b.doc.Content) == 0 || b.doc.Content[0].Kind != yaml.SequenceNode {
+		list = yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		b.doc = &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{&list}}
+	}
+	seq := b.doc.Content[0]
+	for i := len(b.entries) - 1; i >= 0; i-- {
+		e := &b.entries[i]
+		if slices.ContainsFunc(r.Results, func(f result.Finding) bool { return e.covers(f.ID, r.Target.URL) && better(f.Verdict) }) {
+			b.entries = slices.Delete(b.entries, i, i+1)
+			seq.Content = slices.Delete(seq.Content, i, i+1)
+			removed++
+		}
+	}
+	for i := range r.Results {
+		f := &r.Results[i]
+		if f.Verdict != result.Fail && (f.Verdict != result.Warn || least != result.Warn) {
+			continue
+		}
+		if slices.ContainsFunc(b.entries, func(e entry) bool {
+			return e.covers(f.ID, r.Target.URL) && (e.accepts(f, now) || e.expired(now))
+		}) {
+			continue
+		}
+		e := entry{ID: f.ID, Target: literal(r.Target.URL), Verdict: f.Verdict, Reason: Unreviewed}
+		n := &yaml.Node{}
+		if err := n.Encode(e); err != nil {
+			return 0, 0, err
+		}
+		b.entries = append(b.entries, e)
+		seq.Content = append(seq.Content, n)
+		added++
+	}
+	return added, removed, nil
+}
+
+// literal is a glob for one URL. The stars of masked credentials stay: whatever the credential is, the entry counts.
+func literal(url string) string {
+	return strings.NewReplacer(`\`, `\\`, "[", `\[`, "?", `\?`).Replace(url)
+}
+
+// Write writes the list as YAML.
+func (b *Baseline) Write(w io.Writer) error {
+	if len(b.entries) == 0 {
+		_, err := io.WriteString(w, "[]\n")
+		return err
+	}
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := errors.Join(enc.Encode(b.doc), enc.Close()); err != nil {
+		return err
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
