@@ -8,6 +8,7 @@ import (
 
 	"ssegauge/reports/csv"
 	"ssegauge/reports/html"
+	"ssegauge/reports/junit"
 	"ssegauge/reports/markdown"
 	"ssegauge/reports/ndjson"
 	"ssegauge/reports/result"
@@ -32,6 +33,7 @@ func Formats() []Format {
 		{"ndjson", "a line of JSON for each finding or figure", ndjson.Render},
 		{"markdown", "for a job summary or a comment", markdown.Render},
 		{"html", "one page that needs nothing else", func(w io.Writer, r *result.Run) error { return html.Render(w, r) }},
+		{"junit", "JUnit XML, for a CI system", junit.Render},
 		{"csv", "a table for a spreadsheet", csv.Render},
 	}
 }

@@ -140,17 +140,7 @@ func (v *view) BadFindings() []finding {
 }
 
 func newProof(e result.Evidence) proof {
-	size := "something is missing here"
-	if e.Length > 0 {
-		size = result.Plural(int64(e.Length), "byte")
-	}
-	p := proof{
-		Where: fmt.Sprintf("%s, byte %s, %s, after %s", cmp.Or(result.Escape(e.Connection), "connection"), result.Count(e.Offset), size, result.Micros(e.TimeMS*1e3)),
-		Hex:   result.Escape(e.Hex),
-	}
-	if 3*e.Length-1 > len(e.Hex) {
-		p.Hex += " …"
-	}
+	p := proof{Where: e.Where(), Hex: e.HexShown()}
 	before, fault, after, marked := e.Marked()
 	p.Marked = marked
 	p.Before, p.Fault, p.After = pieces(result.Escape(before)), pieces(result.Escape(fault)), pieces(result.Escape(after))

@@ -12,7 +12,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"ssegauge/reports/result"
 )
@@ -131,7 +130,7 @@ func (p *report) check() {
 		p.linef("### %s %s\n", word(string(f.Verdict)), code(f.ID))
 		p.linef("%s\n", escape(f.Message))
 		for _, e := range f.Evidence {
-			p.evidence(e)
+			p.block(e.Lines()...)
 		}
 		p.linef("- Rule: %s (%s)", escape(f.Title), escape(f.Source()))
 		if f.Hint != "" {
@@ -163,20 +162,6 @@ func (p *report) check() {
 		}
 		p.linef("")
 	}
-}
-
-func (p *report) evidence(e result.Evidence) {
-	lines := []string{fmt.Sprintf("%s, byte %s, after %s", result.Escape(e.Connection), result.Count(e.Offset), result.Micros(e.TimeMS*1e3))}
-	before, fault, after, marked := e.Marked()
-	before, fault, after = result.Escape(before), result.Escape(fault), result.Escape(after)
-	lines = append(lines, before+fault+after)
-	if marked {
-		lines = append(lines, strings.Repeat(" ", utf8.RuneCountInString(before))+strings.Repeat("^", max(1, utf8.RuneCountInString(fault))))
-	}
-	if e.Hex != "" {
-		lines = append(lines, "hex "+result.Escape(e.Hex))
-	}
-	p.block(lines...)
 }
 
 func us(v *float64) string {

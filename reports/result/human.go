@@ -1,6 +1,7 @@
 package result
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Micros writes a time given in microseconds for people: a unit and three significant digits, whole microseconds ("912 µs", "1.24 ms", "13.0 s", "2 h 3 min").
@@ -82,6 +84,18 @@ func Measure(v float64, unit string) string {
 	return Number(v)
 }
 
+// Seen says in words what a threshold was held against: "measured 12.1 ms; 3 never came, counted as late".
+func (g *Gate) Seen() string {
+	s := "no value"
+	if g.Value != nil {
+		s = "measured " + Measure(*g.Value, g.Unit)
+	}
+	if g.Reason != "" {
+		s += "; " + Escape(g.Reason)
+	}
+	return s
+}
+
 // digits writes three significant digits, without an exponent where it can.
 func digits(v float64) string {
 	a := math.Abs(v)
@@ -109,6 +123,37 @@ func Protocol(http string) string {
 		return "HTTP"
 	}
 	return "HTTP/" + http
+}
+
+// Where says in words where the bytes at fault are: "c1, byte 1,044, 1 byte, after 1.20 s".
+func (e *Evidence) Where() string {
+	size := "something is missing here"
+	if e.Length > 0 {
+		size = Plural(int64(e.Length), "byte")
+	}
+	return fmt.Sprintf("%s, byte %s, %s, after %s", cmp.Or(Escape(e.Connection), "connection"), Count(e.Offset), size, Micros(e.TimeMS*1e3))
+}
+
+// Lines shows the evidence as lines for a fixed pitch: where, the bytes among their neighbours, the ones at fault marked below, and those in hexadecimal.
+func (e *Evidence) Lines() []string {
+	before, fault, after, marked := e.Marked()
+	before, fault = Escape(before), Escape(fault)
+	lines := []string{e.Where(), before + fault + Escape(after)}
+	if marked {
+		lines = append(lines, strings.Repeat(" ", utf8.RuneCountInString(before))+strings.Repeat("^", max(1, utf8.RuneCountInString(fault))))
+	}
+	if e.Hex != "" {
+		lines = append(lines, "hex "+e.HexShown())
+	}
+	return lines
+}
+
+// HexShown is Hex as it may be shown, with "…" where there were more bytes.
+func (e *Evidence) HexShown() string {
+	if 3*e.Length-1 > len(e.Hex) {
+		return Escape(e.Hex) + " …"
+	}
+	return Escape(e.Hex)
 }
 
 // PlanRows writes the plan for people: its members by name, those of members after a dot ("publish.rate"), lists joined, what is empty left out.
