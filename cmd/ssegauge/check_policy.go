@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ssegauge/conformance"
+	"ssegauge/conformance/baseline"
 	"ssegauge/conformance/catalogue"
 	"ssegauge/reports/result"
 )
@@ -26,7 +27,7 @@ type policyFlags struct {
 	update   bool
 
 	severities map[string]conformance.Severity
-	accepted   *conformance.Baseline // nil: none was asked for
+	accepted   *baseline.List // nil: none was asked for
 	stale      []string
 }
 
@@ -93,7 +94,7 @@ func (p *policyFlags) readBaseline() error {
 		return usagef("--baseline: %v", plain(err))
 	}
 	known := func(id string) bool { _, ok := catalogue.Lookup(id); return ok }
-	if p.accepted, err = conformance.ReadBaseline(bytes.NewReader(text), known); err != nil {
+	if p.accepted, err = baseline.Read(bytes.NewReader(text), known); err != nil {
 		return usagef("--baseline %s:%v", p.baseline, err)
 	}
 	return nil

@@ -14,8 +14,8 @@ import (
 
 // cooperationFlags are what the operator of a target lends to checks, and declares; the publish hook has flags of its own.
 type cooperationFlags struct {
-	scenario, kill, restart, direct string
-	gauge                           struct {
+	scenario, kill, restart string
+	gauge                   struct {
 		url, pointer, metric string
 		header               []string
 	}

@@ -1,16 +1,13 @@
-package conformance_test
+package baseline_test
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"ssegauge/conformance"
+	"ssegauge/conformance/baseline"
 	"ssegauge/reports/result"
 )
 
@@ -26,7 +23,7 @@ func found(url string, verdicts ...string) *result.Run {
 
 var today = time.Date(2026, 12, 1, 15, 0, 0, 0, time.UTC)
 
-func TestBaseline(t *testing.T) {
+func TestApply(t *testing.T) {
 	const url = "https://api.example/events?token=***"
 	for _, c := range []struct{ name, file, found, accepted, stale string }{
 		{"nothing listed", "", "a fail b warn", "", ""},
@@ -41,7 +38,7 @@ func TestBaseline(t *testing.T) {
 		{"milder than accepted", "- {id: a, reason: old, verdict: fail}", "a warn", "a", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b, err := conformance.ReadBaseline(strings.NewReader(c.file), known)
+			b, err := baseline.Read(strings.NewReader(c.file), known)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +64,7 @@ func TestBaseline(t *testing.T) {
 	}
 }
 
-func TestBaselineThatIsWrong(t *testing.T) {
+func TestFilesThatAreWrong(t *testing.T) {
 	for file, want := range map[string]string{
 		"a: b":                             "1: a list",
 		"- a":                              "1: an entry is a mapping",
@@ -82,14 +79,14 @@ func TestBaselineThatIsWrong(t *testing.T) {
 		"- {id: a":                                "1: yaml",
 		strings.Repeat("#", 5<<20):                "1: more than",
 	} {
-		_, err := conformance.ReadBaseline(strings.NewReader(file), known)
+		_, err := baseline.Read(strings.NewReader(file), known)
 		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.60q: error %v, want %s", file, err, want)
 		}
 	}
 }
 
-func TestBaselineUpdate(t *testing.T) {
+func TestUpdate(t *testing.T) {
 	const file = `# what we know
 - id: a # for a long time
   reason: the old gateway
@@ -103,7 +100,7 @@ func TestBaselineUpdate(t *testing.T) {
   target: https://other.example/*
   reason: not this one
 `
-	b, err := conformance.ReadBaseline(strings.NewReader(file), known)
+	b, err := baseline.Read(strings.NewReader(file), known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +139,7 @@ func TestBaselineUpdate(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	// What was written accepts what was found, and a second update has nothing to do.
-	b, err = conformance.ReadBaseline(strings.NewReader(out.String()), known)
+	b, err = baseline.Read(strings.NewReader(out.String()), known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +154,7 @@ func TestBaselineUpdate(t *testing.T) {
 		t.Errorf("%d warnings added, want 1", added)
 	}
 	// From nothing, and back to nothing.
-	b, err = conformance.ReadBaseline(strings.NewReader(""), known)
+	b, err = baseline.Read(strings.NewReader(""), known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,54 +166,5 @@ func TestBaselineUpdate(t *testing.T) {
 	out.Reset()
 	if err := b.Write(&out); err != nil || out.String() != "[]\n" {
 		t.Errorf("%q, error %v", out.String(), err)
-	}
-}
-
-func TestSeverity(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		says := func(id string, report func(*conformance.Probe)) conformance.Check {
-			return conformance.Check{ID: id, Run: func(_ context.Context, p *conformance.Probe) { report(p) }}
-		}
-		fail := func(p *conformance.Probe) { p.Fail("broken") }
-		warn := func(p *conformance.Probe) { p.Warn("odd") }
-		checks := []conformance.Check{
-			says("fail", fail), says("fail/error", fail), says("fail/warn", fail), says("fail/info", fail), says("fail/off", fail),
-			says("warn", warn), says("warn/error", warn), says("warn/warn", warn), says("warn/info", warn),
-			says("pass/error", func(p *conformance.Probe) { p.Pass("fine") }),
-			says("open/error", func(p *conformance.Probe) { p.NotObserved("nothing") }),
-			says("wrong/error", func(p *conformance.Probe) { p.Error("the network") }),
-		}
-		o := conformance.Options{Severity: map[string]conformance.Severity{}}
-		for _, c := range checks {
-			if _, name, ok := strings.Cut(c.ID, "/"); ok {
-				s, err := conformance.ParseSeverity(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				o.Severity[c.ID] = s
-			}
-		}
-		r, err := conformance.Run(t.Context(), target(serve(ticking)), checks, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, f := range r.Results {
-			got = append(got, fmt.Sprintf("%s %s %s", f.ID, f.Verdict, f.Message))
-		}
-		want := []string{
-			"fail fail broken", "fail/error fail broken", "fail/warn warn broken (its own verdict: fail; severity set to warn)",
-			"fail/info info broken (its own verdict: fail; severity set to info)",
-			"warn warn odd", "warn/error fail odd (its own verdict: warn; severity set to error)", "warn/warn warn odd",
-			"warn/info info odd (its own verdict: warn; severity set to info)",
-			"pass/error pass fine", "open/error not-observed nothing", "wrong/error error the network",
-		}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("(-want +got):\n%s", d)
-		}
-		time.Sleep(5 * time.Second)
-	})
-	if _, err := conformance.ParseSeverity("fatal"); err == nil {
-		t.Error("fatal was taken")
 	}
 }

@@ -1,4 +1,7 @@
-package conformance
+// Package baseline keeps the list of findings that are known and accepted.
+//
+// It may import conformance and reports/result.
+package baseline
 
 import (
 	"bytes"
@@ -11,10 +14,11 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"ssegauge/conformance"
 	"ssegauge/reports/result"
 )
 
-// Baseline is a list of findings that are known and accepted, so that a target with old faults can be held to all the rest. It works both ways: what is not on
+// List holds findings that are known and accepted, so that a target with old faults can be held to all the rest. It works both ways: what is not on
 // it fails as ever, and what stands on it and is no longer so (or whose time is over) fails too, so that the list never outlives the faults.
 //
 // The file is YAML, a list:
@@ -24,7 +28,7 @@ import (
 //     verdict: warn                       # the gravest that is accepted; left out: fail
 //     reason: the old gateway, see OPS-12
 //     expires: 2027-01-31                 # the last day on which it counts; left out: no end
-type Baseline struct {
+type List struct {
 	doc     *yaml.Node // the list as it was read, comments and all
 	entries []entry
 }
@@ -41,26 +45,26 @@ type entry struct {
 	until time.Time // the end of the last day, in UTC
 }
 
-// Unreviewed is the reason of entries that [Baseline.Update] adds.
+// Unreviewed is the reason of entries that [List.Update] adds.
 const Unreviewed = "not reviewed yet"
 
-// maxBaseline bounds what [ReadBaseline] reads.
-const maxBaseline = 4 << 20
+// maxFile bounds what [Read] reads.
+const maxFile = 4 << 20
 
-// ReadBaseline reads a file. known tells which ids there are; an entry with another one is an error, as is anything else that is not right. Errors begin with the line.
-func ReadBaseline(r io.Reader, known func(id string) bool) (*Baseline, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxBaseline+1))
+// Read reads a file. known tells which ids there are; an entry with another one is an error, as is anything else that is not right. Errors begin with the line.
+func Read(r io.Reader, known func(id string) bool) (*List, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxBaseline {
-		return nil, fmt.Errorf("1: more than %d MiB", maxBaseline>>20)
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("1: more than %d MiB", maxFile>>20)
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, fmt.Errorf("1: %s", oneLine(err.Error()))
+		return nil, fmt.Errorf("1: %s", line(err))
 	}
-	b := &Baseline{doc: &doc}
+	b := &List{doc: &doc}
 	if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
 		return b, nil
 	}
@@ -91,7 +95,7 @@ func readEntry(n *yaml.Node, known func(id string) bool) (entry, error) {
 		}
 	}
 	if err := n.Decode(&e); err != nil {
-		return wrong("%s", oneLine(err.Error()))
+		return wrong("%s", line(err))
 	}
 	switch {
 	case e.ID == "":
@@ -103,7 +107,7 @@ func readEntry(n *yaml.Node, known func(id string) bool) (entry, error) {
 	case e.Verdict != "" && e.Verdict != result.Fail && e.Verdict != result.Warn:
 		return wrong("verdict %q cannot be accepted: fail or warn is right", e.Verdict)
 	}
-	if _, err := Match(e.Target, ""); err != nil {
+	if _, err := conformance.Match(e.Target, ""); err != nil {
 		return wrong("target %q is no glob", e.Target)
 	}
 	if e.Expires != "" {
@@ -121,7 +125,7 @@ func (e *entry) covers(id, target string) bool {
 	if e.ID != id {
 		return false
 	}
-	ok, _ := Match(e.Target, target)
+	ok, _ := conformance.Match(e.Target, target)
 	return ok || e.Target == ""
 }
 
@@ -135,7 +139,7 @@ func (e *entry) accepts(f *result.Finding, now time.Time) bool {
 
 // Apply marks the findings of a run that are accepted, counts them apart from the others, and names the entries that are stale: the check has come to a better verdict, or the time is over.
 // Checks that did not run or came to no verdict prove nothing.
-func (b *Baseline) Apply(r *result.Run, now time.Time) (stale []string) {
+func (b *List) Apply(r *result.Run, now time.Time) (stale []string) {
 	for i := range b.entries {
 		e := &b.entries[i]
 		for k := range r.Results {
@@ -166,7 +170,7 @@ func better(v result.Verdict) bool {
 // Update makes the list what the run found: entries that are no longer so go, findings at or above the verdict warn or fail that no entry accepts are added with
 // the reason [Unreviewed]. All else stays as it was written: entries of other targets, of checks that came to no verdict, and those whose time is over, because only
 // a person can extend it.
-func (b *Baseline) Update(r *result.Run, least result.Verdict, now time.Time) (added, removed int, err error) {
+func (b *List) Update(r *result.Run, least result.Verdict, now time.Time) (added, removed int, err error) {
 	var list yaml.Node
 	if b.doc == nil || len(b.doc.Content) == 0 || b.doc.Content[0].Kind != yaml.SequenceNode {
 		list = yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
@@ -209,7 +213,7 @@ func literal(url string) string {
 }
 
 // Write writes the list as YAML.
-func (b *Baseline) Write(w io.Writer) error {
+func (b *List) Write(w io.Writer) error {
 	if len(b.entries) == 0 {
 		_, err := io.WriteString(w, "[]\n")
 		return err
@@ -223,3 +227,6 @@ func (b *Baseline) Write(w io.Writer) error {
 	_, err := w.Write(out.Bytes())
 	return err
 }
+
+// line is an error in one line.
+func line(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
