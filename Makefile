@@ -6,7 +6,7 @@ FUZZ  ?= 60s
 # The race detector needs a C compiler; where there is none the tests run without it and say so.
 RACE  := $(shell command -v $(firstword $(shell $(GO) env CC)) >/dev/null 2>&1 && echo -race)
 
-.PHONY: help build demo test lint interop bench fuzz clean
+.PHONY: help build demo test lint mutation interop bench fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,6 +27,11 @@ lint: ## gofumpt, vet and staticcheck
 	@out=$$($(GO) tool gofumpt -l cmd conformance loadgen reference reports); [ -z "$$out" ] || { echo "not gofumpt'ed:" $$out; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+mutation: ## every fault of the reference server against every check; prints the matrix and the figures
+	@mkdir -p .build; rm -f .build/mutation.txt
+	@MATRIX=$(CURDIR)/.build/mutation.txt $(GO) test -count=1 -run 'TestReferenceServer|TestEvery' ./conformance/serverchecks; \
+	  status=$$?; cat .build/mutation.txt; exit $$status
 
 interop: build ## judge servers nobody here wrote: Quart, Flask, node, nginx (installs them)
 	reference/interop/install
