@@ -12,6 +12,7 @@ import (
 	"ssegauge/reports/markdown"
 	"ssegauge/reports/ndjson"
 	"ssegauge/reports/result"
+	"ssegauge/reports/sarif"
 	"ssegauge/reports/text"
 )
 
@@ -34,6 +35,7 @@ func Formats() []Format {
 		{"markdown", "for a job summary or a comment", markdown.Render},
 		{"html", "one page that needs nothing else", func(w io.Writer, r *result.Run) error { return html.Render(w, r) }},
 		{"junit", "JUnit XML, for a CI system", junit.Render},
+		{"sarif", "SARIF 2.1.0, for code scanning", sarif.Render},
 		{"csv", "a table for a spreadsheet", csv.Render},
 	}
 }
