@@ -30,6 +30,7 @@ type oracle struct {
 	delay   time.Duration // publish to arrival of a plain event
 	hostile bool
 	reopen  int
+	silent  bool // the reason is that nothing came: something may hold events back
 
 	left struct {
 		sync.Mutex
@@ -122,6 +123,7 @@ func (o *oracle) calibrate(ctx context.Context) (reason string) {
 			if o.s.current().Full() {
 				return tooMuch
 			}
+			o.silent = true
 			what := "nothing came: another channel than this URL's, or something holds events back"
 			if n := len(o.s.current().Events()) - d.since.events; o.s.current() == d.since.conn && n > 0 {
 				what = fmt.Sprintf("none of the events that came (%d) holds its text: another channel than this URL's, or the text is changed on the way", n)

@@ -202,7 +202,7 @@ func (p *Probe) Window() string { return p.s.target.Window.String() }
 // time, and its being busy with one of ours is not its fault. The context bounds what the check may take, all such checks together included;
 // call release when done. ok is false where there is no time left, which has been reported then.
 func (p *Probe) Alone(ctx context.Context) (_ context.Context, release func(), ok bool) {
-	p.publishedAll()
+	p.Apart()
 	p.s.park()
 	defer p.s.unpark()
 	select {
@@ -234,8 +234,8 @@ func (p *Probe) Alone(ctx context.Context) (_ context.Context, release func(), o
 	return ctx, func() { stop(); cancel(); <-p.s.alone }, true
 }
 
-// publishedAll tells that the observation need not go on for what this check publishes.
-func (p *Probe) publishedAll() { p.published.Do(func() { p.s.oracle.finished(p.check) }) }
+// Apart tells that the check publishes nothing (more) on the observed stream, so that nobody waits for it there. Alone says so too.
+func (p *Probe) Apart() { p.published.Do(func() { p.s.oracle.finished(p.check) }) }
 
 var errNoTime = errors.New("the time for this check ran out")
 

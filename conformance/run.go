@@ -149,7 +149,7 @@ func (s *session) judge(ctx context.Context, c *Check) result.Finding {
 	go func() {
 		defer close(done)
 		defer s.park()
-		defer p.publishedAll()
+		defer p.Apart()
 		defer p.settle()
 		defer func() {
 			if v := recover(); v != nil {

@@ -8,8 +8,8 @@ import (
 // Lifecycle is how streams stop, end and share a server.
 var Lifecycle = []conformance.Check{
 	{ID: "stop/204", Title: "the end of a feed is answered 204", Level: result.Must, Clause: "WHATWG HTML 9.2.1", Needs: conformance.Scenario | conformance.Kill},
-	{ID: "stop/finite-loop", Title: "a finished stream is not served again from the start", Level: result.Should, Clause: "WHATWG HTML 9.2.3", Needs: conformance.Observe},
-	{ID: "lifecycle/persists", Title: "the stream stays open", Level: result.Advice, Clause: "WHATWG HTML 9.2.2", Needs: conformance.Observe},
+	stopFiniteLoop,
+	lifecyclePersists,
 	{ID: "lifecycle/client-close", Title: "a client that leaves is let go", Level: result.Should, Clause: "no clause; contract", Needs: conformance.Gauge},
 	{ID: "lifecycle/shutdown", Title: "a shutdown ends streams in time, on an event boundary", Level: result.Advice, Clause: "no clause; contract", Needs: conformance.Kill},
 	{ID: "lifecycle/end-boundary", Title: "a stream that the server ends, ends after a blank line", Level: result.Must, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Kill},

@@ -52,7 +52,7 @@ func (m *matrix) add(c conformance.Check, base, found map[string]result.Finding,
 	row.caught = caught(&c, row.clean, row.got)
 	for _, id := range slices.Sorted(maps.Keys(found)) {
 		switch from, to := base[id].Verdict, found[id].Verdict; {
-		case id == c.ID || from == to:
+		case id == c.ID || alike(base[id], found[id]):
 		case follows == everything && to != result.Fail && to != result.Warn && to != result.Error,
 			strings.Contains(" "+follows+" ", " "+id+" "):
 			row.follow = append(row.follow, fmt.Sprintf("%s %s->%s", id, from, to))

@@ -42,6 +42,8 @@ type channel struct {
 	wake    chan struct{}     // closed at the next publish
 	taken   bool              // somebody waits on wake
 
+	crowd crowded
+
 	// guarded by the mutex of channels
 	subscribers int
 	idle        *list.Element

@@ -51,6 +51,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		cursor = c.oldest()
 	}
 	edge := c.live() // what is before it is replayed
+	c.sit(r)
+	defer c.rise(r)
 	st := s.openStream(w, r, first)
 	if st == nil {
 		return
@@ -77,7 +79,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			if replay && s.fault.Replayed != nil {
 				recs = s.fault.resend(recs)
 			}
-			if ok = st.events(recs); replay && s.fault.Seam > 0 {
+			if ok = c.deliver(st, cursor, recs); replay && s.fault.Seam > 0 {
 				st.wait(nil, time.After(s.fault.Seam))
 				cursor = c.live()
 			}
@@ -85,7 +87,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			ok = st.wait(wake, nil)
 		}
 		clear(recs)
-		if !ok || s.stopping() {
+		if !ok || s.stopping() && !s.fault.Deathless {
 			return
 		}
 	}

@@ -29,6 +29,7 @@ type Fault struct {
 	Resume   func(from, live uint64) uint64          // where a stream goes on: from is right, live the next event to come
 
 	Returning
+	Delivering
 }
 
 // faults is the table: one file a group. To add one, add an entry; the id is that of the check in the catalogue.

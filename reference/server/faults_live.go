@@ -1,4 +1,183 @@
 package server
 
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Delivering are the hooks of a fault in what streams deliver, and when.
+type Delivering struct {
+	Hold       int           // bytes that a buffer gathers before any of them leave
+	Delay      time.Duration // events leave this much later
+	BeatEvery  time.Duration // heartbeats come after this silence; negative: never
+	Beat       string        // the heartbeat
+	DeafAfter  time.Duration // nothing is sent any more on a stream of this age
+	OnlyNewest bool          // events go to the newest subscriber alone
+	ToOne      bool          // each event goes to one subscriber
+	Lossy      bool          // of many events in quick succession some are lost
+	InLine     bool          // no stream is written to while another one's client does not read
+	Keep       bool          // streams are counted after their clients left
+	Deathless  bool          // streams go on when the server stops
+}
+
 // liveFaults break the rules of delivery, of how streams end, and of how they share the server.
-var liveFaults = []Fault{}
+var liveFaults = []Fault{
+	{
+		ID: "live/unbuffered", Text: "a buffer of 8 KiB holds events back until it is full",
+		Delivering: Delivering{Hold: 8 << 10},
+	},
+	{
+		ID: "live/delay", Text: "events leave 150 ms after they were published",
+		Delivering: Delivering{Delay: 150 * time.Millisecond},
+	},
+	{
+		ID: "live/heartbeat", Text: "no heartbeats",
+		Delivering: Delivering{BeatEvery: -1},
+	},
+	{
+		ID: "live/heartbeat/form", Text: "heartbeats are the bare word ping",
+		Delivering: Delivering{BeatEvery: 3 * time.Second, Beat: "ping\n\n"},
+	},
+	{
+		ID: "live/heartbeat/framing", Text: "heartbeats are comments without a blank line",
+		Delivering: Delivering{BeatEvery: 3 * time.Second, Beat: ": heartbeat\n"},
+	},
+	{
+		ID: "live/no-deadline", Text: "after 31 s a stream stays open and says nothing more",
+		Delivering: Delivering{DeafAfter: 31 * time.Second},
+	},
+	{
+		ID: "live/second-connection", Text: "only the newest subscriber of a channel gets events",
+		Delivering: Delivering{OnlyNewest: true},
+	},
+	{
+		ID: "delivery/burst", Text: "of many events in quick succession each tenth is lost",
+		Delivering: Delivering{Lossy: true},
+	},
+	{
+		ID: "delivery/every-subscriber", Text: "the subscribers of a channel share its events",
+		Delivering: Delivering{ToOne: true},
+	},
+	{
+		ID: "stop/finite-loop", Text: "streams send the same two events and end",
+		First: func(block []byte) []byte {
+			return append(block, "id: 1\ndata: one\n\nid: 2\ndata: two\n\n"...)
+		},
+		Lifetime: 6 * time.Second,
+	},
+	{
+		ID: "lifecycle/persists", Text: "streams end after 2 s",
+		Lifetime: 2 * time.Second,
+	},
+	{
+		ID: "lifecycle/client-close", Text: "streams are counted after their clients left",
+		Delivering: Delivering{Keep: true},
+	},
+	{
+		ID: "lifecycle/shutdown", Text: "streams go on when the server stops",
+		Delivering: Delivering{Deathless: true},
+	},
+	{
+		ID: "lifecycle/end-boundary", Text: "a stream that the server ends, ends within an event",
+		Last: "data: cut off\n",
+	},
+	{
+		ID: "load/isolation", Text: "a client that does not read holds up all the others",
+		Delivering: Delivering{InLine: true},
+	},
+}
+
+// faulted is what a fault of delivery keeps of a stream.
+type faulted struct {
+	opened time.Time
+	begun  bool // the first block has left
+	held   []byte
+	streak int
+	before time.Time // the last event
+}
+
+// crowded is what a fault of delivery keeps of a channel: the requests for streams, in the order in which they came.
+type crowded struct {
+	mu     sync.Mutex
+	seats  []*http.Request
+	inLine sync.Mutex
+}
+
+func (c *channel) sit(r *http.Request) {
+	c.crowd.mu.Lock()
+	defer c.crowd.mu.Unlock()
+	c.crowd.seats = append(c.crowd.seats, r)
+}
+
+func (c *channel) rise(r *http.Request) {
+	c.crowd.mu.Lock()
+	defer c.crowd.mu.Unlock()
+	c.crowd.seats = slices.DeleteFunc(c.crowd.seats, func(q *http.Request) bool { return q == r })
+}
+
+// deliver sends the records of a channel that stand right before cursor, as the fault lets it.
+func (c *channel) deliver(st *stream, cursor uint64, recs []*record) bool {
+	f := &st.srv.fault.Delivering
+	if *f == (Delivering{}) {
+		return st.events(recs)
+	}
+	if f.Delay > 0 && !st.wait(nil, time.After(f.Delay)) {
+		return false
+	}
+	var kept []*record
+	for i, r := range recs {
+		if c.hears(st, cursor-uint64(len(recs)-i)) {
+			kept = append(kept, r)
+		}
+	}
+	if len(kept) == 0 {
+		return true
+	}
+	if f.InLine {
+		c.crowd.inLine.Lock()
+		defer c.crowd.inLine.Unlock()
+	}
+	return st.events(kept)
+}
+
+// hears tells whether a subscriber gets the event at a position.
+func (c *channel) hears(st *stream, at uint64) bool {
+	f := &st.srv.fault.Delivering
+	switch {
+	case f.OnlyNewest, f.ToOne:
+		c.crowd.mu.Lock()
+		defer c.crowd.mu.Unlock()
+		n := len(c.crowd.seats)
+		turn := n - 1
+		if f.ToOne {
+			turn = int(at % uint64(n))
+		}
+		return c.crowd.seats[turn] == st.r
+	case f.Lossy:
+		now := time.Now()
+		if st.fault.streak++; now.Sub(st.fault.before) > 100*time.Millisecond {
+			st.fault.streak = 0
+		}
+		st.fault.before = now
+		return st.fault.streak < 60 || st.fault.streak%10 != 0
+	}
+	return true
+}
+
+// hold gives what may leave of p.
+func (st *stream) hold(p []byte) []byte {
+	f := &st.srv.fault.Delivering
+	switch {
+	case f.DeafAfter > 0 && time.Since(st.fault.opened) > f.DeafAfter:
+		return nil
+	case f.Hold > 0 && st.fault.begun:
+		st.fault.held = append(st.fault.held, p...)
+		n := len(st.fault.held) / f.Hold * f.Hold
+		p = st.fault.held[:n:n]
+		st.fault.held = st.fault.held[n:]
+	}
+	st.fault.begun = true
+	return p
+}

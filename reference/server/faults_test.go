@@ -43,6 +43,9 @@ func TestFaultsBreakOneRule(t *testing.T) {
 				}
 				cancel()
 				res.Body.Close()
+				if f.Hold > 0 || f.Beat != "" {
+					return // nothing comes, or what comes is no field
+				}
 				if !slices.Equal(got, want) {
 					t.Errorf("broken: %q, want %q", got, want)
 				}
@@ -176,7 +179,8 @@ func TestFaultsBelowScenario(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if st := w.Stats(); st.Streams != 0 || st.Opened < uint64(len(Faults())) {
+		if st := w.Stats(); st.Streams != 1 || // of lifecycle/client-close, which forgets none
+			st.Opened < uint64(len(Faults())) {
 			t.Errorf("%+v", st)
 		}
 	})

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -25,6 +26,8 @@ type stream struct {
 	quiet  *time.Timer // fires when a heartbeat may be due; nil: none
 	last   time.Time   // of the last write
 	expiry <-chan time.Time
+
+	fault faulted
 
 	watch *time.Timer // cuts a write that the client does not read
 	mu    sync.Mutex
@@ -85,8 +88,8 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first []byte
 	if s.fault.Lifetime > 0 {
 		st.expiry = time.After(s.fault.Lifetime)
 	}
-	if s.cfg.Heartbeat > 0 {
-		st.quiet = time.NewTimer(s.cfg.Heartbeat)
+	if s.beatEvery() > 0 {
+		st.quiet = time.NewTimer(s.beatEvery())
 	}
 	w.WriteHeader(code)
 	st.write(s.firstBlock(first))
@@ -115,6 +118,7 @@ func (s *Server) retry() string {
 
 func (s *Server) newStream(w http.ResponseWriter, r *http.Request) *stream {
 	st := &stream{srv: s, w: w, r: r, rc: http.NewResponseController(w), last: time.Now()}
+	st.fault.opened = st.last
 	st.watch = time.AfterFunc(time.Hour, st.stall)
 	st.watch.Stop()
 	return st
@@ -145,7 +149,9 @@ func (st *stream) release() {
 	if st.quiet != nil {
 		st.quiet.Stop()
 	}
-	st.srv.leave(st.r)
+	if !st.srv.fault.Keep {
+		st.srv.leave(st.r)
+	}
 }
 
 // write sends p and tells whether the stream goes on.
@@ -200,6 +206,11 @@ var batches = sync.Pool{New: func() any { return new([]byte) }}
 // send writes and flushes bytes of the content. A client that does not read them in time is cut by stall: net/http
 // has no deadline that covers one write of one HTTP/2 stream, and moving a deadline at each event costs more than the event.
 func (st *stream) send(p []byte) bool {
+	if st.srv.fault.Hold > 0 || st.srv.fault.DeafAfter > 0 {
+		if p = st.hold(p); len(p) == 0 {
+			return true
+		}
+	}
 	now := time.Now()
 	st.mu.Lock()
 	st.until = now.Add(st.srv.cfg.WriteTimeout)
@@ -238,6 +249,10 @@ func (st *stream) wait(wake <-chan struct{}, tick <-chan time.Time) bool {
 	if st.quiet != nil {
 		quiet = st.quiet.C
 	}
+	stop := st.srv.stop
+	if st.srv.fault.Deathless {
+		stop = nil
+	}
 	for {
 		select {
 		case <-wake:
@@ -246,24 +261,27 @@ func (st *stream) wait(wake <-chan struct{}, tick <-chan time.Time) bool {
 			return true
 		case <-st.r.Context().Done():
 			return false
-		case <-st.srv.stop:
+		case <-stop:
 			return false
 		case <-st.expiry:
 			return false
 		case <-quiet:
 			// The timer is not moved at each write; it looks how long the silence was when it fires.
-			if rest := st.srv.cfg.Heartbeat - time.Since(st.last); rest > 0 {
+			if rest := st.srv.beatEvery() - time.Since(st.last); rest > 0 {
 				st.quiet.Reset(rest)
 				continue
 			}
-			if !st.write([]byte(heartbeat)) {
+			if !st.write([]byte(cmp.Or(st.srv.fault.Beat, heartbeat))) {
 				return false
 			}
 			st.srv.count.heartbeats.Add(1)
-			st.quiet.Reset(st.srv.cfg.Heartbeat)
+			st.quiet.Reset(st.srv.beatEvery())
 		}
 	}
 }
+
+// beatEvery is the silence after which a heartbeat comes; none: not positive.
+func (s *Server) beatEvery() time.Duration { return cmp.Or(s.fault.BeatEvery, s.cfg.Heartbeat) }
 
 // encode is the wire form of an event, as this server (or its fault) writes it.
 func (s *Server) encode(m *sse.Message) ([]byte, error) {

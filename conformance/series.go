@@ -1,0 +1,163 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"ssegauge/reference/publish"
+	"ssegauge/reports/result"
+)
+
+// Posted is one plain event that was published without waiting for it.
+type Posted struct {
+	Nonce   string
+	Receipt publish.Receipt
+	Err     error       // of the hook
+	Conn    *Connection // where it arrived; nil: nowhere so far
+	At      time.Duration
+	Line    Line // the first with the nonce
+}
+
+// Late is how long it took from when the hook was done, which counts no delay of the hook's; negative where it arrived before.
+func (d *Posted) Late() time.Duration {
+	return d.Conn.Timing.Start.Add(d.At).Sub(d.Receipt.Done)
+}
+
+// Post publishes one plain event, padded to size bytes where the hook carries data.
+func (p *Probe) Post(ctx context.Context, size int) *Posted {
+	d := &Posted{Nonce: newNonce()}
+	m := plainMessage(d.Nonce)
+	if pad := size - len(m.Data) - 1; pad > 0 {
+		m.Data += " " + strings.Repeat("x", pad)
+	}
+	d.Receipt, d.Err = p.s.target.Publisher.Publish(ctx, m)
+	return d
+}
+
+// Taken tells that the target took the event.
+func (d *Posted) Taken() bool { return d.Err == nil && !d.Receipt.Refused }
+
+// Find looks for the posts that have not been found yet on these connections and returns how many of all have arrived.
+func Find(posts []*Posted, conns ...*Connection) int {
+	missing := map[string]*Posted{}
+	for _, d := range posts {
+		if d.Conn == nil {
+			missing[d.Nonce] = d
+		}
+	}
+	for _, c := range conns {
+		if len(missing) == 0 {
+			break
+		}
+		lines, content := c.Lines(), c.Content()
+		for _, l := range lines {
+			for _, n := range Nonces(content[l.Start:l.End]) {
+				if d := missing[n]; d != nil {
+					d.Conn, d.At, d.Line = c, l.At, l
+					delete(missing, n)
+				}
+			}
+		}
+	}
+	return len(posts) - len(missing)
+}
+
+// Nonces returns every nonce in b.
+func Nonces(b []byte) []string {
+	var all []string
+	for {
+		n := NonceOf(b)
+		if n == "" {
+			return all
+		}
+		all = append(all, n)
+		_, rest, _ := strings.Cut(string(b), n)
+		b = []byte(rest)
+	}
+}
+
+// Series publishes n plain events on the observed stream at a fixed pace, whether or not they arrive, and waits for them up to patience. Events that were published
+// while no stream was open are left out. Where the calibration found that nothing comes, it goes on nevertheless: then more and larger events
+// are published, up to flood bytes, to learn whether something lets go of them. Errors are [*NotJudged].
+func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, flood int) ([]*Posted, error) {
+	o := p.s.oracle
+	select {
+	case <-o.ready:
+	case <-ctx.Done():
+		return nil, &NotJudged{Reason: "interrupted"}
+	}
+	if o.reason != "" && !o.silent {
+		return nil, &NotJudged{Reason: o.reason}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(o.ctx, cancel)()
+	var posts []*Posted
+	from := p.s.current()
+	post := func(size int) error {
+		o.turn <- struct{}{}
+		defer func() { <-o.turn }()
+		if err := o.ensure(ctx); err != nil {
+			return err
+		}
+		open := p.s.current()
+		d := p.Post(ctx, size)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case d.Err != nil:
+			return &NotJudged{Reason: result.MaskText(d.Err.Error())}
+		case d.Receipt.Refused:
+			return &NotJudged{Reason: fmt.Sprintf("the target refused a plain event with %d", d.Receipt.Status)}
+		}
+		if !open.over() { // else it may have come while nobody listened
+			posts = append(posts, d)
+		}
+		return nil
+	}
+	conns := func() []*Connection {
+		all := p.s.observed()
+		for i, c := range all {
+			if c == from {
+				return all[i:]
+			}
+		}
+		return all
+	}
+	reopened := o.reopen
+	for range n {
+		start := time.Now()
+		if o.reopen-reopened > 3 {
+			break // each event ends a stream, and others need some too
+		}
+		if err := post(0); err != nil {
+			if len(posts) == 0 || ctx.Err() == nil {
+				return nil, err
+			}
+			break
+		}
+		sleep(ctx, gap-time.Since(start))
+	}
+	wait := time.Now().Add(patience)
+	for Find(posts, conns()...) < len(posts) && ctx.Err() == nil && time.Now().Before(wait) {
+		sleep(ctx, 20*time.Millisecond)
+	}
+	for sent := 0; sent < flood && o.silent && Find(posts, conns()...) == 0 && ctx.Err() == nil; sent += 2 << 10 {
+		if post(2<<10) != nil {
+			break
+		}
+		sleep(ctx, 20*time.Millisecond)
+	}
+	if o.silent {
+		sleep(ctx, quiet)
+	}
+	if Find(posts, conns()...) == 0 && o.silent {
+		return nil, &NotJudged{Reason: o.reason}
+	}
+	if len(posts) == 0 {
+		return nil, &NotJudged{Reason: "the window ended before everything was published", By: "--window"}
+	}
+	return posts, nil
+}
