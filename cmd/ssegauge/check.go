@@ -29,17 +29,20 @@ type checkFlags struct {
 func newCheck(a *app) *cobra.Command {
 	var c checkFlags
 	cmd := &cobra.Command{
-		Use:   "check URL",
+		Use:   "check URL|-",
 		Short: "Judge a server",
 		Long: `Opens streams of URL as a client does, watches them for the window, and judges what the server sent and did,
 byte by byte. With a way to publish it also proves what only an oracle can: that payloads arrive as they were
 meant, that nothing can be injected, that a client which comes back gets what it missed.
 
+With - it judges the bytes of a stream that comes on stdin, and nothing of how it came.
+
 Exit code 0: every check passed or warned; 1: a check failed; 3: nobody was there; 4: too little could be decided.`,
 		Example: `  ssegauge check http://localhost:8080/events
   ssegauge check http://localhost:8080/events --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Data}},"event":{{json .Event}},"id":{{json .ID}}}'
   ssegauge check https://host/stream -H 'Authorization: Bearer ...' --http 2 --window 60s
-  ssegauge check http://localhost:8080/events --only 'http/*' --format json`,
+  ssegauge check http://localhost:8080/events --only 'http/*' --format json
+  curl -sN http://localhost:8080/events | ssegauge check - --window 10s`,
 		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), a, cmd, args[0]) },
 	}
@@ -56,6 +59,9 @@ Exit code 0: every check passed or warned; 1: a check failed; 3: nobody was ther
 }
 
 func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL string) error {
+	if rawURL == "-" {
+		return c.piped(ctx, a, cmd)
+	}
 	req, dialer, err := c.target.load(cmd, rawURL)
 	if err != nil {
 		return err
@@ -63,7 +69,7 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 	if err := c.output.check(); err != nil {
 		return err
 	}
-	checks, err := c.selected()
+	checks, err := c.selected(func(checks []conformance.Check) []conformance.Check { return checks })
 	if err != nil {
 		return err
 	}
@@ -75,7 +81,7 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 	if err := c.lent.fill(&t); err != nil {
 		return err
 	}
-	run, err := runCheck(ctx, a, t, checks, conformance.Options{Severity: c.policy.severities}, c.output.quiet)
+	run, err := runCheck(ctx, a, conformance.Run, t, checks, conformance.Options{Severity: c.policy.severities}, c.output.quiet)
 	if err != nil {
 		return err
 	}
@@ -99,12 +105,12 @@ func (c *checkFlags) conclude(ctx context.Context, a *app, run *result.Run) erro
 	return c.policy.demands(run)
 }
 
-// selected are the checks to run, and the complaints about the flags that choose them.
-func (c *checkFlags) selected() ([]conformance.Check, error) {
+// selected are the checks to run, of those that narrow leaves, and the complaints about the flags that choose them.
+func (c *checkFlags) selected(narrow func([]conformance.Check) []conformance.Check) ([]conformance.Check, error) {
 	if c.window < time.Second || c.window > 24*time.Hour {
 		return nil, usagef("--window %v is out of range: 1s to 24h", c.window)
 	}
-	checks, err := catalogue.Filter(catalogue.All(), c.only, c.skip)
+	checks, err := catalogue.Filter(narrow(catalogue.All()), c.only, c.skip)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
@@ -115,8 +121,11 @@ func (c *checkFlags) selected() ([]conformance.Check, error) {
 	return c.policy.load(checks)
 }
 
+// judge is conformance.Run, or what stands in for it.
+type judge func(context.Context, conformance.Target, []conformance.Check, conformance.Options) (*result.Run, error)
+
 // runCheck runs checks with progress on stderr.
-func runCheck(ctx context.Context, a *app, t conformance.Target, checks []conformance.Check, o conformance.Options, quiet bool) (*result.Run, error) {
+func runCheck(ctx context.Context, a *app, judge judge, t conformance.Target, checks []conformance.Check, o conformance.Options, quiet bool) (*result.Run, error) {
 	var decided atomic.Int64
 	built := 0
 	for _, c := range checks {
@@ -132,7 +141,7 @@ func runCheck(ctx context.Context, a *app, t conformance.Target, checks []confor
 		}
 	})
 	o.Progress = func(n, _ int, _ string) { decided.Store(int64(n)) }
-	run, err := conformance.Run(ctx, t, checks, o)
+	run, err := judge(ctx, t, checks, o)
 	shown.finish()
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {

@@ -164,7 +164,7 @@ func (d *demoFlags) check(ctx context.Context, a *app, base string) (*result.Run
 	if err != nil {
 		return nil, err
 	}
-	run, err := runCheck(ctx, a, conformance.Target{
+	run, err := runCheck(ctx, a, conformance.Run, conformance.Target{
 		Request: *req, Dialer: wire.Dialer{HeadTimeout: 10 * time.Second}, Publisher: publisher,
 		Window: 10 * time.Second, ExpectReplay: true,
 	}, checks, conformance.Options{}, d.output.quiet)
