@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"ssegauge/reports/csv"
+	"ssegauge/reports/github"
 	"ssegauge/reports/html"
 	"ssegauge/reports/junit"
 	"ssegauge/reports/markdown"
@@ -33,6 +34,7 @@ func Formats() []Format {
 		{"json", "the stored result, complete", result.Encode},
 		{"ndjson", "a line of JSON for each finding or figure", ndjson.Render},
 		{"markdown", "for a job summary or a comment", markdown.Render},
+		{"github", "annotations for GitHub Actions", github.Annotations},
 		{"html", "one page that needs nothing else", func(w io.Writer, r *result.Run) error { return html.Render(w, r) }},
 		{"junit", "JUnit XML, for a CI system", junit.Render},
 		{"sarif", "SARIF 2.1.0, for code scanning", sarif.Render},
