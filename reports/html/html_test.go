@@ -49,7 +49,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-var void = map[atom.Atom]bool{atom.Meta: true, atom.Link: true, atom.Br: true}
+var void = map[atom.Atom]bool{atom.Meta: true, atom.Link: true, atom.Br: true, atom.Input: true}
 
 // Every element is closed in its order, ids are unique, links lead somewhere, and nothing is fetched or run.
 func TestWellFormed(t *testing.T) {
@@ -180,6 +180,86 @@ func TestHostile(t *testing.T) {
 	}
 	if _, err := html.Parse(strings.NewReader(page)); err != nil {
 		t.Error(err)
+	}
+}
+
+// Every cell of the matrix opens what was seen in its run, with the bytes at fault marked; rows without a finding can be hidden.
+func TestMatrix(t *testing.T) {
+	left, right := reporttest.Clean(), reporttest.Failing()
+	right.Results = right.Results[1:] // without http/status
+	doc, err := html.Parse(strings.NewReader(render(t, left, right)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(n *html.Node) string {
+		var b strings.Builder
+		for d := range n.Descendants() {
+			if d.Type == html.TextNode {
+				b.WriteString(d.Data)
+			}
+		}
+		return b.String()
+	}
+	attr := func(n *html.Node, name string) string {
+		for _, a := range n.Attr {
+			if a.Key == name {
+				return a.Val
+			}
+		}
+		return ""
+	}
+	elements := func(n *html.Node, kind atom.Atom) (out []*html.Node) {
+		for d := range n.Descendants() {
+			if d.DataAtom == kind {
+				out = append(out, d)
+			}
+		}
+		return out
+	}
+	var matrix *html.Node
+	for _, n := range elements(doc, atom.Table) {
+		if attr(n, "class") == "matrix" {
+			matrix = n
+		}
+	}
+	if matrix == nil {
+		t.Fatal("no matrix")
+	}
+	rows := map[string]*html.Node{}
+	for _, tr := range elements(matrix, atom.Tr) {
+		if th := elements(tr, atom.Th); len(th) == 1 {
+			rows[text(th[0])] = tr
+		}
+	}
+	cells := 0
+	for _, r := range []*result.Run{left, right} {
+		cells += len(r.Results)
+		for _, f := range r.Results {
+			if rows[f.ID] == nil {
+				t.Errorf("no row %s", f.ID)
+			}
+		}
+	}
+	if n := len(elements(matrix, atom.Details)); n != cells || rows["http"] == nil || rows["encoding"] == nil {
+		t.Errorf("%d cells open, want %d; rows %v", n, cells, rows)
+	}
+	for id, fine := range map[string]string{"http/status": "fine", "encoding/utf8": "", "h2/connection-headers": "fine", "resume/replay": "fine"} {
+		if got := attr(rows[id], "class"); got != fine {
+			t.Errorf("%s has the class %q", id, got)
+		}
+	}
+	utf := elements(rows["encoding/utf8"], atom.Td)
+	if marks := elements(utf[1], atom.Mark); len(marks) != 1 || text(marks[0]) != `\xe9` || !strings.Contains(text(utf[1]), "byte 1,044") {
+		t.Errorf("the cell opens %s", text(utf[1]))
+	}
+	if got := text(utf[0]); !strings.Contains(got, "12 events, 1,482 bytes") || strings.Contains(got, "would decide") {
+		t.Errorf("the cell opens %s", got)
+	}
+	if td := elements(rows["resume/replay"], atom.Td); !strings.Contains(text(td[0]), "--publish would decide it") || text(td[1]) != "" {
+		t.Errorf("not observed: %s", text(rows["resume/replay"]))
+	}
+	if got := text(elements(rows["http/status"], atom.Td)[1]); got != "" {
+		t.Errorf("a cell of no check: %s", got)
 	}
 }
 

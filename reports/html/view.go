@@ -208,43 +208,6 @@ func (v *view) load() {
 	}
 }
 
-// matrix sets checks side by side: a row for each id, a column for each run.
-type matrix struct {
-	Runs []*view
-	Rows []matrixRow
-}
-
-type matrixRow struct {
-	ID    string
-	Cells []*finding
-}
-
-func newMatrix(views []*view) *matrix {
-	m := new(matrix)
-	for _, v := range views {
-		if v.Check != nil {
-			m.Runs = append(m.Runs, v)
-		}
-	}
-	if len(m.Runs) < 2 {
-		return nil
-	}
-	rows := map[string]int{}
-	for column, v := range m.Runs {
-		for i := range v.Findings {
-			f := &v.Findings[i]
-			at, ok := rows[f.ID]
-			if !ok {
-				at = len(m.Rows)
-				rows[f.ID] = at
-				m.Rows = append(m.Rows, matrixRow{f.ID, make([]*finding, len(m.Runs))})
-			}
-			m.Rows[at].Cells[column] = f
-		}
-	}
-	return m
-}
-
 // comparison sets load runs side by side.
 type comparison struct {
 	Runs   []*view
