@@ -45,6 +45,7 @@ const (
 	Gauge                      // G: number of open streams
 	Long                       // L: long observation
 	Many                       // M: several connections
+	Direct                     // a way past what lies in front of the target; such a check runs after all others
 )
 
 // means are the bits of Needs with the word that users read.
@@ -60,6 +61,7 @@ var means = [...]struct {
 	{Gauge, "gauge"},
 	{Long, "long observation"},
 	{Many, "several connections"},
+	{Direct, "direct URL"},
 }
 
 // Names lists the means in words: "observe", "publish hook".

@@ -98,6 +98,8 @@ func (t *Target) missing(n Needs) Needs {
 		return Kill
 	case n&Gauge != 0 && t.Gauge == nil:
 		return Gauge
+	case n&Direct != 0 && t.DirectURL == nil:
+		return Direct
 	}
 	return 0
 }
@@ -120,6 +122,9 @@ func (p *Probe) Require(n Needs) bool {
 	case Gauge:
 		p.NotObserved("how many streams the target holds is not known").
 			Hint("say where it tells: --gauge-url URL with --gauge-pointer or --gauge-metric").By("--gauge-url")
+	case Direct:
+		p.NotObserved("the target was not asked past what lies in front of it").
+			Hint("give the URL of the server itself: --direct-url URL").By("--direct-url")
 	}
 	return false
 }

@@ -36,7 +36,7 @@ type Target struct {
 	Kill        Action       // ends the streams
 	Restart     Action       // restarts the server
 	Gauge       *GaugeSource // tells how many streams there are
-	DirectURL   *url.URL     // the way past the proxy
+	DirectURL   *url.URL     // the way past the proxy: the same checks run there too, after these
 
 	Declared Declared
 }
@@ -91,6 +91,12 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 			publishing++
 		}
 	}
+	for _, c := range built {
+		if c.Needs&Direct != 0 {
+			s.busy--
+			s.undecided--
+		}
+	}
 	s.oracle = newOracle(s, publishing)
 	if err := s.openFirst(ctx); err != nil {
 		return nil, err
@@ -101,25 +107,36 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	decided := 0
+	judge := func(i int, c *Check) {
+		f := s.judge(ctx, c)
+		mu.Lock()
+		defer mu.Unlock()
+		findings[i] = f
+		decided++
+		shown := f
+		o.Severity[c.ID].apply(&shown)
+		if o.Finding != nil {
+			o.Finding(shown)
+		}
+		if o.Progress != nil {
+			o.Progress(decided, len(built), c.ID)
+		}
+	}
 	for i, c := range built {
-		wg.Go(func() {
-			f := s.judge(ctx, c)
-			o.Severity[c.ID].apply(&f)
-			mu.Lock()
-			defer mu.Unlock()
-			findings[i] = f
-			decided++
-			if o.Finding != nil {
-				o.Finding(f)
-			}
-			if o.Progress != nil {
-				o.Progress(decided, len(built), c.ID)
-			}
-		})
+		if c.Needs&Direct == 0 {
+			wg.Go(func() { judge(i, c) })
+		}
 	}
 	s.park() // the run itself, so that an empty list ends too
 	wg.Wait()
 	<-s.over
+	s.goPast(ctx, findings, built)
+	for i, c := range built {
+		if c.Needs&Direct != 0 {
+			judge(i, c)
+		}
+		o.Severity[c.ID].apply(&findings[i])
+	}
 	return &result.Run{
 		Schema:      result.SchemaCheck,
 		Target:      result.Target{URL: result.Mask(t.Request.URL.String()), HTTP: s.spoken()},

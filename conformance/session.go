@@ -29,6 +29,7 @@ type session struct {
 	idle   chan struct{} // nobody needs the observation any more
 	alone  chan struct{} // a token for who talks to the target alone
 	shared sync.Map
+	past   *past // set before the checks that need the direct way run; nil where there is none
 
 	afterwards sync.Once
 	until      time.Time // when those who talk to it alone must be done; set as the first of them begins

@@ -133,11 +133,15 @@ func runCheck(ctx context.Context, a *app, judge judge, t conformance.Target, ch
 			built++
 		}
 	}
+	most := t.Window
+	if t.DirectURL != nil {
+		most *= 2 // once more, past the proxy
+	}
 	started := time.Now()
 	shown := startProgress(a.stderr, quiet, "check", func() step {
 		return step{
-			int64(time.Since(started)), int64(t.Window),
-			fmt.Sprintf("%d of %d checks decided, %.0f s of at most %.0f s", decided.Load(), built, time.Since(started).Seconds(), t.Window.Seconds()),
+			int64(time.Since(started)), int64(most),
+			fmt.Sprintf("%d of %d checks decided, %.0f s of at most %.0f s", decided.Load(), built, time.Since(started).Seconds(), most.Seconds()),
 		}
 	})
 	o.Progress = func(n, _ int, _ string) { decided.Store(int64(n)) }

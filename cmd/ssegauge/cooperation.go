@@ -14,8 +14,8 @@ import (
 
 // cooperationFlags are what the operator of a target lends to checks, and declares; the publish hook has flags of its own.
 type cooperationFlags struct {
-	scenario, kill, restart string
-	gauge                   struct {
+	scenario, kill, restart, direct string
+	gauge                           struct {
 		url, pointer, metric string
 		header               []string
 	}
@@ -36,6 +36,7 @@ func (c *cooperationFlags) add(cmd *cobra.Command) {
 	f.StringVar(&c.scenario, "scenario-url", "", "`template` of the URLs of named scripts, as in http://host/scenario/{{.Name}}")
 	f.StringVar(&c.kill, "kill-cmd", "", "shell `command` that makes the server end its streams")
 	f.StringVar(&c.restart, "restart-cmd", "", "shell `command` that restarts the server")
+	f.StringVar(&c.direct, "direct-url", "", "`URL` past the proxy: the same checks run there too, after these, and what the proxy changes is named")
 	f.StringVar(&c.gauge.url, "gauge-url", "", "`URL` that tells how many streams are open")
 	f.StringVar(&c.gauge.pointer, "gauge-pointer", "", "where the number stands in a JSON document, as in /streams/open (RFC 6901)")
 	f.StringVar(&c.gauge.metric, "gauge-metric", "", "or: its `name` on a Prometheus page")
@@ -63,7 +64,7 @@ func (c *cooperationFlags) add(cmd *cobra.Command) {
 
 // names of these flags, which the profile of a target may set for every command.
 var cooperation = []string{
-	"scenario-url", "kill-cmd", "restart-cmd", "gauge-url", "gauge-pointer", "gauge-metric", "gauge-header", "active", "expect-replay",
+	"scenario-url", "kill-cmd", "restart-cmd", "direct-url", "gauge-url", "gauge-pointer", "gauge-metric", "gauge-header", "active", "expect-replay",
 	"replay-window", "replay-unknown-id", "finite", "heartbeat", "events", "cors", "same-origin", "auth", "capacity", "methods",
 	"error-url", "other-url", "other-header", "query-param", "cdn",
 }
@@ -88,6 +89,9 @@ func (c *cooperationFlags) fill(t *conformance.Target) error {
 		t.Restart = conformance.Command(c.restart)
 	}
 	var err error
+	if t.DirectURL, err = optionalURL(c.direct); err != nil {
+		return err
+	}
 	if t.Gauge, err = c.gaugeSource(); err != nil {
 		return err
 	}

@@ -345,6 +345,7 @@ func TestEveryCheckIsProved(t *testing.T) {
 		"framing/terminated":    "TestUnusualServersStayClean/finite",
 		"live/heartbeat":        "TestUnusualServersStayClean/silent",
 		"h2/connection-headers": "TestReferenceServerFaults",
+		"live/proxy-diff":       "TestProxyDiff",
 	}
 	maps.Copy(elsewhere, bytesElsewhere)
 	maps.Copy(elsewhere, liveElsewhere)

@@ -10,7 +10,7 @@ var Live = []conformance.Check{
 	liveHeadersFlushed,
 	liveUnbuffered,
 	liveDelay,
-	{ID: "live/proxy-diff", Title: "what lies in front of the server changes nothing", Level: result.Advice, Clause: "WHATWG HTML 9.2.7", Needs: conformance.Extra},
+	liveProxyDiff,
 	liveHeartbeat,
 	liveHeartbeatForm,
 	liveHeartbeatFraming,

@@ -37,6 +37,7 @@ var faults = slices.Concat(
 	coreFaults,
 	bytesFaults,
 	liveFaults,
+	proxyFaults,
 	resumeFaults,
 )
 
