@@ -36,6 +36,8 @@ var (
 		"live/unbuffered":        hooked + crowds,
 		"live/heartbeat/form":    "framing/line-without-colon",
 		"live/second-connection": "delivery/every-subscriber",
+		// What is published right after the burst is still part of it.
+		"delivery/burst": "resume/replay",
 	}
 	liveChange = map[string]func(*conformance.Target){
 		"live/heartbeat": func(t *conformance.Target) { t.Window = 40 * time.Second },
