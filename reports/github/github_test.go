@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -125,43 +124,6 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-func TestSummary(t *testing.T) {
-	var b bytes.Buffer
-	if err := github.Summary(&b, reporttest.Failing(), reporttest.Load()); err != nil {
-		t.Fatal(err)
-	}
-	if s := b.String(); !strings.Contains(s, "## ssegauge check: ❌ failed") || !strings.Contains(s, "## ssegauge load: ✅ passed") || !strings.Contains(s, "hex e9") {
-		t.Error(s)
-	}
-	// Too large: first without evidence, then without findings; never more than the runner takes, never in the middle of a line.
-	evidence := result.NewEvidence(bytes.Repeat([]byte("x"), 400), 100, 300)
-	finding := result.Finding{ID: "encoding/utf8", Verdict: result.Fail, Message: strings.Repeat("a long story ", 8), Evidence: []result.Evidence{evidence, evidence}}
-	few, many, load := reporttest.Failing(), reporttest.Failing(), reporttest.LoadFailing()
-	few.Results = slices.Repeat([]result.Finding{finding}, 2000)
-	many.Results = slices.Repeat(few.Results, 3)
-	few.Summary, many.Summary = result.Summarise(few.Results), result.Summarise(many.Results)
-	load.Validity.Verdict, load.Interrupted = result.Valid, false
-	load.Streams.Failures = map[string]int{strings.Repeat("x", github.MaxSummary): 1}
-	for name, c := range map[string]struct {
-		runs       []*result.Run
-		has, lacks string
-	}{
-		"few":    {[]*result.Run{few}, "### All checks", "hex 78"},
-		"many":   {[]*result.Run{many}, "6000 of 6,000 checks failed", "### "},
-		"load":   {[]*result.Run{load}, "❌ failed", "### Failures"},
-		"loads":  {slices.Repeat([]*result.Run{load}, 400), "❌ failed", "### Failures"},
-		"legion": {slices.Repeat([]*result.Run{few}, 9000), "2000 of 2,000 checks failed", "### "},
-	} {
-		b.Reset()
-		if err := github.Summary(&b, c.runs...); err != nil {
-			t.Fatal(err)
-		}
-		if s := b.String(); len(s) > github.MaxSummary || !strings.HasSuffix(s, "\n") || !strings.Contains(s, c.has) || strings.Contains(s, c.lacks) || strings.Contains(s, "passed") {
-			t.Errorf("%s: %d bytes, %.300s", name, b.Len(), s)
-		}
-	}
-}
-
 func TestFence(t *testing.T) {
 	broken := errors.New("broken")
 	tokens := map[string]bool{}
@@ -190,10 +152,7 @@ type full struct{}
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
 func TestErrors(t *testing.T) {
-	if github.Annotations(io.Discard, &result.Run{}) == nil || github.Summary(io.Discard, &result.Run{}) == nil {
+	if github.Annotations(io.Discard, &result.Run{}) == nil {
 		t.Error("a report of a run without an outcome")
-	}
-	if err := github.Summary(full{}, reporttest.Clean()); !errors.Is(err, errFull) {
-		t.Error(err)
 	}
 }
