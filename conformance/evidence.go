@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"time"
 
@@ -83,6 +84,9 @@ func (c *Connection) FieldEvidence(name string) result.Evidence {
 	}
 	// A head over HTTP/2 is compressed: what it means is shown at the place of its frame. So is, for its own sake, a field whose value is a credential.
 	var text []byte
+	if c.Proto == wire.HTTP11 {
+		text = fmt.Appendf(text, "HTTP/%v %d %s\r\n", c.Head.Proto, c.Head.Status, c.Head.Reason)
+	}
 	from, to := 0, 0
 	for _, f := range c.Head.Header {
 		line := f.Name + ": " + result.MaskHeader(f.Name, f.Value) + "\r\n"

@@ -73,7 +73,7 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 	if err != nil {
 		return err
 	}
-	publisher, err := c.publish.compile(dialer.TLS)
+	publisher, err := c.publish.compile(dialer, req.URL)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,9 +25,7 @@ type eventPrinter struct {
 func (p *eventPrinter) print(at time.Duration, ev *sse.Event) error {
 	p.buf.Reset()
 	if p.json {
-		enc := json.NewEncoder(&p.buf)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(struct {
+		if err := result.EncodeLine(&p.buf, struct {
 			TimeMS float64 `json:"time_ms"`
 			Type   string  `json:"type"`
 			ID     string  `json:"id"`

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"syscall"
 
 	"ssegauge/conformance"
@@ -80,22 +79,28 @@ func exitCode(err error) int {
 	return exitInternal
 }
 
-// plain rewrites the errors of the operating system and the network into one plain line.
+// plainError says in plain words what an error of the operating system or the network means; the error itself, and so the exit
+// code, stays reachable.
+type plainError struct {
+	words string
+	err   error
+}
+
+func (p *plainError) Error() string { return p.words }
+func (p *plainError) Unwrap() error { return p.err }
+
 func plain(err error) error {
 	var (
 		dns  *net.DNSError
 		path *fs.PathError
-		sys  syscall.Errno
 	)
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return fmt.Errorf("no such host: %s (check the spelling of the URL)", dns.Name)
+		return &plainError{"no such host: " + dns.Name + " (check the spelling of the URL)", err}
 	case errors.As(err, &path):
-		return fmt.Errorf("%s %s: %w", path.Op, path.Path, path.Err)
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return err
-	case errors.As(err, &sys) && sys == syscall.ECONNREFUSED:
-		return fmt.Errorf("%w (is the server running there?)", err)
+		return &plainError{path.Op + " " + path.Path + ": " + path.Err.Error(), err}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &plainError{err.Error() + " (is the server running there?)", err}
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"ssegauge/loadgen"
 	"ssegauge/loadgen/plan"
+	"ssegauge/reference/wire"
 	"ssegauge/reports/gate"
 	"ssegauge/reports/result"
 )
@@ -48,7 +50,7 @@ duplicates and order. Without a way to publish it measures what needs no coopera
   ssegauge load --plan plan.yaml --report html=load.html`,
 		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), a, cmd, args) },
 	}
-	l.target.add(cmd)
+	l.target.addWithin(cmd, plan.DefaultTimeout)
 	l.publish.add(cmd)
 	f := cmd.Flags()
 	f.IntVar(&l.streams, "streams", plan.DefaultStreams, "how many streams to hold open")
@@ -105,7 +107,7 @@ func parseGates(expressions []string) ([]*gate.Gate, error) {
 	for i, e := range expressions {
 		g, err := gate.Parse(e)
 		if err != nil {
-			return nil, usagef("--threshold %q: %v", e, err)
+			return nil, usagef("--%v", err)
 		}
 		gates[i] = g
 	}
@@ -227,7 +229,11 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 	if err != nil {
 		return nil, err
 	}
-	publisher, err := l.publish.compile(tls)
+	dialer, target := &wire.Dialer{TLS: tls}, &url.URL{}
+	if len(p.Targets) > 0 && p.Targets[0].Dialer != nil && p.Targets[0].Request != nil {
+		dialer, target = p.Targets[0].Dialer, p.Targets[0].Request.URL
+	}
+	publisher, err := l.publish.compile(dialer, target)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,14 @@
 package main
 
 import (
-	"crypto/tls"
+	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"ssegauge/reference/publish"
+	"ssegauge/reference/wire"
 )
 
 // publishFlags say how the target is made to emit an event; check and load share them.
@@ -22,8 +25,9 @@ func (p *publishFlags) add(cmd *cobra.Command) {
 	f.StringVar(&p.hook.Command, "publish-cmd", "", "publish by a shell `command` instead: fields in SSE_ID, SSE_EVENT, SSE_RETRY, data on stdin")
 }
 
-// compile returns nil where no hook was given. The TLS settings are those of the target.
-func (p *publishFlags) compile(tls *tls.Config) (*publish.Publisher, error) {
+// compile returns nil where no hook was given. The TLS settings are those of the target, and what is published on the target's own port
+// goes by h2c where the target is asked by h2c: the port may speak nothing else.
+func (p *publishFlags) compile(d *wire.Dialer, target *url.URL) (*publish.Publisher, error) {
 	if p.hook.HTTP == "" && p.hook.Command == "" {
 		if p.body != "" || len(p.hook.Header) > 0 {
 			return nil, usagef("--publish-body and --publish-header describe a request: give --publish 'POST URL' with them")
@@ -34,7 +38,12 @@ func (p *publishFlags) compile(tls *tls.Config) (*publish.Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.hook.Body, p.hook.TLS = string(body), tls
+	p.hook.Body, p.hook.TLS = string(body), d.TLS
+	if _, to, _ := strings.Cut(p.hook.HTTP, " "); d.Proto == wire.H2C && strings.HasPrefix(strings.TrimSpace(to)+"/", "http://"+target.Host+"/") {
+		t := &http.Transport{Protocols: new(http.Protocols)}
+		t.Protocols.SetUnencryptedHTTP2(true)
+		p.hook.Transport = t
+	}
 	publisher, err := publish.Compile(p.hook)
 	if err != nil {
 		return nil, usagef("%v", err)

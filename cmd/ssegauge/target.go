@@ -28,7 +28,10 @@ type targetFlags struct {
 	timeout   time.Duration
 }
 
-func (t *targetFlags) add(cmd *cobra.Command) {
+func (t *targetFlags) add(cmd *cobra.Command) { t.addWithin(cmd, 10*time.Second) }
+
+// addWithin is add with a default of its own for --timeout.
+func (t *targetFlags) addWithin(cmd *cobra.Command, timeout time.Duration) {
 	f := cmd.Flags()
 	f.StringArrayVarP(&t.headers, "header", "H", nil, "request field `'K: V'` (repeatable)")
 	f.StringVar(&t.method, "method", "", "request method (default GET, or POST with --body)")
@@ -40,7 +43,7 @@ func (t *targetFlags) add(cmd *cobra.Command) {
 	f.StringVar(&t.key, "key", "", "PEM `file` of the client certificate's key")
 	f.StringVar(&t.connectTo, "connect-to", "", "connect to `host:port` instead of the URL's")
 	f.StringVar(&t.profile, "profile", "", "YAML `file` of flags for this target (name: value)")
-	f.DurationVar(&t.timeout, "timeout", 10*time.Second, "limit from dialling to the response head")
+	f.DurationVar(&t.timeout, "timeout", timeout, "limit from dialling to the response head")
 }
 
 // shared holds the names of flags that one profile may set for several commands; a command passes over those it lacks.
