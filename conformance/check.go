@@ -39,7 +39,7 @@ type Needs uint16
 const (
 	Observe  Needs = 1 << iota // O: one normal connection
 	Extra                      // H: further requests with other fields, methods or versions
-	Publish                    // P: a publish hook
+	Publish                    // P: a publish hook; together with Observe: something can be said without one
 	Scenario                   // S: a scenario URL
 	Kill                       // K: a way to end or restart the stream
 	Gauge                      // G: number of open streams

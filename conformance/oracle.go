@@ -3,16 +3,11 @@ package conformance
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"fmt"
-	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"ssegauge/reference/publish"
-	"ssegauge/reports/result"
 )
 
 // oracle publishes through the hook and finds what it published on the observed stream. Payloads carry a nonce, a plain ASCII word that
@@ -30,7 +25,9 @@ type oracle struct {
 	delay   time.Duration // publish to arrival of a plain event
 	hostile bool
 	reopen  int
-	silent  bool // the reason is that nothing came: something may hold events back
+	silent  bool        // the reason is that nothing came: something may hold events back
+	plains  []*Delivery // of the calibration
+	late    bool        // what ends an event comes with the next one
 
 	left struct {
 		sync.Mutex
@@ -43,10 +40,10 @@ const (
 	firstPatience = 5 * time.Second
 	maxPatience   = 3 * time.Second
 	minPatience   = 500 * time.Millisecond
-	maxReopen     = 30
+	maxReopen     = 100
+	maxPause      = 250 * time.Millisecond // before a stream that ended is opened again, where its own time is longer
 	tailSeeds     = 5
-	maxBusy       = 3 // how often a publish answered 429 or 503 is tried again
-	busyPause     = time.Second
+	slowBlank     = time.Second // how late the end of an event may come by itself
 )
 
 func newOracle(s *session, publishing int) *oracle {
@@ -129,12 +126,14 @@ func (o *oracle) calibrate(ctx context.Context) (reason string) {
 				what = fmt.Sprintf("none of the events that came (%d) holds its text: another channel than this URL's, or the text is changed on the way", n)
 			}
 			return fmt.Sprintf("a plain event was published (answer %d), and within %v %s", d.Receipt.Status, firstPatience, what)
-		case len(d.Events) == 0:
+		case len(d.Events) == 0 && !o.push(ctx, d):
 			return "a published event arrived as bytes that no client dispatches"
 		}
+		o.plains = append(o.plains, d)
 		shapes[i] = shapeOf(d.Events[0].Data, d.Nonce)
 		o.delay = max(o.delay, d.Delay)
 	}
+	o.late = o.plains[0].Pushed && o.plains[1].Pushed
 	if o.shape = shapes[0]; shapes[0] != shapes[1] {
 		o.shape = shape{kind: opaque}
 	}
@@ -149,52 +148,18 @@ type NotJudged struct {
 
 func (e *NotJudged) Error() string { return e.Reason }
 
-// Delivery is what became of one published payload.
-type Delivery struct {
-	Nonce   string
-	Sent    string // the data as published
-	Receipt publish.Receipt
-	Delay   time.Duration // from the publish to the arrival of the first byte line with the nonce
-	Lost    bool          // accepted, plain events still arrive, and this one did not, twice
-	Conn    *Connection   // where it arrived
-	Events  []Event       // that carry the nonce
-	Lines   []Line        // that carry the nonce, whatever they mean
-	message publish.Message
-	shape   shape
-	since   mark
-}
-
-// mark is where the observation stood.
-type mark struct {
-	conn          *Connection
-	lines, events int
-}
-
 // Publish publishes what make makes of a fresh nonce, and waits for it on the observed stream. Hostile tells that a weak server may mangle the
 // payload, so that the lines it makes of it are no evidence for other checks. Errors are [*NotJudged].
 func (p *Probe) Publish(ctx context.Context, hostile bool, make func(nonce string) publish.Message) (*Delivery, error) {
 	o := p.s.oracle
-	select {
-	case <-o.ready:
-	case <-ctx.Done():
-		return nil, &NotJudged{Reason: "interrupted"}
+	if err := o.begin(ctx, hostile); err != nil {
+		return nil, err
 	}
-	if o.reason != "" {
-		return nil, &NotJudged{Reason: o.reason}
-	}
-	o.turn <- struct{}{}
 	defer func() { <-o.turn }()
-	if o.ctx.Err() != nil {
-		return nil, &NotJudged{Reason: "the window ended before everything was published", By: "--window"}
-	}
-	if hostile && !o.hostile {
-		o.hostile = true
-		p.s.current().beginHostile()
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(o.ctx, cancel)()
-	patience := min(max(20*o.delay+4*p.s.first.RoundTrip(), minPatience), maxPatience)
+	patience := o.patience()
 	for try := 1; ; try++ {
 		d, err := o.publish(ctx, make, patience)
 		if err != nil || !d.Lost && !d.Receipt.Refused {
@@ -212,7 +177,7 @@ func (p *Probe) Publish(ctx context.Context, hostile bool, make func(nonce strin
 		case after.Lost:
 			return nil, &NotJudged{Reason: "events that were published stopped arriving"}
 		}
-		o.find(ctx, d, 0)
+		o.find(ctx, []*Delivery{d}, 0)
 		if ctx.Err() != nil {
 			return nil, &NotJudged{Reason: "the window ended before what was published arrived", By: "--window"}
 		}
@@ -231,102 +196,18 @@ func plainMessage(nonce string) publish.Message { return publish.Message{Data: n
 
 // publish publishes once and waits. Lost means only that it did not arrive within patience.
 func (o *oracle) publish(ctx context.Context, make func(string) publish.Message, patience time.Duration) (*Delivery, error) {
-	if err := o.ensure(ctx); err != nil {
-		return nil, err
+	d, err := o.send(ctx, make)
+	if err != nil || d.Receipt.Refused {
+		return d, err
 	}
-	d := &Delivery{Nonce: newNonce(), shape: o.shape}
-	d.message = make(d.Nonce)
-	d.message.Marker = d.Nonce
-	d.Sent = d.message.Data
-	c := o.s.current()
-	d.since = mark{c, len(c.Lines()), len(c.Events())}
-	receipt, err := o.s.target.Publisher.Publish(ctx, d.message)
-	for range maxBusy {
-		if err != nil || receipt.Status != http.StatusTooManyRequests && receipt.Status != http.StatusServiceUnavailable {
-			break
-		}
-		sleep(ctx, busyPause) // not no, but not now
-		receipt, err = o.s.target.Publisher.Publish(ctx, d.message)
+	if len(d.Sent) > longPayload/2 {
+		patience = maxPatience
 	}
-	if d.Receipt = receipt; err != nil {
-		if ctx.Err() != nil {
-			return nil, &NotJudged{Reason: "the window ended before a publish was answered", By: "--window"}
-		}
-		return nil, &NotJudged{Reason: result.MaskText(err.Error())}
-	}
-	if receipt.Refused {
-		return d, nil
-	}
-	o.find(ctx, d, patience)
+	o.find(ctx, []*Delivery{d}, patience)
 	if d.Lost && ctx.Err() != nil {
 		return nil, &NotJudged{Reason: "the window ended before what was published arrived", By: "--window"}
 	}
 	return d, nil
-}
-
-// find waits for the nonce, and then until nothing more comes with it.
-func (o *oracle) find(ctx context.Context, d *Delivery, patience time.Duration) {
-	settle := min(100*time.Millisecond+2*o.delay, time.Second)
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	for {
-		c := o.s.current()
-		changed := c.Changed()
-		before := len(d.Lines)
-		if d.look(o.s.observed()); len(d.Lines) > before {
-			timer.Reset(settle)
-		}
-		if c.over() && len(d.Lines) == 0 {
-			// It may come after a reconnect, as a client would make one.
-			if o.ensure(ctx) == nil {
-				continue
-			}
-		}
-		select {
-		case <-changed:
-		case <-timer.C:
-			d.look(o.s.observed())
-			d.Lost = len(d.Lines) == 0
-			return
-		case <-ctx.Done():
-			d.Lost = len(d.Lines) == 0
-			return
-		}
-	}
-}
-
-// look collects what came with the nonce since the publish, on the first connection where anything does.
-func (d *Delivery) look(conns []*Connection) {
-	word := []byte(d.Nonce)
-	conns = conns[slices.Index(conns, d.since.conn):]
-	for _, c := range conns {
-		if d.Conn != nil && d.Conn != c {
-			continue
-		}
-		// The stream goes on meanwhile: what was taken last holds what was taken before.
-		events, lines := c.Events(), c.Lines()
-		content := c.Content()
-		if c == d.since.conn {
-			lines, events = lines[d.since.lines:], events[d.since.events:]
-		}
-		d.Lines, d.Events = nil, nil
-		for _, l := range lines {
-			if bytes.Contains(content[l.Start:l.End], word) {
-				d.Lines = append(d.Lines, l)
-			}
-		}
-		for _, e := range events {
-			if bytes.Contains(e.Data, word) || bytes.Contains(e.Type, word) || bytes.Contains(e.ID, word) && e.IDSet {
-				d.Events = append(d.Events, e)
-			}
-		}
-		if len(d.Lines) > 0 {
-			d.Conn = c
-			d.Delay = max(0, d.Lines[0].At-d.Receipt.Sent.Sub(c.Timing.Start))
-			d.Lost = false
-			return
-		}
-	}
 }
 
 const tooMuch = "the stream sends more than the run keeps"
@@ -349,7 +230,7 @@ func (o *oracle) ensure(ctx context.Context) error {
 	}
 	pause := 200 * time.Millisecond
 	if retry, ok := c.retry(); ok {
-		pause = min(max(retry, 50*time.Millisecond), time.Second)
+		pause = min(max(retry, 50*time.Millisecond), maxPause)
 	}
 	sleep(ctx, pause)
 	r := o.s.nominal()
@@ -373,27 +254,4 @@ func (o *oracle) ensure(ctx context.Context) error {
 	o.s.add(n)
 	sleep(ctx, 100*time.Millisecond)
 	return nil
-}
-
-const (
-	nonceStart = "gauge"
-	nonceSize  = len(nonceStart) + 14
-)
-
-func newNonce() string {
-	return nonceStart + strings.ToLower(rand.Text()[:nonceSize-len(nonceStart)])
-}
-
-// NonceOf finds the nonce of what a run published in an event's data; "" where there is none.
-func NonceOf(data []byte) string {
-	for at := 0; ; at++ {
-		i := bytes.Index(data[at:], []byte(nonceStart))
-		if i < 0 || len(data)-at-i < nonceSize {
-			return ""
-		}
-		at += i
-		if word := data[at : at+nonceSize]; bytes.IndexFunc(word, func(c rune) bool { return !(c >= 'a' && c <= 'z' || c >= '2' && c <= '7') }) < 0 {
-			return string(word)
-		}
-	}
 }

@@ -161,7 +161,10 @@ func (p *Probe) First() *Connection { return p.s.first }
 
 // Observed waits until the observation is over and returns its connections: the first, and those that followed where
 // the stream ended while the run still published.
+//
+// The check publishes no more: nothing is published after the observation.
 func (p *Probe) Observed() []*Connection {
+	p.Apart()
 	<-p.s.over // which ends with the run's context
 	return p.s.observed()
 }

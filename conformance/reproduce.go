@@ -34,6 +34,9 @@ func (p *Probe) Curl(r *wire.Request, options ...string) string {
 	return strings.Join(words, " ")
 }
 
+// maxCommand is the longest command that is shown, in bytes.
+const maxCommand = 16 << 10
+
 // Republish is the shell command that listens and publishes data as the hook does; credentials are masked.
 func (p *Probe) Republish(d *Delivery) string {
 	if p.s.target.Publisher == nil || d == nil {
@@ -42,14 +45,37 @@ func (p *Probe) Republish(d *Delivery) string {
 	listen := p.Curl(nil) + " & sleep 1; "
 	method, url, header, body, ok := p.s.target.Publisher.Request(d.message)
 	if !ok {
-		return listen + "printf '" + octal(d.Sent) + "' | SSE_DATA=\"$(printf '" + octal(d.Sent) + "')\" sh -c '...your publish command...'"
+		return listen + printf(d.Sent) + " | SSE_DATA=\"$(" + printf(d.Sent) + ")\" sh -c '...your publish command...'"
 	}
-	words := []string{"printf '" + octal(string(body)) + "' | curl", "-sS", "-X", quote(method)}
+	words := []string{printf(string(body)) + " | curl", "-sS", "-X", quote(method)}
 	for _, h := range header {
 		words = append(words, "-H", quote(h[0]+": "+result.MaskHeader(h[0], h[1])))
 	}
 	words = append(words, "--data-binary", "@-", quote(result.Mask(url)))
-	return listen + strings.Join(words, " ")
+	if command := listen + strings.Join(words, " "); len(command) <= maxCommand {
+		return command
+	}
+	return "" // nobody pastes that
+}
+
+// printf is the shell command that writes s. The longest run of zeros of a long one is made by printf itself.
+func printf(s string) string {
+	const long = 1 << 10
+	from, n := 0, 0
+	for at := 0; len(s) > long && at < len(s); {
+		end := at
+		for end < len(s) && s[end] == '0' {
+			end++
+		}
+		if end-at > n {
+			from, n = at, end-at
+		}
+		at = max(end, at+1)
+	}
+	if n < long {
+		return "printf '" + octal(s) + "'"
+	}
+	return fmt.Sprintf("printf '%s%%0%dd%s' 0", octal(s[:from]), n, octal(s[from+n:]))
 }
 
 // quote makes one word of a POSIX shell of s.

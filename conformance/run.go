@@ -177,7 +177,7 @@ func (s *session) judge(ctx context.Context, c *Check) result.Finding {
 			p.NotObserved("%s", why).Hint("see http/status and live/headers-flushed")
 			return
 		}
-		if c.Needs&Publish != 0 && s.target.Publisher == nil {
+		if c.Needs&(Publish|Observe) == Publish && s.target.Publisher == nil {
 			p.Require(Publish)
 			return
 		}

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"ssegauge/reference/sse"
@@ -63,6 +64,19 @@ func (d *Delivery) Payloads(e *Event) (texts []string, certain bool) {
 		}
 	}
 	return []string{text}, false
+}
+
+// Empty tells whether the event is what the target makes of an empty payload. certain is false where its wrapping is not known.
+func (d *Delivery) Empty(e *Event) (empty, certain bool) {
+	switch text := sse.Text(e.Data); d.shape.kind {
+	case bare:
+		return text == "", true
+	case object:
+		return slices.Contains(jsonStrings(text, ""), ""), true
+	case affix:
+		return text == d.shape.prefix+d.shape.suffix, true
+	}
+	return false, false
 }
 
 // jsonStrings returns the strings within a JSON text that hold word.

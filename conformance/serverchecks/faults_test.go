@@ -107,7 +107,7 @@ var coreFaults = []fault{
 		breaks: func(p *peer) { p.frame = func(s string) string { return s } },
 	},
 	{
-		id: "http/body-framing", name: "chunked twice", want: result.Fail, says: "twice",
+		id: "http/body-framing", name: "chunked twice", follows: "framing/eol/consistent", want: result.Fail, says: "twice",
 		breaks: func(p *peer) { p.frame = func(s string) string { return chunk(chunk(s)) } },
 	},
 	{
@@ -144,7 +144,7 @@ var coreFaults = []fault{
 			p.head = head("Content-Type: text/event-stream", "Cache-Control: public, max-age=60", "Transfer-Encoding: chunked")
 		},
 	},
-	{id: "encoding/utf8", want: result.Fail, says: "ill-formed", breaks: prepend("data: caf\xe9\n\n")},
+	{id: "encoding/utf8", follows: "id/present", want: result.Fail, says: "ill-formed", breaks: prepend("data: caf\xe9\n\n")},
 	{
 		id: "encoding/bom", name: "one", want: result.Warn, says: "legal",
 		breaks: func(p *peer) { p.open = sendHead("\uFEFFretry: 2000\n\n") },
@@ -163,15 +163,15 @@ var coreFaults = []fault{
 	{id: "framing/field-names", name: "space before colon", want: result.Fail, says: `"id "`, breaks: prepend("id : 7\n")},
 	{id: "framing/field-names", name: "comment", want: result.Fail, says: `"comment"`, breaks: prepend("comment: beat\n\n")},
 	{id: "framing/field-names", name: "unknown", want: result.Warn, says: "ignored", breaks: prepend("time: 12\n")},
-	{id: "framing/line-without-colon", want: result.Warn, says: "colon", breaks: prepend("data: a\nsecond line\n\n")},
-	{id: "id/nul", want: result.Fail, says: "U+0000", breaks: prepend("id: 4\x002\ndata: x\n\n")},
+	{id: "framing/line-without-colon", follows: "id/present", want: result.Warn, says: "colon", breaks: prepend("data: a\nsecond line\n\n")},
+	{id: "id/nul", follows: "id/present", want: result.Fail, says: "U+0000", breaks: prepend("id: 4\x002\ndata: x\n\n")},
 	{id: "id/header-safe", name: "space", want: result.Fail, says: "white space", breaks: prepend("id: a \n\n")},
 	{id: "id/header-safe", name: "control", want: result.Fail, says: "control", breaks: prepend("id: a\x07b\n\n")},
 	{id: "id/header-safe", name: "beyond ASCII", want: result.Warn, says: "ASCII", breaks: prepend("id: é\n\n")},
 	{id: "retry/digits", name: "unit", want: result.Fail, says: `"3s"`, breaks: prepend("retry: 3s\n\n")},
 	{id: "retry/digits", name: "empty", want: result.Fail, says: `""`, breaks: prepend("retry:\n\n")},
-	{id: "retry/range", name: "seconds", want: result.Warn, says: "3", breaks: prepend("retry: 3\n\n")},
-	{id: "retry/range", name: "years", want: result.Warn, says: "hour", breaks: prepend("retry: 99999999999999999999\n\n")},
+	{id: "retry/range", name: "seconds", follows: "retry/conflict", want: result.Warn, says: "3", breaks: prepend("retry: 3\n\n")},
+	{id: "retry/range", name: "years", follows: "retry/conflict", want: result.Warn, says: "hour", breaks: prepend("retry: 99999999999999999999\n\n")},
 	{
 		id: "live/headers-flushed", name: "with the first event", want: result.Fail, says: "with the first content",
 		breaks: func(p *peer) {
@@ -188,7 +188,7 @@ var coreFaults = []fault{
 		breaks: func(p *peer) {
 			p.hold = 1500 * time.Millisecond
 			p.open = sendHead("")
-		}, follows: "retry/range",
+		}, follows: "retry/range retry/early",
 	},
 	{
 		id: "live/heartbeat", want: result.Warn, says: "silent",
@@ -196,24 +196,24 @@ var coreFaults = []fault{
 	},
 	{
 		id: "data/multiline", name: "not split", want: result.Fail, says: "line of its own",
-		breaks: raw(func(id int, data string) string { return fmt.Sprintf("id: %d\ndata: %s\n\n", id, data) }), follows: "sec/inject/data-cr",
+		breaks: raw(func(id int, data string) string { return fmt.Sprintf("id: %d\ndata: %s\n\n", id, data) }), follows: "sec/inject/data-cr data/trailing-newline",
 	},
 	{
-		id: "data/multiline", name: "joined", want: result.Fail, says: "arrived as",
+		id: "data/multiline", name: "joined", follows: "data/trailing-newline", want: result.Fail, says: "arrived as",
 		breaks: raw(func(id int, data string) string {
 			return encode(id, strings.NewReplacer("\r", "", "\n", "").Replace(data))
 		}),
 	},
 	{
-		id: "data/multiline", name: "cut off", want: result.Fail, says: "arrived as",
+		id: "data/multiline", name: "cut off", follows: "data/trailing-newline", want: result.Fail, says: "arrived as",
 		breaks: raw(func(id int, data string) string { s, _, _ := strings.Cut(data, "\n"); return encode(id, s) }),
 	},
 	{
-		id: "data/multiline", name: "dropped", want: result.Fail, says: "never delivered",
+		id: "data/multiline", name: "dropped", follows: "data/trailing-newline", want: result.Fail, says: "never delivered",
 		breaks: func(p *peer) { p.drop = func(data string) bool { return strings.Contains(data, "\n\n") } },
 	},
 	{
-		id: "data/leading-space", name: "no space written", want: result.Fail, says: `as "word"`,
+		id: "data/leading-space", name: "no space written", follows: "data/verbatim data/colon framing/space-after-colon", want: result.Fail, says: `as "word"`,
 		breaks: raw(func(id int, data string) string { return strings.ReplaceAll(encode(id, data), "data: ", "data:") }),
 	},
 	{
@@ -255,7 +255,7 @@ var coreFaults = []fault{
 	{
 		id: "resume/replay", name: "no ids, declared", want: result.Fail, says: "no event carried an id",
 		breaks: raw(func(id int, data string) string { _, block, _ := strings.Cut(encode(id, data), "\n"); return block }),
-		change: func(t *conformance.Target) { t.ExpectReplay = true }, follows: "resume/no-duplicate",
+		change: func(t *conformance.Target) { t.ExpectReplay = true }, follows: "resume/no-duplicate id/present",
 	},
 	{
 		id: "resume/replay", name: "ids go on", want: result.Warn, says: "lost", follows: "resume/no-duplicate live/heartbeat",

@@ -157,10 +157,15 @@ var framingFieldNames = conformance.Check{
 		if !ok {
 			return
 		}
+		if foreign(p, conns) {
+			return
+		}
 		for _, l := range lines(conns, sse.LineUnknown) {
 			switch {
 			case l.Start == int64(len(bom)) && strings.HasPrefix(l.Name, string(bom)):
 				// The second of two byte order marks: encoding/bom says it.
+			case indentedComment(l.Name, l.Colon), strings.Trim(l.Name, string(bom)) == "":
+				// No name at all: framing/comment and encoding/bom/midstream say it.
 			case nearMiss(l.Name, l.Colon):
 				p.Fail("the field name %s is none: clients ignore that line", brief(l.Name)).
 					Hint("write data, event, id and retry exactly so; comments begin with a colon").At(l.evidence())
@@ -197,8 +202,11 @@ var framingLineWithoutColon = conformance.Check{
 		if !ok {
 			return
 		}
+		if foreign(p, conns) {
+			return
+		}
 		for _, l := range lines(conns, sse.LineUnknown) {
-			if !l.Colon && !nearMiss(l.Name, false) {
+			if !l.Colon && !nearMiss(l.Name, false) && !strings.HasPrefix(l.Name, string(bom)) {
 				p.Warn("a line without a colon, ignored by clients").
 					Hint("write each line of a payload as a data line of its own").At(l.evidence())
 			}

@@ -208,7 +208,7 @@ func (r *resumption) match(got []conformance.Event) {
 	}
 	for i := range got {
 		e := &got[i]
-		if !e.IDSet {
+		if !e.IDSet || len(e.ID) == 0 {
 			continue
 		}
 		id := string(e.ID)

@@ -128,6 +128,9 @@ func (s *Server) position(r *http.Request) string {
 	case misspelt(r), s.fault.NoQuery && r.Header.Get("Last-Event-ID") == "":
 		return ""
 	}
+	if id := lastEventID(r); id != "" && s.fault.Named != nil {
+		return s.fault.Named(id)
+	}
 	return lastEventID(r)
 }
 

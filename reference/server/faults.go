@@ -24,6 +24,8 @@ type Fault struct {
 	HangHead bool                                    // HEAD is not answered
 	First    func(block []byte) []byte               // changes the first block, which tells retry
 	Encode   func(raw []byte, m *sse.Message) []byte // gives the wire form of an event; raw is the right one
+	Named    func(id string) string                  // the id that the server knows an event by, given the one that Encode wrote
+	Split    func(p []byte) int                      // where a write is cut in two, a little apart
 	Lifetime time.Duration                           // streams end after this time
 	Last     string                                  // written when a stream ends
 	Resume   func(from, live uint64) uint64          // where a stream goes on: from is right, live the next event to come

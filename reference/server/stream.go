@@ -211,6 +211,20 @@ func (st *stream) send(p []byte) bool {
 			return true
 		}
 	}
+	if split := st.srv.fault.Split; split != nil && len(p) > 1 {
+		n := split(p)
+		if !st.put(p[:n]) {
+			return false
+		}
+		if !st.wait(nil, time.After(5*time.Millisecond)) {
+			return false
+		}
+		p = p[n:]
+	}
+	return st.put(p)
+}
+
+func (st *stream) put(p []byte) bool {
 	now := time.Now()
 	st.mu.Lock()
 	st.until = now.Add(st.srv.cfg.WriteTimeout)
