@@ -108,13 +108,15 @@ var beatNames = map[string]bool{
 }
 
 func (b *beat) kind() beatKind {
-	fields, comments, junk, retry := 0, 0, 0, 0
+	fields, data, comments, junk, retry := 0, 0, 0, 0, 0
 	for _, l := range b.lines {
 		switch {
 		case l.Kind == sse.LineComment:
 			comments++
 		case l.Kind == sse.LineUnknown && !l.Colon:
 			junk++
+		case l.Kind == sse.LineData:
+			data++
 		case l.Kind == sse.LineRetry:
 			retry++
 		case l.Kind != sse.LineBlank:
@@ -122,6 +124,8 @@ func (b *beat) kind() beatKind {
 		}
 	}
 	switch {
+	case b.event == nil && data > 0:
+		return beatOther // an event that has not ended
 	case b.event != nil && !beatNames[strings.ToLower(string(b.event.Type))]:
 		return beatOther
 	case b.event != nil && b.event.IDSet && len(b.event.ID) > 0:
@@ -154,6 +158,9 @@ func (b *beat) word() string {
 func heartbeats(p *conformance.Probe) ([]beat, bool) {
 	conns, ok := streamed(p)
 	if !ok {
+		return nil, false
+	}
+	if foreign(p, conns) {
 		return nil, false
 	}
 	var beats []beat

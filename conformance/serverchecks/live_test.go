@@ -21,7 +21,7 @@ var liveElsewhere = map[string]string{
 }
 
 const (
-	hooked = "data/multiline data/leading-space sec/inject/data-cr"
+	hooked = payloads + " sec/inject/data-cr"
 	crowds = " delivery/burst delivery/every-subscriber live/second-connection load/isolation"
 	ends   = "live/heartbeat lifecycle/persists stop/finite-loop" + crowds
 )
