@@ -17,14 +17,21 @@ const (
 	SeverityWarn  Severity = "warn"
 	SeverityInfo  Severity = "info"
 	SeverityOff   Severity = "off" // the check is not run
+	// SeverityNew is that of a check that is newer than the requirements a run is held to: it is reported, and fails nobody.
+	SeverityNew Severity = "new"
 )
 
-// Severities are all of them, for messages.
+// Severities are those that users set.
 var Severities = []Severity{SeverityError, SeverityWarn, SeverityInfo, SeverityOff}
 
 // apply changes the verdict of a requirement that is not met. What was seen stays as it was, and the message says who decided.
 func (s Severity) apply(f *result.Finding) {
 	if f.Verdict != result.Fail && f.Verdict != result.Warn {
+		return
+	}
+	if s == SeverityNew {
+		f.Message += fmt.Sprintf(" (new since the requirements of this run; its own verdict: %s)", f.Verdict)
+		f.Verdict = result.Info
 		return
 	}
 	v := map[Severity]result.Verdict{SeverityError: result.Fail, SeverityWarn: result.Warn, SeverityInfo: result.Info}[s]

@@ -21,7 +21,7 @@ func TestSeverity(t *testing.T) {
 		fail := func(p *conformance.Probe) { p.Fail("broken") }
 		warn := func(p *conformance.Probe) { p.Warn("odd") }
 		checks := []conformance.Check{
-			says("fail", fail), says("fail/error", fail), says("fail/warn", fail), says("fail/info", fail), says("fail/off", fail),
+			says("fail", fail), says("fail/error", fail), says("fail/warn", fail), says("fail/info", fail), says("fail/off", fail), says("fail/new", fail),
 			says("warn", warn), says("warn/error", warn), says("warn/warn", warn), says("warn/info", warn),
 			says("pass/error", func(p *conformance.Probe) { p.Pass("fine") }),
 			says("open/error", func(p *conformance.Probe) { p.NotObserved("nothing") }),
@@ -31,7 +31,9 @@ func TestSeverity(t *testing.T) {
 		for _, c := range checks {
 			if _, name, ok := strings.Cut(c.ID, "/"); ok {
 				s, err := conformance.ParseSeverity(name)
-				if err != nil {
+				if name == "new" {
+					s = conformance.SeverityNew
+				} else if err != nil {
 					t.Fatal(err)
 				}
 				o.Severity[c.ID] = s
@@ -48,6 +50,7 @@ func TestSeverity(t *testing.T) {
 		want := []string{
 			"fail fail broken", "fail/error fail broken", "fail/warn warn broken (its own verdict: fail; severity set to warn)",
 			"fail/info info broken (its own verdict: fail; severity set to info)",
+			"fail/new info broken (new since the requirements of this run; its own verdict: fail)",
 			"warn warn odd", "warn/error fail odd (its own verdict: warn; severity set to error)", "warn/warn warn odd",
 			"warn/info info odd (its own verdict: warn; severity set to info)",
 			"pass/error pass fine", "open/error not-observed nothing", "wrong/error error the network",
@@ -57,7 +60,9 @@ func TestSeverity(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 	})
-	if _, err := conformance.ParseSeverity("fatal"); err == nil {
-		t.Error("fatal was taken")
+	for _, name := range []string{"fatal", "new", ""} {
+		if _, err := conformance.ParseSeverity(name); err == nil {
+			t.Errorf("%q was taken", name)
+		}
 	}
 }

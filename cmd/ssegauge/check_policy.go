@@ -25,6 +25,7 @@ type policyFlags struct {
 	severity []string
 	baseline string
 	update   bool
+	set      string
 
 	severities map[string]conformance.Severity
 	accepted   *baseline.List // nil: none was asked for
@@ -36,6 +37,7 @@ func (p *policyFlags) add(cmd *cobra.Command) {
 	f.StringSliceVar(&p.require, "require", nil, "the check with this `id` must come to a verdict, else exit code 4 (repeatable)")
 	f.StringVar(&p.failOn, "fail-on", "error", "what makes the exit code 1: error (a check failed), or warn")
 	f.StringSliceVar(&p.severity, "severity", nil, "what it counts for when a requirement is not met, `ID=error|warn|info|off`; ID may be a glob, the last that fits counts (repeatable)")
+	f.StringVar(&p.set, "requirements", "", "hold the server to the requirements of this `release` ("+strings.Join(catalogue.Sets(), ", ")+"); checks newer than that are reported as new and fail nothing")
 	f.StringVar(&p.baseline, "baseline", "", "YAML `file` of known findings: what is not on it fails as ever, and what is on it and no longer so fails too")
 	f.BoolVar(&p.update, "update-baseline", false, "write the findings of this run to the baseline file; reasons stay")
 }
@@ -62,6 +64,17 @@ func (p *policyFlags) load(checks []conformance.Check) ([]conformance.Check, err
 
 func (p *policyFlags) readSeverities() error {
 	p.severities = map[string]conformance.Severity{}
+	if p.set != "" {
+		ids, err := catalogue.Set(p.set)
+		if err != nil {
+			return usagef("--requirements: %v", err)
+		}
+		for _, c := range catalogue.All() {
+			if !slices.Contains(ids, c.ID) {
+				p.severities[c.ID] = conformance.SeverityNew
+			}
+		}
+	}
 	for _, v := range p.severity {
 		glob, name, ok := strings.Cut(v, "=")
 		if !ok {

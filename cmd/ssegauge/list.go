@@ -74,13 +74,14 @@ type listed struct {
 	Needs  []string `json:"needs"`
 	Core   bool     `json:"core"`
 	Built  bool     `json:"built"`
+	Since  string   `json:"since"` // the first set of requirements that holds it; "" for those after all of them
 }
 
 func listJSON(w io.Writer, checks []conformance.Check) error {
 	out := make([]listed, 0, len(checks))
 	for i := range checks {
 		c := &checks[i]
-		out = append(out, listed{c.ID, c.Title, string(c.Level), c.Clause, c.Needs.Names(), c.Core, c.Run != nil})
+		out = append(out, listed{c.ID, c.Title, string(c.Level), c.Clause, c.Needs.Names(), c.Core, c.Run != nil, catalogue.Since(c.ID)})
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -118,6 +119,9 @@ func explain(w io.Writer, c *conformance.Check) error {
 	fmt.Fprintf(&b, "%s (%s)", c.Level, c.Clause)
 	if c.Core {
 		b.WriteString("; core set")
+	}
+	if since := catalogue.Since(c.ID); since != "" {
+		fmt.Fprintf(&b, "; since %s", since)
 	}
 	if names := c.Needs.Names(); len(names) > 0 {
 		fmt.Fprintf(&b, "; needs: %s", strings.Join(names, ", "))
