@@ -85,7 +85,33 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 	if err != nil {
 		return err
 	}
-	return c.conclude(ctx, a, run)
+	if err := c.conclude(ctx, a, run); err != nil || publisher == nil {
+		return err
+	}
+	return unproved(run, checks)
+}
+
+// unproved is the complaint about a publish hook with which nothing could be proved: a job that relies on it (a token that expired, a URL
+// misspelt) must not be green.
+func unproved(run *result.Run, checks []conformance.Check) error {
+	why, n := "", 0
+	for i := range run.Results {
+		f := &run.Results[i]
+		c := slices.IndexFunc(checks, func(c conformance.Check) bool { return c.ID == f.ID })
+		if c < 0 || checks[c].Needs&conformance.Publish == 0 || checks[c].Needs&conformance.Observe != 0 {
+			continue
+		}
+		if f.Verdict != result.NotObserved {
+			return nil
+		}
+		if n++; why == "" {
+			why = f.Message
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return &outcome{exitInconclusive, fmt.Sprintf("--publish proved nothing, %s not observed: %s", result.Plural(int64(n), "check"), why)}
 }
 
 // conclude writes the report of a finished run and says what it comes to.
