@@ -75,7 +75,7 @@ func (d *demoFlags) run(ctx context.Context, a *app) error {
 		run, perr := part()
 		if run != nil {
 			runs = append(runs, run)
-			if werr := d.output.write(a.stdout, run); werr != nil {
+			if werr := d.output.write(a.stdout, a.stderr, run); werr != nil {
 				return werr
 			}
 			fmt.Fprintln(a.stdout)

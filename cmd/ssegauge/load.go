@@ -87,7 +87,7 @@ func (l *loadFlags) run(ctx context.Context, a *app, cmd *cobra.Command, urls []
 
 // conclude writes a run, whole or partial, and turns what it came to into the command's error.
 func conclude(a *app, out *outputFlags, run *result.Run, err error) error {
-	if werr := out.write(a.stdout, run); werr != nil {
+	if werr := out.write(a.stdout, a.stderr, run); werr != nil {
 		return werr
 	}
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/term"
 
 	"ssegauge/reports"
+	"ssegauge/reports/github"
+	"ssegauge/reports/markdown"
 	"ssegauge/reports/result"
 	"ssegauge/reports/text"
 )
@@ -93,7 +95,7 @@ func widthOf(w io.Writer) int {
 }
 
 // write renders a finished run: the files first, so that a broken pipe on stdout loses nothing.
-func (o *outputFlags) write(stdout io.Writer, run *result.Run) error {
+func (o *outputFlags) write(stdout, stderr io.Writer, run *result.Run) error {
 	var failed []string
 	for _, r := range o.reports {
 		format, path, _ := strings.Cut(r, "=")
@@ -102,20 +104,52 @@ func (o *outputFlags) write(stdout io.Writer, run *result.Run) error {
 			failed = append(failed, fmt.Sprintf("%s report: %v", format, plain(err)))
 		}
 	}
+	onGitHub := os.Getenv("GITHUB_ACTIONS") == "true"
 	var err error
-	if o.format == "text" {
+	switch f, _ := reports.Lookup(o.format); {
+	case o.format == "text" && onGitHub:
+		// The runner obeys what looks like a command, and what a target sends stands in the report.
+		err = github.Fence(stdout, func(w io.Writer) error { return text.Render(w, run, text.Options{}) })
+	case o.format == "text":
 		err = text.Render(stdout, run, text.Options{Color: o.colored(stdout), Width: widthOf(stdout)})
-	} else {
-		f, _ := reports.Lookup(o.format)
+	default:
 		err = f.Render(stdout, run)
 	}
 	if err != nil {
 		failed = append(failed, fmt.Sprintf("stdout: %v", err))
 	}
+	if onGitHub {
+		if err := o.annotate(stdout, stderr, run); err != nil {
+			failed = append(failed, fmt.Sprintf("GitHub annotations: %v", plain(err)))
+		}
+	}
 	if len(failed) > 0 {
 		return &outcome{exitInternal, "could not write " + strings.Join(failed, "; ")}
 	}
 	return nil
+}
+
+// annotate adds what GitHub Actions shows beside a job: annotations, and the summary of its step.
+func (o *outputFlags) annotate(stdout, stderr io.Writer, run *result.Run) error {
+	w := stdout
+	if o.format != "text" {
+		w = stderr // stdout may be read by a program
+	}
+	if o.format != "github" {
+		if err := github.Annotations(w, run); err != nil {
+			return err
+		}
+	}
+	path := os.Getenv("GITHUB_STEP_SUMMARY")
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return markdown.Summary(f, run)
 }
 
 // writeFile replaces path atomically: a reader sees the old file or the whole new one.

@@ -25,7 +25,7 @@ func newReport(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return out.write(a.stdout, run)
+			return out.write(a.stdout, a.stderr, run)
 		},
 	}
 	out.add(cmd)
