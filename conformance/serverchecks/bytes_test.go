@@ -197,7 +197,7 @@ var bytesFaults = []fault{
 }
 
 // bytesElsewhere names the test that proves a check which the matrix of peers cannot.
-var bytesElsewhere = map[string]string{}
+var bytesElsewhere = map[string]string{"retry/honoured-by-server": "TestComesBack"}
 
 // payloads are the checks that publish some.
 const payloads = "data/multiline data/leading-space data/empty data/trailing-newline data/colon data/nul data/verbatim data/large event/name event/default " +
@@ -209,14 +209,69 @@ const lateByOne = "delivery/burst delivery/every-subscriber resume/replay resume
 // What the reference server's faults change besides, and what they need to show.
 var (
 	bytesFollows = map[string]string{
-		"framing/eol/atomic":   "framing/eol/consistent", // there must be CRLF, and heartbeats have none
-		"framing/blank-line":   lateByOne,
-		"framing/not-sse-body": everything,
-		"data/multiline":       "data/trailing-newline",
-		"event/default":        "event/name",
+		"framing/eol/atomic":       "framing/eol/consistent", // there must be CRLF, and heartbeats have none
+		"framing/blank-line":       lateByOne,
+		"framing/not-sse-body":     everything,
+		"data/multiline":           "data/trailing-newline",
+		"event/default":            "event/name",
+		"retry/honoured-by-server": everything,
 	}
-	bytesChange = map[string]func(*conformance.Target){}
+	bytesChange = map[string]func(*conformance.Target){
+		"retry/honoured-by-server": func(t *conformance.Target) {
+			t.Request.URL, _ = t.Request.URL.Parse("/tick?interval=500ms&count=5")
+			t.Publisher, t.Declared.Finite = nil, true
+		},
+	}
 )
+
+// A client that comes back when it was told to is served, or not.
+func TestComesBack(t *testing.T) {
+	refused := "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+	for _, c := range []struct {
+		name string
+		make func(p *peer)
+		want result.Verdict
+	}{
+		{name: "ends, and answers", make: func(p *peer) { p.ticks = 5 }, want: result.Pass},
+		{name: "ends, then 204", make: func(p *peer) {
+			p.ticks = 5
+			p.head = func(q *request) string {
+				if q.n > 1 {
+					return "HTTP/1.1 204 No Content\r\n\r\n"
+				}
+				return okHead
+			}
+		}, want: result.Pass},
+		{name: "ends, then 503", make: func(p *peer) {
+			p.ticks = 5
+			p.head = func(q *request) string {
+				if q.n > 1 {
+					return refused
+				}
+				return okHead
+			}
+		}, want: result.Fail},
+		{name: "ends, then 410", make: func(p *peer) {
+			p.ticks = 5
+			p.head = func(q *request) string {
+				if q.n > 1 {
+					return strings.Replace(refused, "503", "410", 1)
+				}
+				return okHead
+			}
+		}, want: result.Warn},
+		{name: "goes on", make: func(*peer) {}, want: result.NotObserved},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := clean()
+			c.make(p)
+			f := run(t, p, func(t *conformance.Target) { t.Publisher = nil })["retry/honoured-by-server"]
+			if f.Verdict != c.want {
+				t.Errorf("want %s: %s", c.want, show(f))
+			}
+		})
+	}
+}
 
 // A failing payload is shrunk, and its reproducer is a command that shows the smallest one.
 func TestShrinks(t *testing.T) {

@@ -23,7 +23,7 @@ var liveElsewhere = map[string]string{
 const (
 	hooked = payloads + " sec/inject/data-cr"
 	crowds = " delivery/burst delivery/every-subscriber live/second-connection load/isolation"
-	ends   = "live/heartbeat lifecycle/persists stop/finite-loop" + crowds
+	ends   = "live/heartbeat lifecycle/persists stop/finite-loop retry/honoured-by-server" + crowds
 )
 
 // What the reference server's faults change besides, and what they need to show.

@@ -1,9 +1,6 @@
 package serverchecks
 
-import (
-	"ssegauge/conformance"
-	"ssegauge/reports/result"
-)
+import "ssegauge/conformance"
 
 // Retry is the retry field.
 var Retry = []conformance.Check{
@@ -12,5 +9,5 @@ var Retry = []conformance.Check{
 	retryRange,
 	retryEarly,
 	retryConflict,
-	{ID: "retry/honoured-by-server", Title: "a client that comes back after the reconnection time is served", Level: result.Contract, Clause: "no clause; contract", Needs: conformance.Kill},
+	retryHonoured,
 }

@@ -3,7 +3,6 @@ package serverchecks
 import (
 	"context"
 	"math/big"
-	"strings"
 	"time"
 
 	"ssegauge/conformance"
@@ -120,6 +119,6 @@ var retryConflict = conformance.Check{
 
 // decimal is the number that digits mean, however many there are.
 func decimal(digits string) *big.Int {
-	n, _ := new(big.Int).SetString(strings.TrimLeft(digits[:min(len(digits), 64)], "0")+"0", 10)
+	n, _ := new(big.Int).SetString("0"+digits[:min(len(digits), 64)], 10)
 	return n
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"net/http"
 	"strings"
 
 	"ssegauge/reference/sse"
@@ -191,6 +192,12 @@ var bytesFaults = []Fault{
 	{
 		ID: "retry/conflict", Text: "the reconnection time is told twice, and differently",
 		First: func(block []byte) []byte { return append(block, "retry: 4000\n\n"...) },
+	},
+	{
+		ID: "retry/honoured-by-server", Text: "who comes back after the end of a stream of five events is answered 503",
+		Returning: Returning{Refuse: func(r *http.Request) int {
+			return when(strings.HasSuffix(r.Header.Get("Last-Event-ID"), "-5"), http.StatusServiceUnavailable)
+		}},
 	},
 }
 

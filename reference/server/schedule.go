@@ -86,6 +86,9 @@ func (sc *schedule) resume(id string, now time.Time) (from int64, why string) {
 // emit streams the schedule; of says what event n is. A client that has the last event of a finite one gets 204, which ends the matter for an
 // EventSource (WHATWG HTML 9.2.3).
 func (s *Server) emit(w http.ResponseWriter, r *http.Request, sc schedule, of func(n int64, due time.Time) sse.Message) {
+	if s.misled(w, r) {
+		return
+	}
 	if sc.keep == 0 {
 		sc.keep = int64(s.cfg.History)
 	}
