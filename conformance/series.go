@@ -3,10 +3,12 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
 	"ssegauge/reference/publish"
+	"ssegauge/reference/wire"
 	"ssegauge/reports/result"
 )
 
@@ -160,4 +162,23 @@ func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, 
 		return nil, &NotJudged{Reason: "the window ended before everything was published", By: "--window"}
 	}
 	return posts, nil
+}
+
+// Deaf opens a stream and reads nothing of it but the head, through as small a receive buffer as the system gives. Close what comes back, unless
+// there was an error.
+func (p *Probe) Deaf(ctx context.Context, within time.Duration) (*wire.Stream, error) {
+	p.s.name() // it counts as a connection of the run
+	d := p.s.dialer(within, 0)
+	dial := d.NetDial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	d.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if t, ok := c.(*net.TCPConn); ok {
+			_ = t.SetReadBuffer(4 << 10)
+		}
+		return c, err
+	}
+	return d.Open(ctx, p.Request())
 }

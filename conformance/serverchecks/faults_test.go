@@ -90,7 +90,7 @@ var coreFaults = []fault{
 		},
 	},
 	{
-		id: "http/no-content-length", name: "live", want: result.Fail, says: "still goes on",
+		id: "http/no-content-length", name: "live", want: result.Fail, says: "still goes on", follows: "load/isolation",
 		breaks: func(p *peer) {
 			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-store", "Content-Length: 1000000")
 			p.frame = func(s string) string { return s }

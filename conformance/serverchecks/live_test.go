@@ -16,6 +16,7 @@ var liveElsewhere = map[string]string{
 	"live/unbuffered": "TestReferenceServerFaults", "live/delay": "TestReferenceServerFaults",
 	"live/heartbeat/form": "TestReferenceServerFaults", "live/heartbeat/framing": "TestReferenceServerFaults",
 	"live/second-connection": "TestReferenceServerFaults", "delivery/burst": "TestReferenceServerFaults",
+	"load/isolation":            "TestReferenceServerFaults",
 	"delivery/every-subscriber": "TestReferenceServerFaults",
 	"stop/finite-loop":          "TestReferenceServerFaults", "lifecycle/persists": "TestReferenceServerFaults",
 }
@@ -33,11 +34,12 @@ var (
 		"stop/finite-loop":   ends + " framing/terminated resume/no-duplicate",
 		"lifecycle/persists": ends + " framing/terminated",
 		// Where events are held back nothing can be found out by publishing.
-		"live/unbuffered":        hooked + crowds,
-		"live/heartbeat/form":    "framing/line-without-colon",
-		"live/second-connection": "delivery/every-subscriber",
+		"live/unbuffered":           hooked + crowds,
+		"live/heartbeat/form":       "framing/line-without-colon",
+		"live/second-connection":    "delivery/every-subscriber load/isolation",
+		"delivery/every-subscriber": "load/isolation",
 		// What is published right after the burst is still part of it.
-		"delivery/burst": "resume/replay",
+		"delivery/burst": "resume/replay load/isolation",
 	}
 	liveChange = map[string]func(*conformance.Target){
 		"live/heartbeat": func(t *conformance.Target) { t.Window = 40 * time.Second },

@@ -204,7 +204,7 @@ func (cs *channels) hold(name string) (*channel, error) {
 		c = &channel{
 			name: name, epoch: strconv.FormatInt(cs.epoch, 36), encode: cs.encode,
 			keep: max(cs.cfg.History, cs.cfg.Queue), history: cs.cfg.History, maxBytes: cs.cfg.HistoryBytes,
-			where: map[string]uint64{}, wake: make(chan struct{}),
+			where: map[string]uint64{}, wake: make(chan struct{}), crowd: crowded{inLine: make(chan struct{}, 1)},
 		}
 		cs.byName[name] = c
 	}

@@ -102,7 +102,7 @@ type faulted struct {
 type crowded struct {
 	mu     sync.Mutex
 	seats  []*http.Request
-	inLine sync.Mutex
+	inLine chan struct{} // a token for who writes
 }
 
 func (c *channel) sit(r *http.Request) {
@@ -136,8 +136,8 @@ func (c *channel) deliver(st *stream, cursor uint64, recs []*record) bool {
 		return true
 	}
 	if f.InLine {
-		c.crowd.inLine.Lock()
-		defer c.crowd.inLine.Unlock()
+		c.crowd.inLine <- struct{}{}
+		defer func() { <-c.crowd.inLine }()
 	}
 	return st.events(kept)
 }
