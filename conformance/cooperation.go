@@ -199,14 +199,23 @@ func (p *Probe) Gauge(ctx context.Context) (float64, error) {
 // Last is [Probe.Alone] for checks that end or restart the target, or ask whether it survived: it waits until every check that does not call Last
 // has come to its verdict.
 func (p *Probe) Last(ctx context.Context) (_ context.Context, release func(), ok bool) {
+	p.Apart()
+	if !p.lastNow(ctx) {
+		p.NotObserved("interrupted")
+		return nil, nil, false
+	}
+	return p.Alone(ctx)
+}
+
+// lastNow waits until only the last checks are undecided; false where it was interrupted. It does not need the observation meanwhile.
+func (p *Probe) lastNow(ctx context.Context) bool {
 	p.s.park()
 	defer p.s.unpark()
 	p.settle()
 	select {
 	case <-p.s.finale:
+		return true
 	case <-ctx.Done():
-		p.NotObserved("interrupted")
-		return nil, nil, false
+		return false
 	}
-	return p.Alone(ctx)
 }
