@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ssegauge/reference/publish"
@@ -24,10 +25,10 @@ type oracle struct {
 	shape   shape
 	delay   time.Duration // publish to arrival of a plain event
 	hostile bool
-	reopen  int
-	silent  bool        // the reason is that nothing came: something may hold events back
-	plains  []*Delivery // of the calibration
-	late    bool        // what ends an event comes with the next one
+	reopen  atomic.Int32 // read by a series while others publish
+	silent  bool         // the reason is that nothing came: something may hold events back
+	plains  []*Delivery  // of the calibration
+	late    bool         // what ends an event comes with the next one
 
 	left struct {
 		sync.Mutex
@@ -225,7 +226,7 @@ func (o *oracle) ensure(ctx context.Context) error {
 	if c.Full() || kept > maxContent {
 		return &NotJudged{Reason: tooMuch}
 	}
-	if o.reopen++; o.reopen > maxReopen || ctx.Err() != nil {
+	if o.reopen.Add(1) > maxReopen || ctx.Err() != nil {
 		return &NotJudged{Reason: "the stream ended and was not opened again", By: "--window"}
 	}
 	pause := 200 * time.Millisecond
@@ -245,7 +246,7 @@ func (o *oracle) ensure(ctx context.Context) error {
 			n.Close()
 			what = fmt.Sprintf("answered %d", n.Head.Status)
 		}
-		o.reopen = maxReopen
+		o.reopen.Store(maxReopen)
 		return &NotJudged{Reason: "the stream ended, and the target " + what + " when a client came back"}
 	}
 	if o.hostile {

@@ -128,10 +128,10 @@ func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, 
 		}
 		return all
 	}
-	reopened := o.reopen
+	reopened := o.reopen.Load()
 	for range n {
 		start := time.Now()
-		if o.reopen-reopened > 3 {
+		if o.reopen.Load()-reopened > 3 {
 			break // each event ends a stream, and others need some too
 		}
 		if err := post(0); err != nil {
