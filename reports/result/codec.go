@@ -19,7 +19,9 @@ const MaxFile = 64 << 20
 // never null, and whatever a terminal might obey or a reader could not see (DEL, C1 controls, bidirectional
 // overrides) is written as \u escapes, so that the file can be shown as it is.
 func Encode(w io.Writer, r *Run) error {
-	b, err := json.MarshalIndent(r.Complete(), "", "  ")
+	r = r.Complete()
+	r.Outcome, r.Words = r.Status(), r.Sentence()
+	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode run: %w", err)
 	}
@@ -116,6 +118,7 @@ func Decode(rd io.Reader) (*Run, error) {
 			return nil, fmt.Errorf("%s without \"validity\"", SchemaLoad)
 		}
 	}
+	r.Outcome, r.Words = "", "" // they follow from the rest
 	return r.Complete(), nil
 }
 

@@ -31,6 +31,9 @@ type Run struct {
 	Started     time.Time `json:"started"`
 	DurationMS  float64   `json:"duration_ms"`
 	Interrupted bool      `json:"interrupted,omitempty"`
+	// What the run comes to, [Run.Status] and [Run.Sentence], for readers of the file: written by [Encode], passed over by [Decode].
+	Outcome Status `json:"status"`
+	Words   string `json:"sentence"`
 	*Check
 	*Load
 }
