@@ -21,6 +21,9 @@ import (
 // pipedHead goes before a stream that comes without its response; nothing of it is judged.
 const pipedHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
 
+// stdin is the target of a stream that was piped in.
+var stdin = result.Target{URL: "-"}
+
 // ErrHead tells that what was given begins with a response head, so that it is not known how much of the framing was taken off.
 var ErrHead = errors.New("it begins with a response head: give the body alone (curl -N, without -i)")
 
@@ -53,6 +56,9 @@ func RunPiped(ctx context.Context, r io.Reader, t Target, checks []Check, o Opti
 		}
 		return ours, nil
 	}
+	if opened := o.Opened; opened != nil {
+		o.Opened = func(result.Target) { opened(stdin) }
+	}
 	report := o.Finding
 	o.Finding = func(f result.Finding) {
 		if report != nil {
@@ -74,7 +80,7 @@ func RunPiped(ctx context.Context, r io.Reader, t Target, checks []Check, o Opti
 	for i := range run.Results {
 		piped(&run.Results[i])
 	}
-	run.Target = result.Target{URL: "-"}
+	run.Target = stdin
 	return run, nil
 }
 

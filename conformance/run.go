@@ -45,6 +45,8 @@ type Target struct {
 type Options struct {
 	// Progress, where set, is called as checks come to a verdict, one call at a time.
 	Progress func(decided, total int, id string)
+	// Opened, where set, is called before the first finding, with the target and the protocol that it speaks. It is not called where nobody answers.
+	Opened func(result.Target)
 	// Finding, where set, is called with each finding as it is made, before Progress.
 	Finding func(result.Finding)
 	// Severity overrides, by id, what it counts for when a requirement is not met.
@@ -101,6 +103,10 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	if err := s.openFirst(ctx); err != nil {
 		return nil, err
 	}
+	about := result.Target{URL: result.Mask(t.Request.URL.String()), HTTP: s.spoken()}
+	if o.Opened != nil {
+		o.Opened(about)
+	}
 	go s.observe(ctx, start.Add(t.Window))
 
 	findings := make([]result.Finding, len(built))
@@ -139,7 +145,7 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	}
 	return &result.Run{
 		Schema:      result.SchemaCheck,
-		Target:      result.Target{URL: result.Mask(t.Request.URL.String()), HTTP: s.spoken()},
+		Target:      about,
 		Started:     start,
 		DurationMS:  millis(time.Since(start)),
 		Interrupted: ctx.Err() != nil,

@@ -81,7 +81,7 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 	if err := c.lent.fill(&t); err != nil {
 		return err
 	}
-	run, err := runCheck(ctx, a, conformance.Run, t, checks, conformance.Options{Severity: c.policy.severities}, c.output.quiet)
+	run, err := runCheck(ctx, a, conformance.Run, t, checks, c.options(a), c.output.quiet)
 	if err != nil {
 		return err
 	}
@@ -89,6 +89,17 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 		return err
 	}
 	return unproved(run, checks)
+}
+
+// options are how the run goes about it: with --format ndjson it writes its findings as they are made.
+func (c *checkFlags) options(a *app) conformance.Options {
+	o := conformance.Options{Severity: c.policy.severities}
+	if c.output.format == "ndjson" {
+		c.output.lines = &lines{w: a.stdout, policy: &c.policy}
+		c.output.lines.follow(&o)
+		c.output.quiet = c.output.quiet || isTerminal(a.stdout) // they show how it goes on
+	}
+	return o
 }
 
 // unproved is the complaint about a publish hook with which nothing could be proved: a job that relies on it (a token that expired, a URL

@@ -42,7 +42,7 @@ func (c *checkFlags) piped(ctx context.Context, a *app, cmd *cobra.Command) erro
 	judge := func(ctx context.Context, t conformance.Target, checks []conformance.Check, o conformance.Options) (*result.Run, error) {
 		return conformance.RunPiped(ctx, a.stdin, t, checks, o)
 	}
-	run, err := runCheck(ctx, a, judge, t, checks, conformance.Options{Severity: c.policy.severities}, c.output.quiet)
+	run, err := runCheck(ctx, a, judge, t, checks, c.options(a), c.output.quiet)
 	if errors.Is(err, conformance.ErrHead) {
 		return usagef("stdin: %v", err)
 	}

@@ -26,6 +26,8 @@ type outputFlags struct {
 	reports []string
 	color   string
 	quiet   bool
+
+	lines *lines // what is on stdout already; nil: nothing
 }
 
 func (o *outputFlags) add(cmd *cobra.Command) {
@@ -107,6 +109,8 @@ func (o *outputFlags) write(stdout, stderr io.Writer, run *result.Run) error {
 	onGitHub := os.Getenv("GITHUB_ACTIONS") == "true"
 	var err error
 	switch f, _ := reports.Lookup(o.format); {
+	case o.lines != nil:
+		err = o.lines.end(run)
 	case o.format == "text" && onGitHub:
 		// The runner obeys what looks like a command, and what a target sends stands in the report.
 		err = github.Fence(stdout, func(w io.Writer) error { return text.Render(w, run, text.Options{}) })

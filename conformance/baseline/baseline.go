@@ -162,6 +162,15 @@ func (b *List) Apply(r *result.Run, now time.Time) (stale []string) {
 	return stale
 }
 
+// Accept marks a finding of the target that is accepted.
+func (b *List) Accept(f *result.Finding, target string, now time.Time) {
+	for i := range b.entries {
+		if e := &b.entries[i]; e.covers(f.ID, target) && e.accepts(f, now) {
+			f.Accepted = e.Reason
+		}
+	}
+}
+
 // better are the verdicts that make an entry stale.
 func better(v result.Verdict) bool {
 	return v == result.Pass || v == result.Info || v == result.NotApplicable

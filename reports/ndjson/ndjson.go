@@ -1,6 +1,9 @@
 // Package ndjson writes a run as lines of JSON, one object each, so that a stream of them can be cut, filtered and joined by line: first the "run", then
 // its parts, last the "end" with what it comes to. Every line says in "type" what it is.
 //
+// `check` writes the lines of a run while it goes on ([NewRun], [NewFinding], [NewEnd]): its findings come as its checks finish, and its "run" does not know yet how
+// long it takes. Lines without an "end" are of a run that was broken off without a report.
+//
 // It imports reports/result. A new part is one line in the function of its command.
 package ndjson
 
@@ -14,7 +17,7 @@ import (
 	"ssegauge/reports/result"
 )
 
-// Finding is the line of one finding; `check` writes them as its checks finish.
+// Finding is the line of one finding.
 type Finding struct {
 	Type string `json:"type"`
 	result.Finding
@@ -25,6 +28,7 @@ func NewFinding(f result.Finding) Finding {
 	if f.Evidence == nil {
 		f.Evidence = []result.Evidence{}
 	}
+	f.Reproduce = result.MaskText(f.Reproduce)
 	return Finding{"finding", f}
 }
 
@@ -34,15 +38,30 @@ type run struct {
 	Tool       result.Tool   `json:"tool"`
 	Target     result.Target `json:"target"`
 	Started    time.Time     `json:"started"`
-	DurationMS float64       `json:"duration_ms"`
+	DurationMS float64       `json:"duration_ms,omitempty"` // unknown while it goes on
+}
+
+// NewRun returns the line of a run that begins: its schema, tool, target and start.
+func NewRun(r *result.Run) any {
+	return run{"run", r.Schema, r.Tool, result.Target{URL: result.Mask(r.Target.URL), HTTP: r.Target.HTTP}, r.Started, r.DurationMS}
 }
 
 type end struct {
 	Type        string          `json:"type"`
+	DurationMS  float64         `json:"duration_ms"`
 	Status      result.Status   `json:"status"`
 	Sentence    string          `json:"sentence"`
 	Interrupted bool            `json:"interrupted"`
 	Summary     *result.Summary `json:"summary,omitempty"`
+}
+
+// NewEnd returns the line of a run that is over.
+func NewEnd(r *result.Run) any {
+	e := end{Type: "end", DurationMS: r.DurationMS, Status: r.Status(), Sentence: r.Sentence(), Interrupted: r.Interrupted}
+	if r.Check != nil {
+		e.Summary = &r.Summary
+	}
+	return e
 }
 
 type part struct {
@@ -68,14 +87,12 @@ func Render(w io.Writer, r *result.Run) error {
 			failed = err
 		}
 	}
-	line(run{"run", r.Schema, r.Tool, r.Target, r.Started, r.DurationMS})
-	last := end{Type: "end", Status: r.Status(), Sentence: r.Sentence(), Interrupted: r.Interrupted}
+	line(NewRun(r))
 	switch {
 	case r.Check != nil:
 		for _, f := range r.Results {
 			line(NewFinding(f))
 		}
-		last.Summary = &r.Summary
 	case r.Load != nil:
 		line(part{"validity", "", r.Validity})
 		line(part{"plan", "", r.Plan})
@@ -99,7 +116,7 @@ func Render(w io.Writer, r *result.Run) error {
 	default:
 		return fmt.Errorf("ndjson: nothing to report in a run of schema %q", r.Schema)
 	}
-	line(last)
+	line(NewEnd(r))
 	if failed != nil {
 		return failed
 	}
