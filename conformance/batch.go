@@ -22,7 +22,7 @@ const longPayload = 64 << 10
 // All of them count as hostile. Lost tells that a payload did not arrive in time. Errors are [*NotJudged].
 func (p *Probe) PublishAll(ctx context.Context, makes ...func(nonce string) publish.Message) ([]*Delivery, error) {
 	o := p.s.oracle
-	if err := o.begin(ctx, true); err != nil {
+	if err := o.begin(ctx, p, true); err != nil {
 		return nil, err
 	}
 	defer func() { <-o.turn }()
@@ -56,7 +56,7 @@ func (p *Probe) PublishAll(ctx context.Context, makes ...func(nonce string) publ
 
 // Plain returns the two plain events that were published before anything else. Errors are [*NotJudged].
 func (p *Probe) Plain(ctx context.Context) ([]*Delivery, error) {
-	if err := p.s.oracle.begin(ctx, false); err != nil {
+	if err := p.s.oracle.begin(ctx, p, false); err != nil {
 		return nil, err
 	}
 	<-p.s.oracle.turn
@@ -66,7 +66,7 @@ func (p *Probe) Plain(ctx context.Context) ([]*Delivery, error) {
 // PublishBetween publishes m, which need not hold a nonce, between two plain events. Errors are [*NotJudged].
 func (p *Probe) PublishBetween(ctx context.Context, m publish.Message) (before, d, after *Delivery, err error) {
 	o := p.s.oracle
-	if err := o.begin(ctx, true); err != nil {
+	if err := o.begin(ctx, p, true); err != nil {
 		return nil, nil, nil, err
 	}
 	defer func() { <-o.turn }()
@@ -90,11 +90,10 @@ func (p *Probe) PublishBetween(ctx context.Context, m publish.Message) (before, 
 	return before, d, after, nil
 }
 
-// begin waits for the turn to publish, which the caller gives back.
-func (o *oracle) begin(ctx context.Context, hostile bool) error {
-	select {
-	case <-o.ready:
-	case <-ctx.Done():
+// begin waits for the check's turn to publish, which the caller gives back.
+func (o *oracle) begin(ctx context.Context, p *Probe, hostile bool) error {
+	o.s.stage.wait(ctx, cue{p: p, rank: p.order, when: func() bool { return o.s.stage.ready }})
+	if ctx.Err() != nil {
 		return &NotJudged{Reason: "interrupted"}
 	}
 	if o.reason != "" {

@@ -20,6 +20,7 @@ type Check struct {
 	Clause string       // "WHATWG HTML 9.2.5", or "no clause; contract"
 	Needs  Needs        // cooperation it cannot do without
 	Core   bool         // of the core set: a run that decides too little of it concludes nothing
+	Turn   Turn         // when it talks to the target, of those that do it alone
 
 	// For `explain`, in our own words.
 	Text     string   // the requirement
@@ -31,6 +32,16 @@ type Check struct {
 	// Run judges through p; nil: listed, not built yet.
 	Run func(ctx context.Context, p *Probe)
 }
+
+// Turn is when a check talks to the target, of those that do it alone: the core set first, then in the catalogue's order within a turn.
+type Turn int8
+
+// The turns.
+const (
+	Fresh    Turn = iota - 1 // it goes back to what was observed: a server's history may forget that when others publish more
+	Ordinary                 //
+	Flood                    // it publishes so much that a history forgets what was before
+)
 
 // Needs is a set of means of cooperation, as the catalogue's column names them.
 type Needs uint16

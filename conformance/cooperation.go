@@ -209,13 +209,8 @@ func (p *Probe) Last(ctx context.Context) (_ context.Context, release func(), ok
 
 // lastNow waits until only the last checks are undecided; false where it was interrupted. It does not need the observation meanwhile.
 func (p *Probe) lastNow(ctx context.Context) bool {
-	p.s.park()
-	defer p.s.unpark()
-	p.settle()
-	select {
-	case <-p.s.finale:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	st := p.s.stage
+	st.settle(p)
+	st.wait(ctx, cue{p: p, rank: p.rankAlone(), apart: true, when: func() bool { return st.undecided == 0 }})
+	return ctx.Err() == nil
 }

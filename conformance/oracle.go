@@ -14,14 +14,13 @@ import (
 // oracle publishes through the hook and finds what it published on the observed stream. Payloads carry a nonce, a plain ASCII word that
 // survives JSON, HTML and prefixes, so that other publishers, replayed history and heartbeats don't confuse it.
 type oracle struct {
-	s     *session
-	ready chan struct{} // calibrated, or given up
-	free  chan struct{} // no check wants to publish any more
+	s    *session
+	free chan struct{} // no check wants to publish any more
 
-	ctx context.Context // of the window; set before ready is closed
+	ctx context.Context // of the window; set before the stage's ready
 
-	turn    chan struct{} // one publish at a time
-	reason  string        // why it cannot judge; set before ready is closed
+	turn    chan struct{} // for whoever publishes or opens the observed stream again: a check, or the run itself
+	reason  string        // why it cannot judge; set before the stage's ready
 	shape   shape
 	delay   time.Duration // publish to arrival of a plain event
 	hostile bool
@@ -48,7 +47,7 @@ const (
 )
 
 func newOracle(s *session, publishing int) *oracle {
-	o := &oracle{s: s, ready: make(chan struct{}), free: make(chan struct{}), turn: make(chan struct{}, 1)}
+	o := &oracle{s: s, free: make(chan struct{}), turn: make(chan struct{}, 1)}
 	if o.left.n = publishing; publishing == 0 {
 		close(o.free)
 	}
@@ -70,7 +69,7 @@ func (o *oracle) finished(c *Check) {
 // give tells that nothing can be published.
 func (o *oracle) give(reason string) {
 	o.reason = reason
-	close(o.ready)
+	o.s.stage.tell(func() { o.s.stage.ready = true })
 }
 
 // run calibrates, lets the checks publish, and then publishes a few plain events more: the positions from which resuming is tried.
@@ -85,7 +84,7 @@ func (o *oracle) run(ctx context.Context) {
 		o.give(reason)
 		return
 	}
-	close(o.ready)
+	o.s.stage.tell(func() { o.s.stage.ready = true })
 	select {
 	case <-o.free:
 	case <-ctx.Done():
@@ -153,7 +152,7 @@ func (e *NotJudged) Error() string { return e.Reason }
 // payload, so that the lines it makes of it are no evidence for other checks. Errors are [*NotJudged].
 func (p *Probe) Publish(ctx context.Context, hostile bool, make func(nonce string) publish.Message) (*Delivery, error) {
 	o := p.s.oracle
-	if err := o.begin(ctx, hostile); err != nil {
+	if err := o.begin(ctx, p, hostile); err != nil {
 		return nil, err
 	}
 	defer func() { <-o.turn }()

@@ -20,9 +20,10 @@ type Probe struct {
 	s     *session
 	check *Check
 	ctx   context.Context
+	order int  // of the check in the run
+	last  bool // it is done, or waits to be among the last; the stage's
 
 	published sync.Once // it publishes no more on the observed stream
-	settled   sync.Once // it is done, or waits to be among the last
 
 	mu   sync.Mutex
 	best *Note
@@ -165,7 +166,7 @@ func (p *Probe) First() *Connection { return p.s.first }
 // The check publishes no more: nothing is published after the observation.
 func (p *Probe) Observed() []*Connection {
 	p.Apart()
-	<-p.s.over // which ends with the run's context
+	p.s.stage.wait(context.Background(), cue{p: p, rank: p.order, when: func() bool { return p.s.stage.over }}) // which comes with the end of the run's context, too
 	return p.s.observed()
 }
 
@@ -206,25 +207,19 @@ func (p *Probe) Window() string { return p.s.target.Window.String() }
 // call release when done. ok is false where there is no time left, which has been reported then.
 func (p *Probe) Alone(ctx context.Context) (_ context.Context, release func(), ok bool) {
 	p.Apart()
-	p.s.park()
-	defer p.s.unpark()
-	select {
-	case <-p.s.over:
-	case <-ctx.Done():
+	st := p.s.stage
+	st.wait(ctx, cue{p: p, rank: p.rankAlone(), apart: true, when: func() bool { return st.over && !st.alone }})
+	if ctx.Err() != nil {
 		p.NotObserved("interrupted")
 		return nil, nil, false
 	}
-	select {
-	case p.s.alone <- struct{}{}:
-	case <-ctx.Done():
-		p.NotObserved("interrupted")
-		return nil, nil, false
-	}
+	st.tell(func() { st.alone = true })
+	done := func() { st.tell(func() { st.alone = false }) }
 	p.s.afterwards.Do(func() { p.s.until = time.Now().Add(beyond) })
 	ctx, cancel := context.WithDeadlineCause(ctx, p.s.until, errNoTime)
 	if ctx.Err() != nil {
 		cancel()
-		<-p.s.alone
+		done()
 		if p.Interrupted() {
 			p.NotObserved("interrupted")
 		} else {
@@ -234,7 +229,7 @@ func (p *Probe) Alone(ctx context.Context) (_ context.Context, release func(), o
 		return nil, nil, false
 	}
 	ctx, stop := context.WithTimeoutCause(ctx, perCheck, errNoTime)
-	return ctx, func() { stop(); cancel(); <-p.s.alone }, true
+	return ctx, func() { stop(); cancel(); done() }, true
 }
 
 // Apart tells that the check publishes nothing (more) on the observed stream, so that nobody waits for it there. Alone says so too.
@@ -279,19 +274,21 @@ func (p *Probe) Dial(ctx context.Context, r *wire.Request, within time.Duration)
 
 // Once shares one value, made by the first who asks, among the checks of a run.
 func (p *Probe) Once(key string, produce func() any) any {
-	o := &once{done: make(chan struct{})}
+	st := p.s.stage
+	o := &once{}
 	if v, loaded := p.s.shared.LoadOrStore(key, o); loaded {
 		o = v.(*once)
-		<-o.done
+		// Whoever makes it needs the observation, or does not.
+		st.wait(context.Background(), cue{p: p, rank: p.order, apart: true, when: func() bool { return o.made }})
 		return o.value
 	}
-	defer close(o.done)
+	defer st.tell(func() { o.made = true })
 	o.value = produce()
 	return o.value
 }
 
-// once is a value in the making. A channel, not a sync.Once: who waits here waits for the network.
+// once is a value in the making.
 type once struct {
-	done  chan struct{}
+	made  bool // the stage's
 	value any
 }

@@ -83,20 +83,13 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	}
 	start := time.Now()
 	s := &session{
-		target: t, busy: len(built) + 1,
-		over: make(chan struct{}), idle: make(chan struct{}), alone: make(chan struct{}, 1),
-		undecided: len(built), finale: make(chan struct{}),
+		target: t, over: make(chan struct{}),
+		stage: &stage{hold: t.Window, idle: make(chan struct{})},
 	}
 	publishing := 0
 	for _, c := range built {
 		if c.Needs&Publish != 0 {
 			publishing++
-		}
-	}
-	for _, c := range built {
-		if c.Needs&Direct != 0 {
-			s.busy--
-			s.undecided--
 		}
 	}
 	s.oracle = newOracle(s, publishing)
@@ -113,33 +106,38 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	decided := 0
-	judge := func(i int, c *Check) {
-		f := s.judge(ctx, c)
+	judge := func(p *Probe, on *cue) {
+		f := s.judge(ctx, p, on)
 		mu.Lock()
 		defer mu.Unlock()
-		findings[i] = f
+		findings[p.order] = f
 		decided++
 		shown := f
-		o.Severity[c.ID].apply(&shown)
+		o.Severity[p.check.ID].apply(&shown)
 		if o.Finding != nil {
 			o.Finding(shown)
 		}
 		if o.Progress != nil {
-			o.Progress(decided, len(built), c.ID)
+			o.Progress(decided, len(built), p.check.ID)
 		}
 	}
 	for i, c := range built {
 		if c.Needs&Direct == 0 {
-			wg.Go(func() { judge(i, c) })
+			p := &Probe{s: s, check: c, ctx: ctx, order: i}
+			on := s.stage.enter(p)
+			wg.Go(func() { judge(p, on) })
 		}
 	}
-	s.park() // the run itself, so that an empty list ends too
+	s.stage.poke() // curtain up; an empty list ends too
 	wg.Wait()
 	<-s.over
 	s.goPast(ctx, findings, built)
 	for i, c := range built {
 		if c.Needs&Direct != 0 {
-			judge(i, c)
+			p := &Probe{s: s, check: c, ctx: ctx, order: i}
+			on := s.stage.enter(p)
+			s.stage.poke()
+			judge(p, on)
 		}
 		o.Severity[c.ID].apply(&findings[i])
 	}
@@ -166,14 +164,14 @@ func (s *session) spoken() string {
 }
 
 // judge runs one check: a panic is a fault of ours, and so is one that does not come back.
-func (s *session) judge(ctx context.Context, c *Check) result.Finding {
-	p := &Probe{s: s, check: c, ctx: ctx}
+func (s *session) judge(ctx context.Context, p *Probe, on *cue) result.Finding {
+	c := p.check
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer s.park()
+		<-on.on
+		defer s.stage.leave(p)
 		defer p.Apart()
-		defer p.settle()
 		defer func() {
 			if v := recover(); v != nil {
 				p.Error("a fault of ours in this check: %v at %s", v, panicSite())

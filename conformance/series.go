@@ -85,9 +85,8 @@ func Nonces(b []byte) []string {
 // are published, up to flood bytes, to learn whether something lets go of them. Errors are [*NotJudged].
 func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, flood int) ([]*Posted, error) {
 	o := p.s.oracle
-	select {
-	case <-o.ready:
-	case <-ctx.Done():
+	p.s.stage.wait(ctx, cue{p: p, rank: rankPace, when: func() bool { return p.s.stage.ready }})
+	if ctx.Err() != nil {
 		return nil, &NotJudged{Reason: "interrupted"}
 	}
 	if o.reason != "" && !o.silent {
@@ -140,20 +139,20 @@ func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, 
 			}
 			break
 		}
-		sleep(ctx, gap-time.Since(start))
+		p.rest(ctx, gap-time.Since(start))
 	}
 	wait := time.Now().Add(patience)
 	for Find(posts, conns()...) < len(posts) && ctx.Err() == nil && time.Now().Before(wait) {
-		sleep(ctx, 20*time.Millisecond)
+		p.rest(ctx, 20*time.Millisecond)
 	}
 	for sent := 0; sent < flood && o.silent && Find(posts, conns()...) == 0 && ctx.Err() == nil; sent += 2 << 10 {
 		if post(2<<10) != nil {
 			break
 		}
-		sleep(ctx, 20*time.Millisecond)
+		p.rest(ctx, 20*time.Millisecond)
 	}
 	if o.silent {
-		sleep(ctx, quiet)
+		p.rest(ctx, quiet)
 	}
 	if Find(posts, conns()...) == 0 && o.silent {
 		return nil, &NotJudged{Reason: o.reason}
@@ -162,6 +161,14 @@ func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, 
 		return nil, &NotJudged{Reason: "the window ended before everything was published", By: "--window"}
 	}
 	return posts, nil
+}
+
+// rest lets others publish for that long.
+func (p *Probe) rest(ctx context.Context, d time.Duration) {
+	rested := false
+	t := time.AfterFunc(d, func() { p.s.stage.tell(func() { rested = true }) })
+	defer t.Stop()
+	p.s.stage.wait(ctx, cue{p: p, rank: rankPace, when: func() bool { return rested }})
 }
 
 // Deaf opens a stream and reads nothing of it but the head, through as small a receive buffer as the system gives. Close what comes back, unless

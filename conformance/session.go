@@ -26,8 +26,7 @@ type session struct {
 	first  *Connection
 	oracle *oracle
 	over   chan struct{} // the observation is over
-	idle   chan struct{} // nobody needs the observation any more
-	alone  chan struct{} // a token for who talks to the target alone
+	stage  *stage
 	shared sync.Map
 	past   *past // set before the checks that need the direct way run; nil where there is none
 
@@ -37,11 +36,6 @@ type session struct {
 	mu    sync.Mutex
 	conns []*Connection
 	named int
-	idled bool
-	busy  int // checks that have neither finished nor wait for their turn alone
-
-	undecided int           // checks that have neither finished nor wait to be among the last
-	finale    chan struct{} // there are none of these any more
 }
 
 // UnreachableError tells that the target could not be judged at all: nobody answered there.
@@ -184,7 +178,10 @@ func (s *session) streams() bool { return s.first.stream != nil && s.first.Head.
 // observe keeps the observation going: to the end of the window, or until the stream ended and nothing more is to be published on it, or
 // until nobody needs it.
 func (s *session) observe(ctx context.Context, deadline time.Time) {
-	defer close(s.over)
+	defer func() {
+		s.stage.tell(func() { s.stage.over = true })
+		close(s.over)
+	}()
 	if !s.streams() {
 		s.oracle.give("there is no stream to publish to")
 		if s.first.stream != nil {
@@ -209,7 +206,7 @@ func (s *session) observe(ctx context.Context, deadline time.Time) {
 	}()
 	strange := time.NewTimer(strangeBody)
 	defer strange.Stop()
-	done, idle := published, s.idle
+	done, idle := published, s.stage.idle
 	for {
 		c := s.current()
 		changed := c.Changed()
@@ -230,33 +227,6 @@ func (s *session) observe(ctx context.Context, deadline time.Time) {
 		case <-changed:
 		}
 	}
-}
-
-// park and unpark bound the time in which a check does not need the observation.
-func (s *session) park() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.busy--; s.busy == 0 && !s.idled {
-		s.idled = true
-		close(s.idle)
-	}
-}
-
-func (s *session) unpark() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.busy++
-}
-
-// settle counts a check out that is done or waits to be among the last, once.
-func (p *Probe) settle() {
-	p.settled.Do(func() {
-		p.s.mu.Lock()
-		defer p.s.mu.Unlock()
-		if p.s.undecided--; p.s.undecided == 0 {
-			close(p.s.finale)
-		}
-	})
 }
 
 func sleep(ctx context.Context, d time.Duration) {

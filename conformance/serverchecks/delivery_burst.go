@@ -15,6 +15,7 @@ import (
 var deliveryBurst = conformance.Check{
 	ID: "delivery/burst", Title: "a burst of events arrives whole and in order",
 	Level: result.Contract, Clause: noClause, Needs: conformance.Publish,
+	Turn: conformance.Flood,
 	Text: "Of 500 small events, published as fast as the hook takes them, each arrives, once, as an event of its own, in the order of publishing.",
 	Why: "Queues for subscribers that drop what does not fit, and goroutines or promises for each event that overtake one another, lose and shuffle events " +
 		"only under load, and no client can tell.",

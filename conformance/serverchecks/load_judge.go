@@ -13,7 +13,7 @@ import (
 // proof: the other stream stands still for two seconds and goes on when the one that is not read is closed, twice.
 var loadIsolation = conformance.Check{
 	ID: "load/isolation", Title: "a slow reader slows no other",
-	Level: result.Should, Clause: noClause, Needs: conformance.Many | conformance.Publish,
+	Level: result.Should, Clause: noClause, Needs: conformance.Many | conformance.Publish, Turn: conformance.Flood,
 	Text: "While one client does not read, events arrive on the streams of the others, and publishing goes on.",
 	Why: "A phone in a tunnel stops reading. Where the server writes to its subscribers in turn and waits for each, that one client silences all others, and whoever " +
 		"publishes.",

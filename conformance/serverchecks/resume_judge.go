@@ -16,7 +16,7 @@ import (
 // The first connection is the ground truth: K is an id it saw with others after it. A client that saw K and comes back must get those others.
 var resumeReplay = conformance.Check{
 	ID: "resume/replay", Title: "events missed while away are sent after reconnecting",
-	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Extra,
+	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Extra, Turn: conformance.Fresh,
 	Text: "A request with Last-Event-ID is answered with every event after that id, then with live ones.",
 	Why:  "A client comes back after every network change, deploy and proxy time-out. Without replay it loses what happened meanwhile and doesn't know.",
 	Good: "> Last-Event-ID: 7\n\nid: 8\ndata: missed\n\nid: 9\ndata: missed too\n\n", Bad: "> Last-Event-ID: 7\n\nid: 12\ndata: live\n\n",
@@ -26,7 +26,7 @@ var resumeReplay = conformance.Check{
 
 var resumeNoDuplicate = conformance.Check{
 	ID: "resume/no-duplicate", Title: "what was received before is not sent again",
-	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Extra,
+	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Extra, Turn: conformance.Fresh,
 	Text: "The replay begins after the event that Last-Event-ID names.",
 	Why:  "An event that comes twice is a payment booked twice, a message shown twice. Starting at the id instead of after it does that on every reconnect.",
 	Good: "> Last-Event-ID: 7\n\nid: 8\ndata: x\n\n", Bad: "> Last-Event-ID: 7\n\nid: 7\ndata: seen before\n\n",
