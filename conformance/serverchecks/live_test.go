@@ -38,7 +38,7 @@ var (
 		"live/heartbeat/form":       "framing/line-without-colon",
 		"live/second-connection":    "delivery/every-subscriber load/isolation",
 		"delivery/every-subscriber": "load/isolation",
-		"delivery/burst": "load/isolation",
+		"delivery/burst":            "load/isolation",
 	}
 	liveChange = map[string]func(*conformance.Target){
 		"live/heartbeat": func(t *conformance.Target) { t.Window = 40 * time.Second },
