@@ -121,7 +121,7 @@ func (o *oracle) send(ctx context.Context, make func(string) publish.Message) (*
 	if err := o.ensure(ctx); err != nil {
 		return nil, err
 	}
-	d := &Delivery{Nonce: newNonce(), shape: o.shape}
+	d := &Delivery{Nonce: NewNonce(), shape: o.shape}
 	d.message = make(d.Nonce)
 	if d.message.Data != "" {
 		d.message.Marker = d.Nonce // an empty payload stays empty, also where the hook takes the marker for it

@@ -73,7 +73,7 @@ const (
 	nonceSize  = len(nonceStart) + 14
 )
 
-func newNonce() string {
+func NewNonce() string {
 	return nonceStart + strings.ToLower(rand.Text()[:nonceSize-len(nonceStart)])
 }
 

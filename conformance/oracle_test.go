@@ -6,7 +6,7 @@ import (
 )
 
 func TestNonce(t *testing.T) {
-	n := newNonce()
+	n := NewNonce()
 	for _, s := range []string{n, "<p>" + n + "</p>", `{"a":"gauge ` + n + `"}`, "x" + n + n} {
 		if got := NonceOf([]byte(s)); got != n {
 			t.Errorf("NonceOf(%q) = %q, want %q", s, got, n)
@@ -17,7 +17,7 @@ func TestNonce(t *testing.T) {
 			t.Errorf("NonceOf(%q) = %q, want none", s, got)
 		}
 	}
-	if newNonce() == n {
+	if NewNonce() == n {
 		t.Error("twice the same nonce")
 	}
 }

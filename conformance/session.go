@@ -95,7 +95,7 @@ func (s *session) openAwake(ctx context.Context, r *wire.Request, within time.Du
 			defer cancel()
 			woken <- time.Since(start)
 			// Whether it went well shows on the stream.
-			_, _ = s.target.Publisher.Publish(ctx, plainMessage(newNonce()))
+			_, _ = s.target.Publisher.Publish(ctx, plainMessage(NewNonce()))
 		})
 		defer wake.Stop()
 	}
