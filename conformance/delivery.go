@@ -73,6 +73,7 @@ const (
 	nonceSize  = len(nonceStart) + 14
 )
 
+// NewNonce makes a plain word that [NonceOf] finds again.
 func NewNonce() string {
 	return nonceStart + strings.ToLower(rand.Text()[:nonceSize-len(nonceStart)])
 }

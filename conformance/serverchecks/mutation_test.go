@@ -54,7 +54,7 @@ func (m *matrix) add(c conformance.Check, base, found map[string]result.Finding,
 		switch from, to := base[id].Verdict, found[id].Verdict; {
 		case id == c.ID || alike(base[id], found[id]):
 		case follows == everything && to != result.Fail && to != result.Warn && to != result.Error,
-			strings.Contains(" "+follows+" ", " "+id+" "):
+			mayChange(follows, id, to):
 			row.follow = append(row.follow, fmt.Sprintf("%s %s->%s", id, from, to))
 		default:
 			row.unrelated = append(row.unrelated, fmt.Sprintf("%s %s->%s", id, from, to))

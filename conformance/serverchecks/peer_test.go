@@ -306,6 +306,7 @@ func run(t *testing.T, p *peer, change func(*conformance.Target)) map[string]res
 		for _, f := range r.Results {
 			found[f.ID] = f
 		}
+		time.Sleep(p.hold) // a request that was left may still be held
 		if p.linger != nil {
 			time.Sleep(5 * time.Minute) // until the last one found out
 		}

@@ -68,7 +68,7 @@ func checkReference(t *testing.T, path, fault string, proto wire.Proto, change f
 		go func() { served <- srv.Serve(ctx, l, nil) }()
 		tr := &http.Transport{DialContext: l.dial}
 		pub, err := publish.Compile(publish.Hook{
-			HTTP: "POST http://reference.example/publish?channel=t", Body: `{"data":{{json .Data}},"event":{{json .Event}},"id":{{json .ID}}}`, Transport: tr,
+			HTTP: "POST http://reference.example/publish?channel=t", Body: `{"data":{{json .Data}},"event":{{json .Event}},"id":{{json .ID}},"retry":{{json .Retry}},"comment":{{json .Comment}}}`, Transport: tr,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -79,6 +79,7 @@ func checkReference(t *testing.T, path, fault string, proto wire.Proto, change f
 			Dialer:    wire.Dialer{NetDial: l.dial, Proto: proto},
 			Publisher: pub, ExpectReplay: true,
 		}
+		resumeDeclared(&tg)
 		if change != nil {
 			change(&tg)
 		}
@@ -145,12 +146,15 @@ func TestReferenceServerFaults(t *testing.T) {
 	follows := map[string]string{
 		"http/status":        everything,
 		"http/content-type":  "http/content-type/charset",
-		"resume/replay":      "resume/no-duplicate",
+		"resume/replay":      "resume/*",
 		"framing/terminated": "live/heartbeat",
 		"live/proxy-diff":    "http/cache-control",
 	}
 	maps.Copy(follows, bytesFollows)
 	maps.Copy(follows, liveFollows)
+	for id, more := range resumeFollows {
+		follows[id] = strings.TrimSpace(follows[id] + " " + more)
+	}
 	change := map[string]func(*conformance.Target){} // what a fault needs to show
 	change["live/proxy-diff"] = func(t *conformance.Target) {
 		direct := *t.Request.URL
@@ -159,6 +163,7 @@ func TestReferenceServerFaults(t *testing.T) {
 	}
 	maps.Copy(change, bytesChange)
 	maps.Copy(change, liveChange)
+	maps.Copy(change, resumeChange)
 	var m matrix
 	for _, f := range server.Faults() {
 		c, ok := lookup(f.ID)

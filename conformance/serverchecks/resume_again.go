@@ -1,10 +1,9 @@
 package serverchecks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"ssegauge/conformance"
@@ -113,6 +112,7 @@ func judgeHeaderCase(ctx context.Context, p *conformance.Probe) {
 		p.NotApplicable("over HTTP/2 every field name is lower case")
 		return
 	}
+	repeated(ctx, p, r)
 	v, ctx, release, ok := turn(ctx, p)
 	if !ok {
 		return
@@ -244,30 +244,28 @@ var resumeIdempotent = conformance.Check{
 		if !ok {
 			return
 		}
+		second, third := repeated(ctx, p, first), first.onceMore()
+		if second.why == "" && second.status == 200 && len(second.lost()) == 0 {
+			p.Pass("the second time the same %s came again", plural(len(second.replayed), "event"))
+			return
+		}
 		v, ctx, release, ok := turn(ctx, p)
 		if !ok {
 			return
 		}
 		defer release()
-		second, third := first.onceMore(), first.onceMore()
-		second.reconnect(ctx, p, v, first.request(p))
-		if second.why == "" && len(first.lacks(second)) == 0 {
-			p.Pass("the second time the same %s came again", plural(len(second.replayed), "event"))
-			return
-		}
 		third.reconnect(ctx, p, v, first.request(p))
-		again := first.lacks(third)
-		lost := first.lacks(second)
+		again, lost := third.lost(), second.lost()
 		switch {
 		case second.why != "" || third.why != "":
-			p.NotObserved("%s", second.why+third.why)
+			p.NotObserved("%s", cmp.Or(second.why, third.why))
 		case second.status != 200:
 			p.Declared(p.Target().ExpectReplay, "the second request with id %s is answered %d", brief(string(first.k.ID)), second.status).
 				Hint("a position can be resumed from as often as a client asks").Try(p.Curl(second.again.Request))
 		case len(lost) > 0 && len(again) > 0 && third.came > len(third.replayed):
 			p.NotObserved("the stream went on meanwhile, and what was missed may have left the history")
 		case len(lost) > 0:
-			e := first.missed[lost[0]]
+			e := lost[0]
 			p.Declared(p.Target().ExpectReplay, "the second time %d of %s after id %s did not come again: id %s", len(lost), plural(len(first.replayed), "event"),
 				brief(string(first.k.ID)), brief(string(e.ID))).
 				Hint("a position can be resumed from as often as a client asks; keep history by events, not by clients").
@@ -278,11 +276,26 @@ var resumeIdempotent = conformance.Check{
 	},
 }
 
-// lacks lists what came again in r and not in o.
-func (r *resumption) lacks(o *resumption) (lost []int) {
-	for _, i := range slices.Sorted(maps.Keys(r.replayed)) {
-		if !o.replayed[i] {
-			lost = append(lost, i)
+// repeated is the reconnect once more, to the letter. It comes before all that try the position in other ways.
+func repeated(ctx context.Context, p *conformance.Probe, first *resumption) *resumption {
+	return p.Once("repeated", func() any {
+		second := first.onceMore()
+		v, ctx, release, ok := turn(ctx, p)
+		if !ok {
+			second.why = "the target could not be asked again"
+			return second
+		}
+		defer release()
+		second.reconnect(ctx, p, v, first.request(p))
+		return second
+	}).(*resumption)
+}
+
+// lost lists what was missed and did not come again.
+func (r *resumption) lost() (lost []conformance.Event) {
+	for i, e := range r.missed {
+		if !r.replayed[i] {
+			lost = append(lost, e)
 		}
 	}
 	return lost
@@ -306,6 +319,7 @@ var resumeQueryParam = conformance.Check{
 		if !ok {
 			return
 		}
+		repeated(ctx, p, r)
 		v, ctx, release, ok := turn(ctx, p)
 		if !ok {
 			return
@@ -316,7 +330,16 @@ var resumeQueryParam = conformance.Check{
 		req.URL = withQuery(req.URL, name, string(r.k.ID))
 		o := r.onceMore()
 		o.reconnect(ctx, p, v, req)
-		switch lost := r.lacks(o); {
+		lost := o.lost()
+		if o.why == "" && o.status == 200 && len(lost) > 0 {
+			usual := r.onceMore() // is it the parameter, or has the history moved on?
+			usual.reconnect(ctx, p, v, r.request(p))
+			if usual.why != "" || usual.status != 200 || len(usual.lost()) > 0 {
+				p.NotObserved("by then nothing came again with Last-Event-ID either").Hint("see resume/idempotent")
+				return
+			}
+		}
+		switch {
 		case o.why != "" && o.mute == "":
 			p.NotObserved("%s", o.why)
 		case o.mute != "" || o.status != 200:

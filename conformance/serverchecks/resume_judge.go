@@ -145,9 +145,15 @@ func (r *resumption) request(p *conformance.Probe) *wire.Request {
 	return req
 }
 
-// onceMore is the same position, to be tried again in another way.
+// onceMore is the same position, to be tried again in another way: what came again must then come again.
 func (r *resumption) onceMore() *resumption {
-	return &resumption{control: r.control, k: r.k, before: r.before, missed: r.missed}
+	o := &resumption{control: r.control, k: r.k, before: r.before}
+	for i, e := range r.missed {
+		if r.replayed[i] {
+			o.missed = append(o.missed, e)
+		}
+	}
+	return o
 }
 
 // reconnect comes back and watches what is sent.

@@ -47,6 +47,10 @@ func judgeUnknownID(ctx context.Context, p *conformance.Probe) {
 		replays = r.status == 200 && len(r.replayed) > 0 && !r.restarted
 	}
 	fresh := fresh(ctx, p) // what a client without an id gets is no answer to this one
+	if fresh.why != "" || fresh.status != 200 {
+		p.NotObserved("a second connection got no stream%s", suffix(fresh.why))
+		return
+	}
 	v, ctx, release, ok := turn(ctx, p)
 	if !ok {
 		return
@@ -238,6 +242,10 @@ func judgeHostileID(ctx context.Context, p *conformance.Probe) {
 	const hint = "treat the id as text that the client chose: look it up, and where it is not found answer as to an unknown one"
 	refused := 0
 	for i, id := range ids {
+		if v.spent > visitBudget {
+			p.NotObserved("the target was too slow: %d of %d ids were sent, and did no harm", i, len(ids)).Hint("--only resume/hostile-id decides it")
+			return
+		}
 		nonce := conformance.NewNonce()
 		id = strings.ReplaceAll(id, "NONCE", nonce)
 		req := withID(p, id)
@@ -326,6 +334,15 @@ var resumeIsolation = conformance.Check{
 			p.Pass("an id of this channel is answered %d on the other", a.status)
 		default:
 			if leaked := known(conns, a.conn.Events()); len(leaked) > 0 {
+				plain := *req
+				plain.Header = conformance.WithLastEventID(plain.Header, nil)
+				b := v.try(ctx, p, &plain, func(c *conformance.Connection) {
+					watch(ctx, c, unknownLook, func() bool { return len(known(conns, c.Events())) > 0 })
+				})
+				if b.status != 200 || len(known(conns, b.conn.Events())) > 0 {
+					p.NotObserved("the other channel is sent events of this one without an id too")
+					return
+				}
 				p.Fail("with an id of this channel the other one is sent %s of this one", plural(len(leaked), "event")).
 					Hint("look ids up within the channel, and check who asks").At(a.conn.Evidence(leaked[0].Start, leaked[0].End)).Try(p.Curl(req))
 				return

@@ -19,7 +19,7 @@ type visits struct {
 
 const (
 	visitPatience = 3 * time.Second // for a head, beside the path
-	visitBudget   = 9 * time.Second // of all visits together
+	visitBudget   = 4 * time.Second // for the heads of all visits together
 	visitPause    = 300 * time.Millisecond
 	refusedTries  = 3
 )
@@ -37,8 +37,7 @@ func turn(ctx context.Context, p *conformance.Probe) (v *visits, _ context.Conte
 	case v.spent > visitBudget:
 		p.NotObserved("the target was too slow for all requests of this kind").Hint("--only with this id decides it")
 	default:
-		start := time.Now()
-		return v, ctx, func() { v.spent += time.Since(start); leave() }, true
+		return v, ctx, leave, true
 	}
 	leave()
 	return nil, nil, nil, false
@@ -110,6 +109,8 @@ func (v *visits) ask(ctx context.Context, p *conformance.Probe, r *wire.Request,
 }
 
 func (v *visits) open(ctx context.Context, p *conformance.Probe, r *wire.Request) *conformance.Connection {
+	start := time.Now()
+	defer func() { v.spent += time.Since(start) }()
 	return p.OpenAwake(ctx, r, visitPatience+2*p.First().RoundTrip())
 }
 
@@ -178,14 +179,5 @@ func watch(ctx context.Context, c *conformance.Connection, longest time.Duration
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }

@@ -164,7 +164,7 @@ func note(yes bool, text string) string {
 func (in *injection) arrived(d *conformance.Delivery) bool {
 	want := in.plain(d.Nonce)
 	for _, l := range d.Conn.Lines() {
-		if l.Kind == in.kind && strings.TrimPrefix(l.Value, " ") == want && near(d, l) {
+		if l.Kind == in.kind && strings.TrimSpace(l.Value) == want && near(d, l) {
 			return true
 		}
 	}

@@ -44,6 +44,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		if s.fault.Resume != nil {
 			cursor, first = s.fault.Resume(cursor, c.live()), nil
 		}
+		cursor = max(cursor, min(s.fault.Forget, c.live()))
 		if s.fault.Twice != nil && s.returning.again(id) == 2 {
 			cursor = min(s.fault.Twice(cursor), c.live())
 		}
@@ -53,6 +54,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	edge := c.live() // what is before it is replayed
 	c.sit(r)
 	defer c.rise(r)
+	drop := resumed && s.fault.Drop && first != nil
+	if drop {
+		first = nil
+	}
 	st := s.openStream(w, r, first)
 	if st == nil {
 		return
@@ -62,7 +67,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		s.count.resumed.Add(1)
 	}
 
-	if resumed && s.fault.Drop && first != nil {
+	if drop {
 		return
 	}
 

@@ -27,7 +27,7 @@ type Returning struct {
 	Leak     bool                                 // ids of other channels are known
 	NoQuery  bool                                 // the query parameter is ignored
 	Greedy   bool                                 // a first connection gets the history
-	History  int                                  // in place of Config.History
+	Forget   uint64                               // how many events of a channel are never sent again
 	Unheard  bool                                 // who has no credentials is told so in the stream, once others came with some
 	CORS     func(h http.Header, r *http.Request) // changes the CORS fields of any answer
 	Verbatim string                               // the field of a publish that goes to the wire as it came
@@ -71,7 +71,7 @@ var resumeFaults = []Fault{
 		},
 	}},
 	{ID: "resume/isolation", Text: "an id of another channel opens that channel", Returning: Returning{Leak: true}},
-	{ID: "resume/window", Text: "four events are kept, whatever was promised", Returning: Returning{History: 4}},
+	{ID: "resume/window", Text: "the first 16 events of a channel are not kept, whatever was promised", Returning: Returning{Forget: 16}},
 	{ID: "resume/query-param", Text: "the query parameter lastEventId is ignored", Returning: Returning{NoQuery: true}},
 	{ID: "resume/no-id-no-replay", Text: "a first connection gets the whole history", Returning: Returning{Greedy: true}},
 

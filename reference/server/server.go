@@ -163,10 +163,6 @@ func newServer(cfg Config, limits *limiter, count *counters, stop chan struct{})
 			s.fault = f
 		}
 	}
-	if s.fault.History > 0 {
-		s.cfg.History = s.fault.History
-		cfg = s.cfg
-	}
 	s.channels = newChannels(cfg, s.encode)
 	s.handler = s.cors(s.mux())
 	return s
