@@ -317,7 +317,7 @@ func TestFaults(t *testing.T) {
 			}
 			p.holdEvidence(t, found)
 			for id, g := range found {
-				if id == f.id || f.follows == everything || mayChange(f.follows, id, g.Verdict) {
+				if id == f.id || f.follows == everything || mayChange(f.follows+" "+resumeFollows[f.id], id, g.Verdict) {
 					if g.Verdict == result.Error {
 						t.Errorf("blames us: %s", show(g))
 					}

@@ -246,8 +246,14 @@ var (
 	resumeFollows = map[string]string{
 		"resume/header-accepted": "resume/replay resume/unknown-id resume/window resume/*",
 		"sec/token-in-url":       "sec/auth-before-stream", // the token can be left out by then
-		"framing/terminated":     "live/heartbeat/form resume/*",
+		"framing/terminated":     "live/heartbeat/form resume/* data/* event/* id/* sec/*", // the stream is short
 		"live/unbuffered":        "resume/* sec/*",
+		"event/default":          "sec/inject/*", // a plain type does not arrive
+		"event/name":             "sec/inject/*",
+		"id/cors-safe":           "sec/inject/*", // nor does a plain id
+		"id/size":                "sec/inject/*",
+		"id/unique":              "resume/*",
+		"resume/seam":            "resume/window resume/fidelity resume/*",                           // a long replay has seams of its own
 		"delivery/burst":         "resume/window resume/replay resume/fidelity resume/seam resume/*", // the history goes with it
 		"stop/finite-loop":       "resume/no-id-no-replay resume/*",                                  // the same events on every connection
 		"live/headers-flushed":   slowTarget + " live/heartbeat",
