@@ -177,7 +177,7 @@ var resumeOrder = conformance.Check{
 // Data may hold the time at which it was sent: where digits alone differ, nothing is blamed.
 var resumeFidelity = conformance.Check{
 	ID: "resume/fidelity", Title: "replayed events equal the live ones",
-	Level: result.Advice, Clause: noClause, Needs: conformance.Publish,
+	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Publish,
 	Text: "An event that is sent again has the type, the id and the data, to the byte, that it had at first.",
 	Why:  "History is often kept by other code than that which sends: the type is lost and no listener is called, JSON is encoded twice, lines are joined.",
 	Good: "id: 8\nevent: add\ndata: x\n\n(again) id: 8\nevent: add\ndata: x\n\n", Bad: "id: 8\nevent: add\ndata: x\n\n(again) id: 8\ndata: \"x\"\n\n",

@@ -71,7 +71,7 @@ func farthest(ctx context.Context, p *conformance.Probe) *resumption {
 // A fact, not a requirement, unless a window is declared: then at least so many of the newest events must come again, as far as so many were seen.
 var resumeWindow = conformance.Check{
 	ID: "resume/window", Title: "how far back events can be replayed",
-	Level: result.Advice, Clause: noClause, Needs: conformance.Publish | conformance.Long,
+	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Publish | conformance.Long,
 	Text: "As many events can be replayed as the operator declares. Without a declaration the number that was seen is reported.",
 	Why:  "What is older than the window is lost to a client that was away for longer; the number says how long that may be at the usual rate.",
 	Good: "(100 declared) 100 events come again\n", Bad: "(100 declared) 16 events come again\n",

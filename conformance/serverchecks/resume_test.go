@@ -245,7 +245,7 @@ var resumeElsewhere = map[string]string{
 var (
 	resumeFollows = map[string]string{
 		"resume/header-accepted": "resume/replay resume/unknown-id resume/window resume/*",
-		"sec/token-in-url":       "sec/auth-before-stream", // the token can be left out by then
+		"sec/token-in-url":       "sec/auth-before-stream",                                 // the token can be left out by then
 		"framing/terminated":     "live/heartbeat/form resume/* data/* event/* id/* sec/*", // the stream is short
 		"live/unbuffered":        "resume/* sec/*",
 		"event/default":          "sec/inject/*", // a plain type does not arrive
