@@ -253,6 +253,8 @@ var (
 		"id/cors-safe":           "sec/inject/*", // nor does a plain id
 		"id/size":                "sec/inject/*",
 		"id/unique":              "resume/*",
+		"http/no-content-length": "resume/*",                                                         // the length it declares is used up by a long replay
+		"load/isolation":         "resume/replay resume/window resume/*",                             // the history does not reach back past what its check publishes
 		"resume/seam":            "resume/window resume/fidelity resume/*",                           // a long replay has seams of its own
 		"delivery/burst":         "resume/window resume/replay resume/fidelity resume/seam resume/*", // the history goes with it
 		"stop/finite-loop":       "resume/no-id-no-replay resume/*",                                  // the same events on every connection

@@ -31,10 +31,14 @@ func turn(ctx context.Context, p *conformance.Probe) (v *visits, _ context.Conte
 	if !ok {
 		return nil, nil, nil, false
 	}
+	budget := visitBudget
+	if wait, _ := p.First().Wait(); wait >= time.Second {
+		budget = time.Second // slow heads: the time that is left is for checks of greater weight
+	}
 	switch {
 	case v.dead != "":
 		p.NotObserved("%s", v.dead).Hint("the target serves one connection at a time, or keeps every head until there is an event (see live/headers-flushed)")
-	case v.spent > visitBudget:
+	case v.spent > budget:
 		p.NotObserved("the target was too slow for all requests of this kind").Hint("--only with this id decides it")
 	default:
 		return v, ctx, leave, true
