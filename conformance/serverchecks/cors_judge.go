@@ -88,7 +88,6 @@ var corsVary = conformance.Check{
 	Text: "A response that may be cached, and whose Access-Control-Allow-Origin depends on the request's Origin, has Vary: Origin.",
 	Why:  "A cache hands one origin's response to another, whose browser refuses it; it works again after a while, and nobody can reproduce it.",
 	Good: "Access-Control-Allow-Origin: https://a.example\r\nVary: Origin\r\n", Bad: "Access-Control-Allow-Origin: https://a.example\r\nCache-Control: no-cache\r\n",
-	Evidence: []string{"eclipse-ditto/ditto#814"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		c, ok := crossed(ctx, p)
 		if !ok {
@@ -166,7 +165,7 @@ var corsPreflight = conformance.Check{
 	Why:      "The first connection works. After the first break the client has an id, must ask first, is refused, and stays silent for good.",
 	Good:     "HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Headers: Last-Event-ID\r\n",
 	Bad:      "HTTP/1.1 405 Method Not Allowed\r\n",
-	Evidence: []string{"dunglas/mercure#535", "openzim/openzim-mcp#116", "web-platform-tests/wpt eventsource/eventsource-cross-origin-preflight.window.js"},
+	Evidence: []string{"dunglas/mercure#535", "Wave-RF/WaveHouse#216", "cameronrye/openzim-mcp#116", "whatwg/fetch#568", "web-platform-tests/wpt eventsource/eventsource-cross-origin-preflight.window.js"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		c, ok := crossed(ctx, p)
 		if !ok {

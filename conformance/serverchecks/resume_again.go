@@ -158,7 +158,6 @@ var resumeOrder = conformance.Check{
 	Text: "Events that are sent again come in the order in which they came first.",
 	Why:  "Clients apply events as they come: an older state overwrites a newer one. And the last id they saw is then an old one, so the next reconnect repeats the rest.",
 	Good: "> Last-Event-ID: 7\n\nid: 8\ndata: a\n\nid: 9\ndata: b\n\n", Bad: "> Last-Event-ID: 7\n\nid: 9\ndata: b\n\nid: 8\ndata: a\n\n",
-	Evidence: []string{"anomalyco/opencode#25657"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		r, ok := replaying(ctx, p)
 		switch {
@@ -181,7 +180,6 @@ var resumeFidelity = conformance.Check{
 	Text: "An event that is sent again has the type, the id and the data, to the byte, that it had at first.",
 	Why:  "History is often kept by other code than that which sends: the type is lost and no listener is called, JSON is encoded twice, lines are joined.",
 	Good: "id: 8\nevent: add\ndata: x\n\n(again) id: 8\nevent: add\ndata: x\n\n", Bad: "id: 8\nevent: add\ndata: x\n\n(again) id: 8\ndata: \"x\"\n\n",
-	Evidence: []string{"anomalyco/opencode#25657"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		r, ok := replaying(ctx, p)
 		if !ok {

@@ -123,7 +123,7 @@ var resumeSeam = conformance.Check{
 	Text: "What is published while a client comes back reaches it, once.",
 	Why:  "The moment of the switch from history to live is short, and every client passes it on every reconnect: on a busy stream events are lost or come twice, and nobody sees why.",
 	Good: "(8, 9 missed; 10 published meanwhile) id: 8, id: 9, id: 10\n", Bad: "(8, 9 missed; 10 published meanwhile) id: 8, id: 9, id: 11\n",
-	Evidence: []string{"anomalyco/opencode#25658"},
+	Evidence: []string{"Intense-Visions/harness-engineering#678", "anomalyco/opencode#25658", "Emiyaaaaa/clay-ui#22"},
 	Run:      judgeSeam,
 }
 

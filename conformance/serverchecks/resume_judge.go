@@ -21,7 +21,7 @@ var resumeReplay = conformance.Check{
 	Text: "A request with Last-Event-ID is answered with every event after that id, then with live ones.",
 	Why:  "A client comes back after every network change, deploy and proxy time-out. Without replay it loses what happened meanwhile and doesn't know.",
 	Good: "> Last-Event-ID: 7\n\nid: 8\ndata: missed\n\nid: 9\ndata: missed too\n\n", Bad: "> Last-Event-ID: 7\n\nid: 12\ndata: live\n\n",
-	Evidence: []string{"anomalyco/opencode#25657", "growthbook/growthbook-golang#51", "Cocoanetics/SwiftMCP#109"},
+	Evidence: []string{"anomalyco/opencode#25657", "anomalyco/opencode#25658", "growthbook/growthbook-golang#51", "Cocoanetics/SwiftMCP#109"},
 	Run:      judgeReplay,
 }
 
@@ -31,7 +31,7 @@ var resumeNoDuplicate = conformance.Check{
 	Text: "The replay begins after the event that Last-Event-ID names.",
 	Why:  "An event that comes twice is a payment booked twice, a message shown twice. Starting at the id instead of after it does that on every reconnect.",
 	Good: "> Last-Event-ID: 7\n\nid: 8\ndata: x\n\n", Bad: "> Last-Event-ID: 7\n\nid: 7\ndata: seen before\n\n",
-	Evidence: []string{"athrvk/vayu#21", "r3labs/sse#61"},
+	Evidence: []string{"athrvk/vayu#21", "feder-cr/invisible_playwright_mcp#1263", "r3labs/sse#61"},
 	Run:      judgeNoDuplicate,
 }
 

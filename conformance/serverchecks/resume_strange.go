@@ -28,7 +28,7 @@ var resumeUnknownID = conformance.Check{
 	Text: "A request with an id that was never given out, or is too old, is answered 200, with an event that says so, the whole history, or live events.",
 	Why:  "After a restart or a long sleep every client has such an id. An error ends them for good; a stream that breaks off makes them come back for ever.",
 	Good: "> Last-Event-ID: long-gone\n\nevent: gap\ndata: {\"reason\":\"expired\"}\n\n", Bad: "> Last-Event-ID: long-gone\n\nHTTP/1.1 500 Internal Server Error\n",
-	Evidence: []string{"whatwg/html#8297", "saltbo/agent-kanban#11"},
+	Evidence: []string{"whatwg/html#8297", "evoila/meho#353", "kenn-io/forge#360", "saltbo/agent-kanban#11"},
 	Run:      judgeUnknownID,
 }
 
@@ -297,7 +297,6 @@ var resumeIsolation = conformance.Check{
 	Text: "A request to another channel, or by another user, with an id from this one is sent nothing of this one.",
 	Why:  "Where ids are global and history is looked up by id alone, anybody who has (or guesses) an id reads what was sent to somebody else.",
 	Good: "> GET /events?channel=b\n> Last-Event-ID: a-7\n\nevent: gap\ndata: unknown\n\n", Bad: "> GET /events?channel=b\n> Last-Event-ID: a-7\n\nid: a-8\ndata: for a only\n\n",
-	Evidence: []string{"modelcontextprotocol/typescript-sdk#2499"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		d := p.Target().Declared
 		if d.OtherURL == nil && len(d.OtherHeader) == 0 {

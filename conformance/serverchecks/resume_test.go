@@ -179,8 +179,10 @@ var resumeFaults = []fault{
 			return true
 		}
 	}},
-	{id: "sec/token-in-url", name: "asked for", want: result.Info, says: "token", breaks: func(*peer) {}, follows: "sec/auth-before-stream",
-		change: func(t *conformance.Target) { u := *t.Request.URL; u.RawQuery = "token=x"; t.Request.URL = &u }},
+	{
+		id: "sec/token-in-url", name: "asked for", want: result.Info, says: "token", breaks: func(*peer) {}, follows: "sec/auth-before-stream",
+		change: func(t *conformance.Target) { u := *t.Request.URL; u.RawQuery = "token=x"; t.Request.URL = &u },
+	},
 	{id: "sec/auth-before-stream", name: "says so in the stream", want: result.Fail, says: "an event says no", change: withToken, breaks: func(p *peer) {
 		p.answer = func(_ *peer, q *request) bool {
 			if q.Method == "GET" && q.Header.Get("Authorization") == "" {
@@ -191,8 +193,10 @@ var resumeFaults = []fault{
 		}
 	}},
 	{id: "cors/allow-origin", name: "twice", want: result.Fail, says: "several", follows: corsAll, breaks: allowing("Access-Control-Allow-Origin: *", "Access-Control-Allow-Origin: *")},
-	{id: "cors/allow-origin", name: "declared, none", want: result.Fail, says: "there is no", follows: corsAll, breaks: func(*peer) {},
-		change: func(t *conformance.Target) { t.Declared.CORS = []string{"https://b.example"} }},
+	{
+		id: "cors/allow-origin", name: "declared, none", want: result.Fail, says: "there is no", follows: corsAll, breaks: func(*peer) {},
+		change: func(t *conformance.Target) { t.Declared.CORS = []string{"https://b.example"} },
+	},
 	{id: "cors/credentials", name: "any", want: result.Fail, says: "*", follows: corsAll, breaks: allowing("Access-Control-Allow-Origin: *", "Access-Control-Allow-Credentials: true")},
 	{id: "cors/vary", name: "echo", want: result.Warn, says: "Vary", follows: corsAll, breaks: func(p *peer) {
 		allowing("Access-Control-Allow-Origin: https://a.example")(p)
@@ -373,8 +377,10 @@ func TestStrangeIDs(t *testing.T) {
 			}
 		}, func(t *conformance.Target) { t.Declared.Replay.UnknownID = "live" }, "resume/unknown-id pass"},
 		{"a signal was declared", func(*peer) {}, func(t *conformance.Target) { t.Declared.Replay.UnknownID = "signal" }, "resume/unknown-id fail"},
-		{"refused with 400, as declared", answering(never, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
-			func(t *conformance.Target) { t.Declared.Replay.UnknownID = "refuse" }, "resume/unknown-id pass, resume/hostile-id pass"},
+		{
+			"refused with 400, as declared", answering(never, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+			func(t *conformance.Target) { t.Declared.Replay.UnknownID = "refuse" }, "resume/unknown-id pass, resume/hostile-id pass",
+		},
 		{"no replay at all", func(p *peer) { p.replay = func(*request, int) int { return 1 << 30 } }, nil, "resume/unknown-id pass, resume/hostile-id pass"},
 		{"everybody is refused by then", func(p *peer) {
 			p.answer = func(_ *peer, q *request) bool {

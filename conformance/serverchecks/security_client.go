@@ -83,8 +83,7 @@ var secAuthBeforeStream = conformance.Check{
 	Text: "The request without its credentials is answered 401 or 403, not with a stream that tells of an error.",
 	Why:  "An error event and the end of the stream make every client whose session ran out come back for ever; 401 stops it and can be acted upon.",
 	Good: "HTTP/1.1 401 Unauthorized\r\n\r\n", Bad: "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nevent: error\ndata: unauthorized\n\n",
-	Evidence: []string{"sanity-io/client#1236"},
-	Run:      judgeAuth,
+	Run: judgeAuth,
 }
 
 var denial = regexp.MustCompile(`(?i)\b(401|403|unauthori[sz]ed|unauthenticated|forbidden|access denied|not (logged|signed) in|invalid[ _-]token|login required)\b`)
@@ -174,7 +173,7 @@ var secTokenInURL = conformance.Check{
 	Text: "The URL of the stream, redirects included, holds no token, key, password or session.",
 	Why:  "URLs are kept in logs of servers and proxies, in histories and in reports. A token there should be short-lived and good for this stream alone; a cookie is better.",
 	Good: "> GET /events\n> Cookie: session=...\n", Bad: "> GET /events?access_token=...\n",
-	Evidence: []string{"WaveHouse#216"},
+	Evidence: []string{"Wave-RF/WaveHouse#216"},
 	Run: func(_ context.Context, p *conformance.Probe) {
 		c, ok := answered(p)
 		if !ok {

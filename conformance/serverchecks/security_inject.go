@@ -49,7 +49,7 @@ var secInjectEvent = conformance.Check{
 	Text: "An event type with LF, CR or CRLF is refused, or stripped of them: it makes no field, id or event of its own.",
 	Why:  injectWhy,
 	Good: "event: xdata: b\ndata: a\n\n", Bad: "event: x\ndata: b\n\ndata: a\n\n",
-	Evidence: []string{"nestjs/nest#16686", "dpskvn/express-sse#60", "rexxars/sse-channel#42", "javalin/javalin#2579", "fastapi/fastapi#15187", "mpetrunic/fastify-sse-v2#110"},
+	Evidence: []string{"nestjs/nest#16686", "dpskvn/express-sse#60", "rexxars/sse-channel#42", "javalin/javalin#2579", "fastapi/fastapi#15187", "mpetrunic/fastify-sse-v2#110", "fanout/django-eventstream#185", "softwaremill/sttp-model#480", "infogulch/xtemplate#71"},
 	Run:      func(ctx context.Context, p *conformance.Probe) { inject(ctx, p, &injectEvent) },
 }
 
