@@ -1,4 +1,4 @@
-// Package reports is the table of formats in which a stored run can be written.
+// Package reports is the table of formats in which stored runs can be written.
 //
 // To add a format: one package beside these, and one line in [Formats].
 package reports
@@ -17,8 +17,8 @@ import (
 	"ssegauge/reports/text"
 )
 
-// A Renderer writes one run.
-type Renderer func(io.Writer, *result.Run) error
+// A Renderer writes a run, or several that belong together, in their order.
+type Renderer func(io.Writer, ...*result.Run) error
 
 // Format is a way to write a run.
 type Format struct {
@@ -30,12 +30,12 @@ type Format struct {
 // Formats returns every format, in the order of the help.
 func Formats() []Format {
 	return []Format{
-		{"text", "for a person at a terminal", func(w io.Writer, r *result.Run) error { return text.Render(w, r, text.Options{}) }},
+		{"text", "for a person at a terminal", func(w io.Writer, all ...*result.Run) error { return text.Render(w, text.Options{}, all...) }},
 		{"json", "the stored result, complete", result.Encode},
 		{"ndjson", "a line of JSON for each finding or figure", ndjson.Render},
 		{"markdown", "for a job summary or a comment", markdown.Render},
 		{"github", "annotations for GitHub Actions", github.Annotations},
-		{"html", "one page that needs nothing else", func(w io.Writer, r *result.Run) error { return html.Render(w, r) }},
+		{"html", "one page that needs nothing else", html.Render},
 		{"junit", "JUnit XML, for a CI system", junit.Render},
 		{"sarif", "SARIF 2.1.0, for code scanning", sarif.Render},
 		{"csv", "a table for a spreadsheet", csv.Render},

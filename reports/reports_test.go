@@ -61,6 +61,39 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// Every format holds several runs, each named, and what a target says does no more harm than in a run of its own.
+func TestSeveral(t *testing.T) {
+	for _, f := range reports.Formats() {
+		var b bytes.Buffer
+		if err := f.Render(&b, reporttest.Several()...); err != nil {
+			t.Errorf("%s: %v", f.Name, err)
+		}
+		for _, want := range []string{"http://127.0.0.1:8080/events", "***@127.0.0.1:8080/events?token=***", "127.0.0.1:8082/events", "connection refused"} {
+			page := strings.NewReplacer("&#58;", ":", `\`, "", "%2A", "*", "&#39;", "'", "%3A", ":").Replace(b.String())
+			switch {
+			case f.Name == "csv" && strings.Contains(want, "8082") || f.Name == "csv" && want == "connection refused":
+				continue // no row: nothing was judged
+			case f.Name == "sarif" && !strings.Contains(want, "refused"):
+				want = strings.TrimPrefix(strings.TrimPrefix(want, "http://"), "***@") // origins stand apart
+			}
+			if !strings.Contains(page, want) && !strings.Contains(strings.ReplaceAll(page, "\n", ""), want) {
+				t.Errorf("%s does not say %q:\n%s", f.Name, want, page)
+			}
+		}
+		for _, c := range b.String() {
+			if c != '\n' && !unicode.IsPrint(c) {
+				t.Errorf("%s: rune %q", f.Name, c)
+			}
+		}
+		if f.Name == "markdown" || f.Name == "csv" || f.Name == "github" {
+			reporttest.Golden(t, "several."+f.Name, b.Bytes())
+		}
+	}
+	if f, _ := reports.Lookup("csv"); f.Render(new(bytes.Buffer), reporttest.Clean(), reporttest.Load()) == nil {
+		t.Error("checks and load runs in one table")
+	}
+}
+
 var errFull = errors.New("full")
 
 type full struct{}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -29,22 +28,33 @@ type checkFlags struct {
 func newCheck(a *app) *cobra.Command {
 	var c checkFlags
 	cmd := &cobra.Command{
-		Use:   "check URL|-",
+		Use:   "check URL...|-",
 		Short: "Judge a server",
 		Long: `Opens streams of URL as a client does, watches them for the window, and judges what the server sent and did,
 byte by byte. With a way to publish it also proves what only an oracle can: that payloads arrive as they were
 meant, that nothing can be injected, that a client which comes back gets what it missed.
 
+Several URLs are judged one after the other, each by itself, and set side by side at the end. {{.Origin}} stands
+for scheme, host and port of the URL at hand wherever a flag says how to publish, end, restart or measure.
+
 With - it judges the bytes of a stream that comes on stdin, and nothing of how it came.
 
-Exit code 0: every check passed or warned; 1: a check failed; 3: nobody was there; 4: too little could be decided.`,
+Exit code 0: every check passed or warned; 1: a check failed; 3: nobody was there; 4: too little could be decided.
+Of several targets the worst counts: 1, then 3, then 4.`,
 		Example: `  ssegauge check http://localhost:8080/events
   ssegauge check http://localhost:8080/events --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Data}},"event":{{json .Event}},"id":{{json .ID}}}'
   ssegauge check https://host/stream -H 'Authorization: Bearer ...' --http 2 --window 60s
   ssegauge check http://localhost:8080/events --only 'http/*' --format json
+  ssegauge check http://origin:8080/events https://cdn.example/events --publish 'POST http://origin:8080/publish' --report html=both.html
+  ssegauge check http://a:8080/sse http://b:9090/events --publish 'POST {{.Origin}}/publish'
   curl -sN http://localhost:8080/events | ssegauge check - --window 10s`,
-		Args: oneURL,
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), a, cmd, args[0]) },
+		Args: someURLs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "-" {
+				return c.piped(cmd.Context(), a, cmd)
+			}
+			return c.run(cmd.Context(), a, cmd, args)
+		},
 	}
 	c.target.add(cmd)
 	c.publish.add(cmd)
@@ -58,13 +68,14 @@ Exit code 0: every check passed or warned; 1: a check failed; 3: nobody was ther
 	return cmd
 }
 
-func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL string) error {
-	if rawURL == "-" {
-		return c.piped(ctx, a, cmd)
-	}
-	req, dialer, err := c.target.load(cmd, rawURL)
-	if err != nil {
-		return err
+func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, urls []string) error {
+	targets := make([]conformance.Target, len(urls))
+	for i, rawURL := range urls {
+		req, dialer, err := c.target.load(cmd, rawURL)
+		if err != nil {
+			return err
+		}
+		targets[i] = conformance.Target{Request: *req, Dialer: *dialer}
 	}
 	if err := c.output.check(); err != nil {
 		return err
@@ -73,33 +84,67 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 	if err != nil {
 		return err
 	}
-	publisher, err := c.publish.compile(dialer, req.URL)
-	if err != nil {
-		return err
+	if c.lent.direct != "" && len(targets) > 1 {
+		return usagef("--direct-url is the other way to one target: give one URL with it")
 	}
-	t := conformance.Target{Request: *req, Dialer: *dialer, Publisher: publisher, Window: c.window}
-	if err := c.lent.fill(&t); err != nil {
-		return err
+	for i := range targets {
+		t := &targets[i]
+		t.Window = c.window
+		if t.Publisher, err = c.publish.compile(&t.Dialer, t.Request.URL); err != nil {
+			return err
+		}
+		if err := c.lent.fill(t); err != nil {
+			return err
+		}
 	}
-	run, err := runCheck(ctx, a, conformance.Run, t, checks, c.options(a), c.output.quiet)
-	if err != nil {
-		return err
-	}
-	if err := c.conclude(ctx, a, run); err != nil || publisher == nil {
-		return err
-	}
-	return unproved(run, checks)
+	return c.judge(ctx, a, conformance.Run, targets, checks)
 }
 
-// options are how the run goes about it: with --format ndjson it writes its findings as they are made.
-func (c *checkFlags) options(a *app) conformance.Options {
-	o := conformance.Options{Severity: c.policy.severities}
-	if c.output.format == "ndjson" {
+// judge holds the targets against the checks, one after the other, and reports.
+func (c *checkFlags) judge(ctx context.Context, a *app, judge judge, targets []conformance.Target, checks []conformance.Check) error {
+	if c.output.format == "ndjson" && !c.policy.update { // what an update accepts is known at the end only
 		c.output.lines = &lines{w: a.stdout, policy: &c.policy}
-		c.output.lines.follow(&o)
 		c.output.quiet = c.output.quiet || isTerminal(a.stdout) // they show how it goes on
 	}
-	return o
+	var runs []*result.Run
+	var failed []error
+	for i, t := range targets {
+		of := ""
+		if len(targets) > 1 {
+			of = fmt.Sprintf("target %d of %d, ", i+1, len(targets))
+		}
+		o := conformance.Options{Severity: c.policy.severities}
+		c.output.lines.follow(&o)
+		run, err := runCheck(ctx, a, judge, t, checks, o, c.output.quiet, of)
+		if err != nil {
+			switch {
+			case len(targets) > 1 && ctx.Err() == nil && exitCode(err) == exitUnreachable:
+				run = unreached(&t, err) // the others are judged all the same
+			case len(runs) == 0:
+				return err
+			}
+			failed = append(failed, err)
+		}
+		if run == nil {
+			break
+		}
+		c.output.lines.end(run)
+		if runs = append(runs, run); run.Interrupted {
+			break
+		}
+		if err == nil && t.Publisher != nil {
+			failed = append(failed, unproved(run, checks))
+		}
+	}
+	return worst(append([]error{c.conclude(ctx, a, runs)}, failed...))
+}
+
+// unreached is the run of one of several targets where there was nobody.
+func unreached(t *conformance.Target, err error) *result.Run {
+	return &result.Run{
+		Schema: result.SchemaCheck, Tool: tool(), Started: time.Now(), Error: err.Error(),
+		Target: result.Target{URL: maskURL(t.Request.URL.String())}, Check: &result.Check{Results: []result.Finding{}},
+	}
 }
 
 // unproved is the complaint about a publish hook with which nothing could be proved: a job that relies on it (a token that expired, a URL
@@ -125,21 +170,26 @@ func unproved(run *result.Run, checks []conformance.Check) error {
 	return &outcome{exitInconclusive, fmt.Sprintf("--publish proved nothing, %s not observed: %s", result.Plural(int64(n), "check"), why)}
 }
 
-// conclude writes the report of a finished run and says what it comes to.
-func (c *checkFlags) conclude(ctx context.Context, a *app, run *result.Run) error {
-	if err := c.policy.apply(a, run); err != nil {
+// conclude writes the report of finished runs and says what they come to.
+func (c *checkFlags) conclude(ctx context.Context, a *app, runs []*result.Run) error {
+	if err := c.policy.apply(a, runs); err != nil {
 		return err
 	}
-	err := conclude(a, &c.output, run, interruption(ctx, run))
-	if out, ok := errors.AsType[*outcome](err); err == nil || ok && out.code != exitInternal {
-		if stale := c.policy.outdated(); stale != nil {
-			return stale
+	if err := c.output.write(a.stdout, a.stderr, runs...); err != nil {
+		return err
+	}
+	errs := []error{c.policy.outdated()}
+	for _, run := range runs {
+		err := interruption(ctx, run)
+		if err == nil && run.Error == "" { // else the exit code is that of the error
+			err = comesTo(run)
 		}
+		if err == nil {
+			err = c.policy.demands(run)
+		}
+		errs = append(errs, err)
 	}
-	if err != nil {
-		return err
-	}
-	return c.policy.demands(run)
+	return worst(errs)
 }
 
 // selected are the checks to run, of those that narrow leaves, and the complaints about the flags that choose them.
@@ -161,8 +211,8 @@ func (c *checkFlags) selected(narrow func([]conformance.Check) []conformance.Che
 // judge is conformance.Run, or what stands in for it.
 type judge func(context.Context, conformance.Target, []conformance.Check, conformance.Options) (*result.Run, error)
 
-// runCheck runs checks with progress on stderr.
-func runCheck(ctx context.Context, a *app, judge judge, t conformance.Target, checks []conformance.Check, o conformance.Options, quiet bool) (*result.Run, error) {
+// runCheck runs checks with progress on stderr; of says of which target.
+func runCheck(ctx context.Context, a *app, judge judge, t conformance.Target, checks []conformance.Check, o conformance.Options, quiet bool, of string) (*result.Run, error) {
 	var decided atomic.Int64
 	built := 0
 	for _, c := range checks {
@@ -178,7 +228,7 @@ func runCheck(ctx context.Context, a *app, judge judge, t conformance.Target, ch
 	shown := startProgress(a.stderr, quiet, "check", func() step {
 		return step{
 			int64(time.Since(started)), int64(most),
-			fmt.Sprintf("%d of %d checks decided, %.0f s of at most %.0f s", decided.Load(), built, time.Since(started).Seconds(), most.Seconds()),
+			of + fmt.Sprintf("%d of %d checks decided, %.0f s of at most %.0f s", decided.Load(), built, time.Since(started).Seconds(), most.Seconds()),
 		}
 	})
 	o.Progress = func(n, _ int, _ string) { decided.Store(int64(n)) }

@@ -9,33 +9,50 @@ import (
 	"ssegauge/reports/result"
 )
 
-// lines writes the NDJSON of a check while it goes on. A fault of the writer is kept for the end: what else is to be written is not lost by it.
+// lines writes the NDJSON of checks while they go on; nil writes nothing. A fault of the writer is kept for the end: what else is to be written is not
+// lost by it.
 type lines struct {
 	w      io.Writer
 	policy *policyFlags
-	target string // URL of the run, as it is shown
+	begun  bool   // the line of a run is written, that of its end is not
+	target string // URL of that run, as it is shown
 	err    error
 }
 
 // follow makes o write the lines of a run that begins.
 func (l *lines) follow(o *conformance.Options) {
+	if l == nil {
+		return
+	}
 	started := time.Now()
 	o.Opened = func(t result.Target) {
-		l.target = t.URL
-		l.write(ndjson.NewRun(&result.Run{Schema: result.SchemaCheck, Tool: tool(), Target: t, Started: started}))
+		l.begin(&result.Run{Schema: result.SchemaCheck, Tool: tool(), Target: t, Started: started})
 	}
 	o.Finding = func(f result.Finding) {
-		if l.policy.accepted != nil {
-			l.policy.accepted.Accept(&f, l.target, time.Now())
-		}
+		l.policy.accept(&f, l.target)
 		l.write(ndjson.NewFinding(f))
 	}
 }
 
-// end writes the last line of a run.
-func (l *lines) end(run *result.Run) error {
+func (l *lines) begin(run *result.Run) {
+	l.begun, l.target = true, run.Target.URL
+	l.write(ndjson.NewRun(run))
+}
+
+// end writes the last line of a run, and the first where it never came to that.
+func (l *lines) end(run *result.Run) {
+	if l == nil {
+		return
+	}
+	if !l.begun {
+		l.begin(run)
+	}
+	l.begun = false
+	for i := range run.Results {
+		l.policy.accept(&run.Results[i], l.target)
+	}
+	run.Summary = result.Summarise(run.Results)
 	l.write(ndjson.NewEnd(run.Complete()))
-	return l.err
 }
 
 func (l *lines) write(v any) {

@@ -42,12 +42,9 @@ func (c *checkFlags) piped(ctx context.Context, a *app, cmd *cobra.Command) erro
 	judge := func(ctx context.Context, t conformance.Target, checks []conformance.Check, o conformance.Options) (*result.Run, error) {
 		return conformance.RunPiped(ctx, a.stdin, t, checks, o)
 	}
-	run, err := runCheck(ctx, a, judge, t, checks, c.options(a), c.output.quiet)
+	err = c.judge(ctx, a, judge, []conformance.Target{t}, checks)
 	if errors.Is(err, conformance.ErrHead) {
 		return usagef("stdin: %v", err)
 	}
-	if err != nil {
-		return err
-	}
-	return c.conclude(ctx, a, run)
+	return err
 }

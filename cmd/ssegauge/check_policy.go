@@ -113,18 +113,25 @@ func (p *policyFlags) readBaseline() error {
 	return nil
 }
 
-// apply holds a finished run against the baseline. It says on stderr what it wrote.
-func (p *policyFlags) apply(a *app, run *result.Run) error {
+// accept marks a finding of the target where the baseline accepts it.
+func (p *policyFlags) accept(f *result.Finding, target string) {
+	if p.accepted != nil {
+		p.accepted.Accept(f, target, time.Now())
+	}
+}
+
+// apply holds finished runs against the baseline. It says on stderr what it wrote.
+func (p *policyFlags) apply(a *app, runs []*result.Run) error {
 	if p.accepted == nil {
 		return nil
 	}
 	now := time.Now()
-	if p.update && !run.Interrupted {
+	if p.update && !slices.ContainsFunc(runs, func(r *result.Run) bool { return r.Interrupted }) {
 		least := result.Fail
 		if p.failOn == "warn" {
 			least = result.Warn
 		}
-		added, removed, err := p.accepted.Update(run, least, now)
+		added, removed, err := p.accepted.Update(least, now, runs...)
 		if err != nil {
 			return err
 		}
@@ -133,7 +140,7 @@ func (p *policyFlags) apply(a *app, run *result.Run) error {
 		}
 		fmt.Fprintf(a.stderr, "%s: %d added, %d removed\n", p.baseline, added, removed)
 	}
-	p.stale = p.accepted.Apply(run, now)
+	p.stale = p.accepted.Apply(now, runs...)
 	return nil
 }
 

@@ -73,26 +73,30 @@ var cooperation = []string{
 func (c *cooperationFlags) fill(t *conformance.Target) error {
 	d := &c.declared
 	t.Active, t.ExpectReplay = c.active, c.expectReplay
-	t.ScenarioURL = c.scenario
+	at := func(text string) string { return text }
+	if u := t.Request.URL; u != nil { // there is none where the stream comes on stdin
+		at = func(text string) string { return atOrigin(text, u) }
+	}
+	t.ScenarioURL = at(c.scenario)
 	if c.scenario != "" {
-		if !strings.Contains(c.scenario, "{{") {
+		if !strings.Contains(t.ScenarioURL, "{{") {
 			return usagef("--scenario-url has no name in it: write {{.Name}} where it belongs, as in http://host/scenario/{{.Name}}")
 		}
-		if _, err := conformance.ScenarioURL(c.scenario, "test"); err != nil {
+		if _, err := conformance.ScenarioURL(t.ScenarioURL, "test"); err != nil {
 			return usagef("--scenario-url: %v", err)
 		}
 	}
 	if c.kill != "" {
-		t.Kill = conformance.Command(c.kill)
+		t.Kill = conformance.Command(at(c.kill))
 	}
 	if c.restart != "" {
-		t.Restart = conformance.Command(c.restart)
+		t.Restart = conformance.Command(at(c.restart))
 	}
 	var err error
 	if t.DirectURL, err = optionalURL(c.direct); err != nil {
 		return err
 	}
-	if t.Gauge, err = c.gaugeSource(); err != nil {
+	if t.Gauge, err = c.gaugeSource(at); err != nil {
 		return err
 	}
 	t.Declared = conformance.Declared{
@@ -135,7 +139,7 @@ func (c *cooperationFlags) fill(t *conformance.Target) error {
 	return err
 }
 
-func (c *cooperationFlags) gaugeSource() (*conformance.GaugeSource, error) {
+func (c *cooperationFlags) gaugeSource(at func(string) string) (*conformance.GaugeSource, error) {
 	g := &c.gauge
 	if g.url == "" {
 		if g.pointer != "" || g.metric != "" || len(g.header) > 0 {
@@ -149,7 +153,7 @@ func (c *cooperationFlags) gaugeSource() (*conformance.GaugeSource, error) {
 	if g.pointer != "" && g.pointer[0] != '/' {
 		return nil, usagef("--gauge-pointer %q is no JSON pointer: it begins with /, as in /streams/open", g.pointer)
 	}
-	u, err := parseURL(g.url)
+	u, err := parseURL(at(g.url))
 	if err != nil {
 		return nil, err
 	}

@@ -167,7 +167,7 @@ func (d *demoFlags) check(ctx context.Context, a *app, base string) (*result.Run
 	run, err := runCheck(ctx, a, conformance.Run, conformance.Target{
 		Request: *req, Dialer: wire.Dialer{HeadTimeout: 10 * time.Second}, Publisher: publisher,
 		Window: 10 * time.Second, ExpectReplay: true,
-	}, checks, conformance.Options{}, d.output.quiet)
+	}, checks, conformance.Options{}, d.output.quiet, "")
 	if err != nil {
 		return nil, err
 	}

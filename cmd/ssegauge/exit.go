@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
+	"strings"
 	"syscall"
 
 	"ssegauge/conformance"
@@ -77,6 +79,34 @@ func exitCode(err error) int {
 		return exitUnreachable
 	}
 	return exitInternal
+}
+
+// gravest are the exit codes, the gravest first.
+var gravest = []int{exitInterrupted, exitInternal, exitUsage, exitFailed, exitUnreachable, exitInconclusive}
+
+// worst is one error of several, nil among them: the exit code of the gravest, with what all of them say.
+func worst(errs []error) error {
+	var all []error
+	var says []string
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		all = append(all, err)
+		if s := err.Error(); s != "" && !slices.Contains(says, s) {
+			says = append(says, s)
+		}
+	}
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	code := slices.IndexFunc(gravest, func(code int) bool {
+		return slices.ContainsFunc(all, func(err error) bool { return exitCode(err) == code })
+	})
+	return &outcome{gravest[code], strings.Join(says, "; ")}
 }
 
 // plainError says in plain words what an error of the operating system or the network means; the error itself, and so the exit

@@ -93,6 +93,11 @@ func conclude(a *app, out *outputFlags, run *result.Run, err error) error {
 	if err != nil {
 		return err
 	}
+	return comesTo(run)
+}
+
+// comesTo is what a run comes to by itself, as an error for the exit code.
+func comesTo(run *result.Run) error {
 	switch run.Status() {
 	case result.Failed:
 		return &outcome{code: exitFailed}

@@ -27,7 +27,7 @@ type outputFlags struct {
 	color   string
 	quiet   bool
 
-	lines *lines // what is on stdout already; nil: nothing
+	lines *lines // what is on stdout already, all of it; nil: nothing
 }
 
 func (o *outputFlags) add(cmd *cobra.Command) {
@@ -96,13 +96,13 @@ func widthOf(w io.Writer) int {
 	return 80
 }
 
-// write renders a finished run: the files first, so that a broken pipe on stdout loses nothing.
-func (o *outputFlags) write(stdout, stderr io.Writer, run *result.Run) error {
+// write renders finished runs: the files first, so that a broken pipe on stdout loses nothing.
+func (o *outputFlags) write(stdout, stderr io.Writer, runs ...*result.Run) error {
 	var failed []string
 	for _, r := range o.reports {
 		format, path, _ := strings.Cut(r, "=")
 		f, _ := reports.Lookup(format)
-		if err := writeFile(path, func(w io.Writer) error { return f.Render(w, run) }); err != nil {
+		if err := writeFile(path, func(w io.Writer) error { return f.Render(w, runs...) }); err != nil {
 			failed = append(failed, fmt.Sprintf("%s report: %v", format, plain(err)))
 		}
 	}
@@ -110,20 +110,20 @@ func (o *outputFlags) write(stdout, stderr io.Writer, run *result.Run) error {
 	var err error
 	switch f, _ := reports.Lookup(o.format); {
 	case o.lines != nil:
-		err = o.lines.end(run)
+		err = o.lines.err
 	case o.format == "text" && onGitHub:
 		// The runner obeys what looks like a command, and what a target sends stands in the report.
-		err = github.Fence(stdout, func(w io.Writer) error { return text.Render(w, run, text.Options{}) })
+		err = github.Fence(stdout, func(w io.Writer) error { return text.Render(w, text.Options{}, runs...) })
 	case o.format == "text":
-		err = text.Render(stdout, run, text.Options{Color: o.colored(stdout), Width: widthOf(stdout)})
+		err = text.Render(stdout, text.Options{Color: o.colored(stdout), Width: widthOf(stdout)}, runs...)
 	default:
-		err = f.Render(stdout, run)
+		err = f.Render(stdout, runs...)
 	}
 	if err != nil {
 		failed = append(failed, fmt.Sprintf("stdout: %v", err))
 	}
 	if onGitHub {
-		if err := o.annotate(stdout, stderr, run); err != nil {
+		if err := o.annotate(stdout, stderr, runs); err != nil {
 			failed = append(failed, fmt.Sprintf("GitHub annotations: %v", plain(err)))
 		}
 	}
@@ -134,13 +134,13 @@ func (o *outputFlags) write(stdout, stderr io.Writer, run *result.Run) error {
 }
 
 // annotate adds what GitHub Actions shows beside a job: annotations, and the summary of its step.
-func (o *outputFlags) annotate(stdout, stderr io.Writer, run *result.Run) error {
+func (o *outputFlags) annotate(stdout, stderr io.Writer, runs []*result.Run) error {
 	w := stdout
 	if o.format != "text" {
 		w = stderr // stdout may be read by a program
 	}
 	if o.format != "github" {
-		if err := github.Annotations(w, run); err != nil {
+		if err := github.Annotations(w, runs...); err != nil {
 			return err
 		}
 	}
@@ -153,7 +153,7 @@ func (o *outputFlags) annotate(stdout, stderr io.Writer, run *result.Run) error 
 		return err
 	}
 	defer f.Close()
-	return markdown.Summary(f, run)
+	return markdown.Summary(f, runs...)
 }
 
 // writeFile replaces path atomically: a reader sees the old file or the whole new one.

@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ type publishFlags struct {
 
 func (p *publishFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&p.hook.HTTP, "publish", "", "how to publish, `'METHOD URL'`: URL, fields and body are Go templates over .ID .Event .Data .Retry .Marker")
+	f.StringVar(&p.hook.HTTP, "publish", "", "how to publish, `'METHOD URL'`: URL, fields and body are Go templates over .ID .Event .Data .Retry .Marker; .Origin is the target's")
 	f.StringArrayVar(&p.hook.Header, "publish-header", nil, "field of the publish request, `'K: V'` (repeatable)")
 	f.StringVar(&p.body, "publish-body", "", "body `template` of the publish request, or @file; functions json, urlquery")
 	f.StringVar(&p.hook.Command, "publish-cmd", "", "publish by a shell `command` instead: fields in SSE_ID, SSE_EVENT, SSE_RETRY, data on stdin")
@@ -38,15 +39,27 @@ func (p *publishFlags) compile(d *wire.Dialer, target *url.URL) (*publish.Publis
 	if err != nil {
 		return nil, err
 	}
-	p.hook.Body, p.hook.TLS = string(body), d.TLS
-	if _, to, _ := strings.Cut(p.hook.HTTP, " "); d.Proto == wire.H2C && strings.HasPrefix(strings.TrimSpace(to)+"/", "http://"+target.Host+"/") {
+	hook := p.hook
+	hook.HTTP, hook.Command, hook.Body, hook.TLS = atOrigin(hook.HTTP, target), atOrigin(hook.Command, target), string(body), d.TLS
+	hook.Header = make([]string, len(p.hook.Header))
+	for i, h := range p.hook.Header {
+		hook.Header[i] = atOrigin(h, target)
+	}
+	if _, to, _ := strings.Cut(hook.HTTP, " "); d.Proto == wire.H2C && strings.HasPrefix(strings.TrimSpace(to)+"/", "http://"+target.Host+"/") {
 		t := &http.Transport{Protocols: new(http.Protocols)}
 		t.Protocols.SetUnencryptedHTTP2(true)
-		p.hook.Transport = t
+		hook.Transport = t
 	}
-	publisher, err := publish.Compile(p.hook)
+	publisher, err := publish.Compile(hook)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
 	return publisher, nil
+}
+
+var origin = regexp.MustCompile(`\{\{\s*\.Origin\s*\}\}`)
+
+// atOrigin puts scheme, host and port of the target in the place of {{.Origin}}: with several targets, each has its own hooks.
+func atOrigin(text string, target *url.URL) string {
+	return origin.ReplaceAllLiteralString(text, target.Scheme+"://"+target.Host)
 }

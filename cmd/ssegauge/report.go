@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -11,36 +12,48 @@ import (
 func newReport(a *app) *cobra.Command {
 	var out outputFlags
 	cmd := &cobra.Command{
-		Use:   "report FILE",
-		Short: "Render a stored result again, in any format",
+		Use:   "report FILE...",
+		Short: "Render stored results again, in any format",
+		Long: `Renders what was stored with --report json=FILE again. Several results come one after the other and are set side by
+side: in text as a table, in HTML as a matrix of targets and checks, in JSON as one document of schema ssegauge/runs/v1.`,
 		Example: `  ssegauge check http://localhost:8080/events --report json=check.json
   ssegauge report check.json
-  ssegauge report check.json --report html=check.html`,
-		Args: cobra.ExactArgs(1),
+  ssegauge report check.json --report html=check.html
+  ssegauge report before.json after.json --report html=both.html`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fmt.Errorf("no file was given")
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
 				return err
 			}
-			run, err := readRun(args[0])
-			if err != nil {
-				return err
+			var all []*result.Run
+			for _, path := range args {
+				runs, err := readRuns(path)
+				if err != nil {
+					return err
+				}
+				all = append(all, runs...)
 			}
-			return out.write(a.stdout, a.stderr, run)
+			return out.write(a.stdout, a.stderr, all...)
 		},
 	}
 	out.add(cmd)
 	return cmd
 }
 
-func readRun(path string) (*result.Run, error) {
+func readRuns(path string) ([]*result.Run, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, usagef("%v", plain(err))
 	}
 	defer f.Close()
-	run, err := result.Decode(f)
+	runs, err := result.DecodeAll(f)
 	if err != nil {
 		return nil, usagef("%s: %v", path, err)
 	}
-	return run, nil
+	return runs, nil
 }

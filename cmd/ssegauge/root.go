@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -104,4 +105,15 @@ func oneURL(_ *cobra.Command, args []string) error {
 		return nil
 	}
 	return fmt.Errorf("one URL is wanted, got %d arguments (quote a URL that holds &)", len(args))
+}
+
+// someURLs is the argument rule of a command that takes URLs, or - alone.
+func someURLs(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("no URL was given")
+	}
+	if len(args) > 1 && slices.Contains(args, "-") {
+		return fmt.Errorf("- is a stream on stdin, and stands alone")
+	}
+	return nil
 }

@@ -137,30 +137,57 @@ func (e *entry) accepts(f *result.Finding, now time.Time) bool {
 	return !e.expired(now) && (f.Verdict == result.Warn || f.Verdict == result.Fail && e.Verdict != result.Warn)
 }
 
-// Apply marks the findings of a run that are accepted, counts them apart from the others, and names the entries that are stale: the check has come to a better verdict, or the time is over.
-// Checks that did not run or came to no verdict prove nothing.
-func (b *List) Apply(r *result.Run, now time.Time) (stale []string) {
+// Apply marks the findings of the runs that are accepted, counts them apart from the others, and names the entries that are stale: the check has come to a better verdict wherever
+// the entry counts, or the time is over. Checks that did not run or came to no verdict prove nothing.
+func (b *List) Apply(now time.Time, runs ...*result.Run) (stale []string) {
 	for i := range b.entries {
 		e := &b.entries[i]
-		for k := range r.Results {
-			f := &r.Results[k]
-			if !e.covers(f.ID, r.Target.URL) {
-				continue
-			}
-			bad := f.Verdict == result.Fail || f.Verdict == result.Warn
+		if over, verdict := e.outlived(runs); over {
+			stale = append(stale, fmt.Sprintf("line %d: %s is no longer so: %s", e.line, e.ID, verdict))
+		}
+		expired := false
+		e.each(runs, func(f *result.Finding) {
 			switch {
 			case e.accepts(f, now):
 				f.Accepted = e.Reason
-			case bad && e.expired(now):
-				stale = append(stale, fmt.Sprintf("line %d: %s expired on %s", e.line, e.ID, e.Expires))
-			case better(f.Verdict):
-				stale = append(stale, fmt.Sprintf("line %d: %s is no longer so: %s", e.line, e.ID, f.Verdict))
+			case bad(f.Verdict) && e.expired(now):
+				expired = true
+			}
+		})
+		if expired {
+			stale = append(stale, fmt.Sprintf("line %d: %s expired on %s", e.line, e.ID, e.Expires))
+		}
+	}
+	for _, r := range runs {
+		r.Summary = result.Summarise(r.Results)
+	}
+	return stale
+}
+
+// each calls visit with each finding that the entry covers.
+func (e *entry) each(runs []*result.Run, visit func(*result.Finding)) {
+	for _, r := range runs {
+		for i := range r.Results {
+			if f := &r.Results[i]; e.covers(f.ID, r.Target.URL) {
+				visit(f)
 			}
 		}
 	}
-	r.Summary = result.Summarise(r.Results)
-	return stale
 }
+
+// outlived tells whether what the entry accepts is no longer so: a better verdict somewhere, which is returned, and nowhere a bad one.
+func (e *entry) outlived(runs []*result.Run) (over bool, verdict result.Verdict) {
+	stands := false
+	e.each(runs, func(f *result.Finding) {
+		stands = stands || bad(f.Verdict)
+		if better(f.Verdict) {
+			verdict = f.Verdict
+		}
+	})
+	return !stands && verdict != "", verdict
+}
+
+func bad(v result.Verdict) bool { return v == result.Fail || v == result.Warn }
 
 // Accept marks a finding of the target that is accepted.
 func (b *List) Accept(f *result.Finding, target string, now time.Time) {
@@ -176,10 +203,10 @@ func better(v result.Verdict) bool {
 	return v == result.Pass || v == result.Info || v == result.NotApplicable
 }
 
-// Update makes the list what the run found: entries that are no longer so go, findings at or above the verdict warn or fail that no entry accepts are added with
+// Update makes the list what the runs found: entries that are no longer so go, findings at or above the verdict warn or fail that no entry accepts are added with
 // the reason [Unreviewed]. All else stays as it was written: entries of other targets, of checks that came to no verdict, and those whose time is over, because only
 // a person can extend it.
-func (b *List) Update(r *result.Run, least result.Verdict, now time.Time) (added, removed int, err error) {
+func (b *List) Update(least result.Verdict, now time.Time, runs ...*result.Run) (added, removed int, err error) {
 	var list yaml.Node
 	if b.doc == nil || len(b.doc.Content) == 0 || b.doc.Content[0].Kind != yaml.SequenceNode {
 		list = yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
@@ -187,31 +214,32 @@ func (b *List) Update(r *result.Run, least result.Verdict, now time.Time) (added
 	}
 	seq := b.doc.Content[0]
 	for i := len(b.entries) - 1; i >= 0; i-- {
-		e := &b.entries[i]
-		if slices.ContainsFunc(r.Results, func(f result.Finding) bool { return e.covers(f.ID, r.Target.URL) && better(f.Verdict) }) {
+		if over, _ := b.entries[i].outlived(runs); over {
 			b.entries = slices.Delete(b.entries, i, i+1)
 			seq.Content = slices.Delete(seq.Content, i, i+1)
 			removed++
 		}
 	}
-	for i := range r.Results {
-		f := &r.Results[i]
-		if f.Verdict != result.Fail && (f.Verdict != result.Warn || least != result.Warn) {
-			continue
+	for _, r := range runs {
+		for i := range r.Results {
+			f := &r.Results[i]
+			if f.Verdict != result.Fail && (f.Verdict != result.Warn || least != result.Warn) {
+				continue
+			}
+			if slices.ContainsFunc(b.entries, func(e entry) bool {
+				return e.covers(f.ID, r.Target.URL) && (e.accepts(f, now) || e.expired(now))
+			}) {
+				continue
+			}
+			e := entry{ID: f.ID, Target: literal(r.Target.URL), Verdict: f.Verdict, Reason: Unreviewed}
+			n := &yaml.Node{}
+			if err := n.Encode(e); err != nil {
+				return 0, 0, err
+			}
+			b.entries = append(b.entries, e)
+			seq.Content = append(seq.Content, n)
+			added++
 		}
-		if slices.ContainsFunc(b.entries, func(e entry) bool {
-			return e.covers(f.ID, r.Target.URL) && (e.accepts(f, now) || e.expired(now))
-		}) {
-			continue
-		}
-		e := entry{ID: f.ID, Target: literal(r.Target.URL), Verdict: f.Verdict, Reason: Unreviewed}
-		n := &yaml.Node{}
-		if err := n.Encode(e); err != nil {
-			return 0, 0, err
-		}
-		b.entries = append(b.entries, e)
-		seq.Content = append(seq.Content, n)
-		added++
 	}
 	return added, removed, nil
 }

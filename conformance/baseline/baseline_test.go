@@ -43,7 +43,7 @@ func TestApply(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := found(url, strings.Fields(c.found)...)
-			stale := b.Apply(r, today)
+			stale := b.Apply(today, r)
 			var accepted []string
 			for _, f := range r.Results {
 				if f.Accepted != "" {
@@ -108,7 +108,7 @@ func TestUpdate(t *testing.T) {
 	run := func() *result.Run {
 		return found(url, "a", "fail", "gone", "pass", "silent", "not-observed", "over", "fail", "b", "fail", "c", "warn", "d", "fail")
 	}
-	added, removed, err := b.Update(run(), result.Fail, today)
+	added, removed, err := b.Update(result.Fail, today, run())
 	if added != 2 || removed != 1 || err != nil {
 		t.Errorf("%d added, %d removed, error %v", added, removed, err)
 	}
@@ -143,14 +143,14 @@ func TestUpdate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if added, removed, err := b.Update(run(), result.Fail, today); added+removed != 0 || err != nil {
+	if added, removed, err := b.Update(result.Fail, today, run()); added+removed != 0 || err != nil {
 		t.Errorf("%d added, %d removed, error %v", added, removed, err)
 	}
 	r := run()
-	if stale := b.Apply(r, today); len(stale) != 1 || r.Summary.Accepted != 3 || r.Summary.Fail != 1 || r.Summary.Warn != 1 {
+	if stale := b.Apply(today, r); len(stale) != 1 || r.Summary.Accepted != 3 || r.Summary.Fail != 1 || r.Summary.Warn != 1 {
 		t.Errorf("stale %q, %+v", stale, r.Summary)
 	}
-	if added, _, _ := b.Update(run(), result.Warn, today); added != 1 {
+	if added, _, _ := b.Update(result.Warn, today, run()); added != 1 {
 		t.Errorf("%d warnings added, want 1", added)
 	}
 	// From nothing, and back to nothing.
@@ -159,12 +159,34 @@ func TestUpdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, verdict := range []string{"fail", "pass"} {
-		if _, _, err := b.Update(found(url, "a", verdict), result.Fail, today); err != nil {
+		if _, _, err := b.Update(result.Fail, today, found(url, "a", verdict)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	out.Reset()
 	if err := b.Write(&out); err != nil || out.String() != "[]\n" {
 		t.Errorf("%q, error %v", out.String(), err)
+	}
+}
+
+// Of several targets an entry counts where it still stands: it is stale when it stands nowhere.
+func TestSeveral(t *testing.T) {
+	for file, want := range map[string]string{
+		"- {id: a, reason: old}":                         "",
+		"- {id: a, target: 'https://one/', reason: old}": "line 1: a is no longer so: pass",
+		"- {id: b, reason: old}":                         "line 1: b is no longer so: pass",
+	} {
+		b, err := baseline.Read(strings.NewReader(file), known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, two := found("https://one/", "a", "pass", "b", "pass"), found("https://two/", "a", "fail", "b", "not-observed")
+		if got := strings.Join(b.Apply(today, one, two), "; "); got != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+		_, removed, err := b.Update(result.Fail, today, one, two)
+		if (removed == 1) != (want != "") || err != nil {
+			t.Errorf("%s: %d removed, %v", file, removed, err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ package csv
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,17 +19,36 @@ import (
 	"ssegauge/reports/result"
 )
 
-// Render writes the table of a run, with a header.
-func Render(w io.Writer, r *result.Run) error {
-	r = r.Complete()
+// Render writes the table of a run, with a header. The table of several has the target of each row in its first column; checks and load runs do
+// not go into one.
+func Render(w io.Writer, all ...*result.Run) error {
 	var rows [][]string
-	switch {
-	case r.Check != nil:
-		rows = check(r.Check)
-	case r.Load != nil:
-		rows = load(r)
-	default:
-		return fmt.Errorf("csv: nothing to report in a run of schema %q", r.Schema)
+	for i, r := range all {
+		r = r.Complete()
+		var table [][]string
+		switch {
+		case (r.Check == nil) != (all[0].Check == nil):
+			return errors.New("csv: checks and load runs do not go into one table")
+		case r.Check != nil:
+			table = check(r.Check)
+		case r.Load != nil:
+			table = load(r)
+		default:
+			return fmt.Errorf("csv: nothing to report in a run of schema %q", r.Schema)
+		}
+		if len(all) > 1 {
+			for n := range table {
+				target := "target"
+				if n > 0 {
+					target = text(r.Target.URL)
+				}
+				table[n] = append([]string{target}, table[n]...)
+			}
+		}
+		if i > 0 {
+			table = table[1:] // one header
+		}
+		rows = append(rows, table...)
 	}
 	var out bytes.Buffer
 	table := csv.NewWriter(&out)

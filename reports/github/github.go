@@ -32,29 +32,38 @@ const (
 
 // Annotations writes the run as workflow commands: an error for each check that failed and each threshold missed, a warning for each check that warned
 // or could not be judged, and last what the run comes to.
-func Annotations(w io.Writer, r *result.Run) error {
-	p := &report{Run: r.Complete(), count: map[string]int{}}
-	switch {
-	case r.Check != nil:
-		p.check()
-	case r.Load != nil:
-		p.load()
-	default:
-		return fmt.Errorf("github: nothing to report in a run of schema %q", r.Schema)
+//
+// Of several runs, each names its target.
+func Annotations(w io.Writer, all ...*result.Run) error {
+	p := &report{count: map[string]int{}, several: result.Several(all...)}
+	for _, r := range all {
+		p.Run = r.Complete()
+		switch {
+		case r.Check != nil:
+			p.check()
+		case r.Load != nil:
+			p.load()
+		default:
+			return fmt.Errorf("github: nothing to report in a run of schema %q", r.Schema)
+		}
 	}
-	p.verdict()
+	p.verdict(all)
 	_, err := w.Write(p.out.Bytes())
 	return err
 }
 
 type report struct {
 	*result.Run
-	out   bytes.Buffer
-	count map[string]int // annotations by level
+	out     bytes.Buffer
+	count   map[string]int // annotations by level
+	several bool           // targets
 }
 
 // annotate writes one command, or only counts it where the runner would drop it.
 func (p *report) annotate(level, title, message string) {
+	if p.several {
+		title += " (" + result.Escape(p.Target.URL) + ")"
+	}
 	if p.count[level]++; p.count[level] <= shown {
 		p.command(level, title, message)
 	}
@@ -115,25 +124,31 @@ func (p *report) load() {
 	}
 }
 
-// verdict writes what the run comes to, and how much was left out above.
-func (p *report) verdict() {
+// verdict writes what the runs come to, in one annotation, and how much was left out above.
+func (p *report) verdict(all []*result.Run) {
 	level := notice
-	if p.Status() != result.Passed || p.Interrupted {
-		level = failure // the job fails by its exit code, and here is why
+	var lines []string
+	for _, r := range all {
+		if r.Status() != result.Passed || r.Interrupted {
+			level = failure // the job fails by its exit code, and here is why
+		}
+		lines = append(lines, result.Escape(cmp.Or(result.Mask(r.Target.URL), "the target"))+": "+result.Escape(r.Sentence()))
 	}
-	kind := "check"
+	title := "ssegauge check: "
 	if p.Load != nil {
-		kind = "load"
+		title = "ssegauge load: "
 	}
-	sentence := result.Escape(p.Sentence())
+	if title += p.Word(); len(all) > 1 {
+		title = "ssegauge: " + result.OverallSentence(all...)
+	}
 	left := 0
 	for _, n := range p.count {
 		left += max(0, n-shown)
 	}
 	if left > 0 {
-		sentence += fmt.Sprintf("\n%s more in the job summary and the report.", result.Plural(int64(left), "finding"))
+		lines = append(lines, result.Plural(int64(left), "finding")+" more in the job summary and the report.")
 	}
-	p.command(level, "ssegauge "+kind+": "+p.Word(), result.Escape(cmp.Or(p.Target.URL, "the target"))+": "+sentence)
+	p.command(level, title, strings.Join(lines, "\n"))
 }
 
 // Fence runs write and keeps the runner from obeying commands in what it writes: such as "::stop-commands::" or "##[error]" in text of the target, which print

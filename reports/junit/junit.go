@@ -76,9 +76,39 @@ type text struct {
 	Text string `xml:",cdata"`
 }
 
-// Render writes the report of a run.
-func Render(w io.Writer, r *result.Run) error {
-	r = r.Complete()
+// Render writes the report of the runs, a testsuite each.
+func Render(w io.Writer, all ...*result.Run) error {
+	doc := suites{Name: "ssegauge"}
+	total := 0.0
+	for _, r := range all {
+		s, err := suiteOf(r.Complete())
+		if err != nil {
+			return err
+		}
+		doc.Suites = append(doc.Suites, s)
+		doc.Tests += s.Tests
+		doc.Failures += s.Failures
+		doc.Errors += s.Errors
+		doc.Skipped += s.Skipped
+		total += max(0, r.DurationMS)
+	}
+	doc.Time = seconds(total)
+
+	var out bytes.Buffer
+	out.WriteString(xml.Header)
+	e := xml.NewEncoder(&out)
+	e.Indent("", "  ")
+	if err := e.Encode(doc); err != nil {
+		return fmt.Errorf("junit: %w", err)
+	}
+	out.WriteByte('\n')
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+func seconds(ms float64) string { return strconv.FormatFloat(max(0, ms)/1e3, 'f', 3, 64) }
+
+func suiteOf(r *result.Run) (suite, error) {
 	s := suite{Timestamp: r.Started.UTC().Format("2006-01-02T15:04:05")}
 	target := result.Escape(r.Target.URL)
 	switch {
@@ -98,23 +128,13 @@ func Render(w io.Writer, r *result.Run) error {
 			s.Cases = append(s.Cases, threshold(r, &r.Gates[i]))
 		}
 	default:
-		return fmt.Errorf("junit: nothing to report in a run of schema %q", r.Schema)
+		return s, fmt.Errorf("junit: nothing to report in a run of schema %q", r.Schema)
 	}
 	s.counts = count(s.Cases)
-	s.Time = strconv.FormatFloat(max(0, r.DurationMS)/1e3, 'f', 3, 64)
+	s.Time = seconds(r.DurationMS)
 	s.Properties = []property{{"target", target}, {"http", result.Escape(r.Target.HTTP)}, {"status", r.Word()}, {"ssegauge.version", result.Escape(r.Tool.Version)}}
 	s.Out = &text{result.Escape(r.Sentence())}
-
-	var out bytes.Buffer
-	out.WriteString(xml.Header)
-	e := xml.NewEncoder(&out)
-	e.Indent("", "  ")
-	if err := e.Encode(suites{Name: "ssegauge", counts: s.counts, Suites: []suite{s}}); err != nil {
-		return fmt.Errorf("junit: %w", err)
-	}
-	out.WriteByte('\n')
-	_, err := w.Write(out.Bytes())
-	return err
+	return s, nil
 }
 
 func count(cases []testcase) counts {

@@ -12,10 +12,10 @@ import (
 	"ssegauge/reports/result"
 )
 
-func render(t *testing.T, r *result.Run) ([]byte, *node) {
+func render(t *testing.T, r ...*result.Run) ([]byte, *node) {
 	t.Helper()
 	var b bytes.Buffer
-	if err := junit.Render(&b, r); err != nil {
+	if err := junit.Render(&b, r...); err != nil {
 		t.Fatal(err)
 	}
 	n, err := parse(bytes.NewReader(b.Bytes()))
@@ -30,9 +30,20 @@ func render(t *testing.T, r *result.Run) ([]byte, *node) {
 
 // Every run is valid by the schema, and the counts are those of the testcases.
 func TestGolden(t *testing.T) {
+	type doc struct {
+		Name string
+		runs []*result.Run
+	}
+	docs := []doc{{"several", reporttest.Several()}}
 	for _, r := range reporttest.Runs() {
-		b, n := render(t, r.Run)
+		docs = append(docs, doc{r.Name, []*result.Run{r.Run}})
+	}
+	for _, r := range docs {
+		b, n := render(t, r.runs...)
 		reporttest.Golden(t, r.Name+".xml", b)
+		if got := len(n.find("testsuite")); got != len(r.runs) {
+			t.Errorf("%s: %d suites of %d runs", r.Name, got, len(r.runs))
+		}
 		for _, s := range append(n.find("testsuite"), n) {
 			for attr, element := range map[string]string{"tests": "testcase", "failures": "failure", "errors": "error", "skipped": "skipped"} {
 				if got, want := s.attrs[attr], fmt.Sprint(len(s.find(element))); got != want {

@@ -16,8 +16,40 @@ import (
 	"ssegauge/reports/result"
 )
 
-// Render writes the report of a run.
-func Render(w io.Writer, r *result.Run) error {
+// Render writes the report of each run; of several, first what each of them comes to.
+func Render(w io.Writer, all ...*result.Run) error {
+	var out bytes.Buffer
+	overview(&out, all)
+	for i, r := range all {
+		if i > 0 {
+			out.WriteByte('\n')
+		}
+		if err := render(&out, r); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+// overview is a table of several runs.
+func overview(out *bytes.Buffer, all []*result.Run) {
+	if len(all) < 2 {
+		return
+	}
+	p := &report{}
+	p.linef("## ssegauge: %s\n", word(string(result.Overall(all...))))
+	p.linef("%s\n", escape(result.OverallSentence(all...)))
+	var rows [][]string
+	for _, r := range all {
+		r = r.Complete()
+		rows = append(rows, []string{word(r.Word()), code(r.Target.URL), escape(result.Protocol(r.Target.HTTP)), escape(r.Sentence())})
+	}
+	p.table([]string{"verdict", "target", "protocol", "seen"}, "llll", rows)
+	out.Write(p.out.Bytes())
+}
+
+func render(w io.Writer, r *result.Run) error {
 	p := &report{Run: r.Complete()}
 	switch {
 	case r.Check != nil:

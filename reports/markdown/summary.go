@@ -17,8 +17,9 @@ func Summary(w io.Writer, runs ...*result.Run) error {
 	var out bytes.Buffer
 	for _, shorten := range []func(*result.Run) *result.Run{whole, brief, verdictOnly} {
 		out.Reset()
+		overview(&out, runs)
 		for _, r := range runs {
-			if err := Render(&out, shorten(r)); err != nil {
+			if err := render(&out, shorten(r)); err != nil {
 				return err
 			}
 			if out.WriteByte('\n'); out.Len() > MaxSummary {

@@ -49,6 +49,7 @@ func NewRun(r *result.Run) any {
 type end struct {
 	Type        string          `json:"type"`
 	DurationMS  float64         `json:"duration_ms"`
+	Error       string          `json:"error,omitempty"`
 	Status      result.Status   `json:"status"`
 	Sentence    string          `json:"sentence"`
 	Interrupted bool            `json:"interrupted"`
@@ -57,7 +58,7 @@ type end struct {
 
 // NewEnd returns the line of a run that is over.
 func NewEnd(r *result.Run) any {
-	e := end{Type: "end", DurationMS: r.DurationMS, Status: r.Status(), Sentence: r.Sentence(), Interrupted: r.Interrupted}
+	e := end{Type: "end", DurationMS: r.DurationMS, Error: r.Error, Status: r.Status(), Sentence: r.Sentence(), Interrupted: r.Interrupted}
 	if r.Check != nil {
 		e.Summary = &r.Summary
 	}
@@ -77,13 +78,22 @@ type point struct {
 	Value float64 `json:"value"`
 }
 
-// Render writes the lines of a run.
-func Render(w io.Writer, r *result.Run) error {
-	r = r.Complete()
+// Render writes the lines of each run, one run after the other.
+func Render(w io.Writer, all ...*result.Run) error {
 	var out bytes.Buffer
+	for _, r := range all {
+		if err := render(&out, r.Complete()); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+func render(out *bytes.Buffer, r *result.Run) error {
 	var failed error
 	line := func(v any) {
-		if err := result.EncodeLine(&out, v); err != nil && failed == nil {
+		if err := result.EncodeLine(out, v); err != nil && failed == nil {
 			failed = err
 		}
 	}
@@ -117,9 +127,5 @@ func Render(w io.Writer, r *result.Run) error {
 		return fmt.Errorf("ndjson: nothing to report in a run of schema %q", r.Schema)
 	}
 	line(NewEnd(r))
-	if failed != nil {
-		return failed
-	}
-	_, err := w.Write(out.Bytes())
-	return err
+	return failed
 }

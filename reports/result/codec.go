@@ -15,18 +15,29 @@ import (
 // MaxFile bounds what [Decode] reads: far above any run, far below what would hurt.
 const MaxFile = 64 << 20
 
-// Encode writes the run as the JSON of the contract, indented, with a line feed at the end. Lists are
+// Encode writes the run as the JSON of the contract, indented, with a line feed at the end; several runs as one document of schema [SchemaRuns]. Lists are
 // never null, and whatever a terminal might obey or a reader could not see (DEL, C1 controls, bidirectional
 // overrides) is written as \u escapes, so that the file can be shown as it is.
-func Encode(w io.Writer, r *Run) error {
-	r = r.Complete()
-	r.Outcome, r.Words = r.Status(), r.Sentence()
-	b, err := json.MarshalIndent(r, "", "  ")
+func Encode(w io.Writer, all ...*Run) error {
+	var b []byte
+	var err error
+	if len(all) == 1 {
+		b, err = json.MarshalIndent(all[0].stored(), "", "  ")
+	} else {
+		b, err = encodeSeveral(all)
+	}
 	if err != nil {
 		return fmt.Errorf("encode run: %w", err)
 	}
 	_, err = w.Write(append(asciiControls(b), '\n'))
 	return err
+}
+
+// stored is the run as it stands in a file.
+func (r *Run) stored() *Run {
+	r = r.Complete()
+	r.Outcome, r.Words = r.Status(), r.Sentence()
+	return r
 }
 
 // EncodeLine writes any value of a run as one line of JSON, with the same care as [Encode].
@@ -74,39 +85,52 @@ func (e *SchemaError) Error() string {
 	if e.Schema == "" {
 		return "not a result of ssegauge: no \"schema\" member"
 	}
-	return fmt.Sprintf("schema %q is not known here (known: %s, %s)", Escape(clip(e.Schema, 60)), SchemaCheck, SchemaLoad)
+	return fmt.Sprintf("schema %q is not known here (known: %s, %s, %s)", Escape(clip(e.Schema, 60)), SchemaCheck, SchemaLoad, SchemaRuns)
 }
 
-// Decode reads one run from JSON as [Encode] writes it, at most [MaxFile] bytes. Members that this version does not know are
+// Decode reads one run from JSON as [Encode] writes it (several: [DecodeAll]), at most [MaxFile] bytes. Members that this version does not know are
 // ignored. The error is a [*SchemaError] for other schemas; otherwise it names the member, or the place in the document.
 func Decode(rd io.Reader) (*Run, error) {
-	b, err := io.ReadAll(io.LimitReader(rd, MaxFile+1))
+	b, schema, err := readDocument(rd)
 	if err != nil {
 		return nil, err
 	}
+	return decode(b, schema)
+}
+
+// readDocument reads a document and its schema.
+func readDocument(rd io.Reader) (b []byte, schema string, err error) {
+	b, err = io.ReadAll(io.LimitReader(rd, MaxFile+1))
+	if err != nil {
+		return nil, "", err
+	}
 	if len(b) > MaxFile {
-		return nil, fmt.Errorf("larger than %d MiB: not a result of ssegauge", MaxFile>>20)
+		return nil, "", fmt.Errorf("larger than %d MiB: not a result of ssegauge", MaxFile>>20)
 	}
 	b = bytes.TrimPrefix(b, []byte("\ufeff"))
 	var head struct {
 		Schema string `json:"schema"`
 	}
 	if err := unmarshal(b, &head); err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	return b, head.Schema, nil
+}
+
+func decode(b []byte, schema string) (*Run, error) {
 	r := new(Run)
-	switch head.Schema {
+	switch schema {
 	case SchemaCheck:
 		r.Check = new(Check)
 	case SchemaLoad:
 		r.Load = new(Load)
 	default:
-		return nil, &SchemaError{head.Schema}
+		return nil, &SchemaError{schema}
 	}
 	if err := unmarshal(b, r); err != nil {
 		return nil, err
 	}
-	switch head.Schema {
+	switch schema {
 	case SchemaCheck:
 		r.Load = nil // members of the other command are unknown members
 		if r.Check.Results == nil {
@@ -144,7 +168,7 @@ func unmarshal(b []byte, v any) error {
 // run has left one (the target, the plan, commands to reproduce). r is not changed.
 func (r *Run) Complete() *Run {
 	out := *r
-	out.Target.URL = Mask(r.Target.URL)
+	out.Target.URL, out.Error = Mask(r.Target.URL), MaskText(r.Error)
 	if r.Check != nil {
 		c := *r.Check
 		c.Results = make([]Finding, len(r.Results))

@@ -42,6 +42,17 @@ func compile(t *testing.T, schema string, strict bool) *jsonschema.Schema {
 	if err := c.AddResource("run.json", doc); err != nil {
 		t.Fatal(err)
 	}
+	if schema == result.SchemaRuns {
+		for _, one := range []string{result.SchemaCheck, result.SchemaLoad} {
+			doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(result.JSONSchema(one)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.AddResource(doc.(map[string]any)["$id"].(string), doc); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	s, err := c.Compile("run.json")
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +203,7 @@ func TestDecodeErrors(t *testing.T) {
 		"{\n\"schema\":\n}":              "not JSON: line 3",
 		`[]`:                             "a JSON array where",
 		`{}`:                             `no "schema" member`,
-		`{"schema":"ssegauge/check/v9"}`: `schema "ssegauge/check/v9" is not known here (known: ssegauge/check/v1, ssegauge/load/v1)`,
+		`{"schema":"ssegauge/check/v9"}`: `schema "ssegauge/check/v9" is not known here (known: ssegauge/check/v1, ssegauge/load/v1, ssegauge/runs/v1)`,
 		`{"schema":"\u001b[2J"}`:         `schema "\\x1b[2J" is not known`,
 		`{"schema":"ssegauge/check/v1"}`: `without "results"`,
 		`{"schema":"ssegauge/load/v1"}`:  `without "validity"`,

@@ -8,7 +8,10 @@ var checkSchema []byte
 //go:embed load-v1.schema.json
 var loadSchema []byte
 
-// JSONSchema returns the JSON Schema (2020-12) of a [Run.Schema], nil if there is none. Members may be added within a version, never renamed or removed;
+//go:embed runs-v1.schema.json
+var runsSchema []byte
+
+// JSONSchema returns the JSON Schema (2020-12) of a [Run.Schema] or of [SchemaRuns], nil if there is none. Members may be added within a version, never renamed or removed;
 // so the schemas allow members that they do not name.
 func JSONSchema(schema string) []byte {
 	switch schema {
@@ -16,6 +19,8 @@ func JSONSchema(schema string) []byte {
 		return checkSchema
 	case SchemaLoad:
 		return loadSchema
+	case SchemaRuns:
+		return runsSchema
 	}
 	return nil
 }

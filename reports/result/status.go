@@ -126,6 +126,8 @@ func (c *Check) Bad() []Finding {
 // Status says what the run comes to. A failed check stands even where too little was decided; a gate does not stand on an invalid measurement.
 func (r *Run) Status() Status {
 	switch {
+	case r.Error != "":
+		return Inconclusive
 	case r.Check != nil:
 		switch {
 		case r.Summary.Fail > 0:
@@ -166,6 +168,8 @@ func (r *Run) Word() string {
 func (r *Run) Sentence() string {
 	s := ""
 	switch {
+	case r.Error != "":
+		s = "nothing could be judged: " + Escape(r.Error) + "."
 	case r.Check != nil:
 		s = r.checkSentence()
 	case r.Load != nil:

@@ -14,10 +14,15 @@ type run struct { // §3.14
 	Tool struct {
 		Driver driver `json:"driver"`
 	} `json:"tool"`
+	Automation  *automation                 `json:"automationDetails,omitempty"`
 	Invocations []invocation                `json:"invocations"`
 	Bases       map[string]artifactLocation `json:"originalUriBaseIds,omitempty"`
 	Results     []found                     `json:"results"`
 	Properties  map[string]any              `json:"properties"`
+}
+
+type automation struct { // runAutomationDetails, §3.17
+	ID string `json:"id"` // the category, and a slash
 }
 
 type driver struct { // §3.19

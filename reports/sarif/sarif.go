@@ -1,4 +1,4 @@
-// Package sarif writes a run as SARIF 2.1.0, for code scanning and the viewers of it: one run, a rule for each check, a result for each
+// Package sarif writes runs as SARIF 2.1.0, for code scanning and the viewers of it: a SARIF run for each, a rule for each check, a result for each
 // that failed or warned, at the place of the target and the byte where its evidence begins.
 //
 // The target is written relative to its origin (SARIF 2.1.0 §3.14.14): services that match locations with files of a repository refuse a
@@ -15,27 +15,45 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"ssegauge/reports/result"
 )
 
-// Render writes the report of a run.
-func Render(w io.Writer, r *result.Run) error {
-	r = r.Complete()
-	b := newBuilder(r)
-	switch {
-	case r.Check != nil:
-		for i := range r.Results {
-			b.finding(&r.Results[i])
+// Render writes the report of the runs. Several have a category each: services that take in such a file want to tell them apart.
+func Render(w io.Writer, all ...*result.Run) error {
+	out := document{Schema: schemaURI, Version: "2.1.0", Runs: []run{}}
+	categories := map[string]int{}
+	for _, r := range all {
+		r = r.Complete()
+		b := newBuilder(r)
+		command := "check"
+		switch {
+		case r.Check != nil:
+			for i := range r.Results {
+				b.finding(&r.Results[i])
+			}
+		case r.Load != nil:
+			command = "load"
+			b.load()
+		default:
+			return fmt.Errorf("sarif: nothing to report in a run of schema %q", r.Schema)
 		}
-	case r.Load != nil:
-		b.load()
-	default:
-		return fmt.Errorf("sarif: nothing to report in a run of schema %q", r.Schema)
+		if r.Error != "" {
+			b.notify("error", result.Escape(r.Error), nil)
+		}
+		if len(all) > 1 {
+			id := "ssegauge/" + command + "/" + url.PathEscape(result.Escape(r.Target.URL)) + "/"
+			if categories[id]++; categories[id] > 1 {
+				id += strconv.Itoa(categories[id]) + "/"
+			}
+			b.out.Automation = &automation{id}
+		}
+		out.Runs = append(out.Runs, b.out)
 	}
-	doc, err := json.MarshalIndent(document{Schema: schemaURI, Version: "2.1.0", Runs: []run{b.out}}, "", "  ")
+	doc, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
 		return fmt.Errorf("sarif: %w", err)
 	}

@@ -2,6 +2,7 @@ package sarif_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/url"
 	"os"
@@ -53,10 +54,10 @@ func (o object) at(names ...string) object {
 	return o
 }
 
-func render(t *testing.T, r *result.Run) ([]byte, object) {
+func render(t *testing.T, r ...*result.Run) ([]byte, object) {
 	t.Helper()
 	var b bytes.Buffer
-	if err := sarif.Render(&b, r); err != nil {
+	if err := sarif.Render(&b, r...); err != nil {
 		t.Fatal(err)
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b.Bytes()))
@@ -97,6 +98,25 @@ func TestGolden(t *testing.T) {
 	for _, r := range reporttest.Runs() {
 		b, _ := render(t, r.Run)
 		reporttest.Golden(t, r.Name+".sarif", b)
+	}
+	// Several: a run each, of a category of its own, also of the same target.
+	b, _ := render(t, append(reporttest.Several(), reporttest.Clean())...)
+	reporttest.Golden(t, "several.sarif", b)
+	var doc struct {
+		Runs []struct{ AutomationDetails struct{ ID string } }
+	}
+	if err := json.Unmarshal(b, &doc); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, r := range doc.Runs {
+		if id := r.AutomationDetails.ID; seen[id] || !strings.HasSuffix(id, "/") {
+			t.Errorf("category %q", id)
+		}
+		seen[r.AutomationDetails.ID] = true
+	}
+	if len(seen) != 4 {
+		t.Errorf("%d categories", len(seen))
 	}
 }
 

@@ -22,31 +22,43 @@ type Options struct {
 	Width int  // columns; 0 is 80, fewer than 60 are taken as 60
 }
 
-// Render writes the report of a run.
-func Render(w io.Writer, r *result.Run, o Options) error {
+// Render writes the report of each run; several are parted by a rule, and the last of it is what they come to together.
+func Render(w io.Writer, o Options, all ...*result.Run) error {
 	if o.Width == 0 {
 		o.Width = 80
 	}
 	o.Width = max(o.Width, 60)
-	p := &report{Run: r.Complete(), Options: o}
-	switch {
-	case r.Check != nil:
-		p.head("check")
-		p.check()
-	case r.Load != nil:
-		p.head("load")
-		p.load()
-	default:
-		return fmt.Errorf("text: nothing to report in a run of schema %q", r.Schema)
+	p := &report{Options: o}
+	for i, r := range all {
+		p.Run = r.Complete()
+		if i > 0 {
+			p.rule()
+		}
+		switch {
+		case r.Check != nil:
+			p.head("check")
+			if r.Error == "" {
+				p.check()
+			}
+		case r.Load != nil:
+			p.head("load")
+			p.load()
+		default:
+			return fmt.Errorf("text: nothing to report in a run of schema %q", r.Schema)
+		}
+		p.verdict(p.Word(), strings.TrimPrefix(p.Sentence(), "Interrupted; "))
 	}
-	p.verdict()
+	if len(all) > 1 {
+		p.rule()
+		p.several(all)
+	}
 	_, err := w.Write(p.out.Bytes())
 	return err
 }
 
 // report is one report in the making.
 type report struct {
-	*result.Run
+	*result.Run // which is being written
 	Options
 	out bytes.Buffer
 }
@@ -69,16 +81,26 @@ func (p *report) head(command string) {
 	p.line("")
 }
 
-func (p *report) verdict() {
-	word, color := p.Word(), yellow
+// rule parts what belongs to one run from what belongs to the next.
+func (p *report) rule() {
+	p.line("")
+	p.line(p.paint(dim, strings.Repeat("━", p.Width)))
+	p.line("")
+}
+
+func (p *report) verdict(word, sentence string) {
+	p.hanging(p.paint(shade(word), strings.ToUpper(word))+"  ", len(word)+2, sentence)
+}
+
+// shade is the colour of what a run comes to.
+func shade(word string) style {
 	switch word {
 	case string(result.Passed):
-		color = green
+		return green
 	case string(result.Failed):
-		color = red
+		return red
 	}
-	word = strings.ToUpper(word)
-	p.hanging(p.paint(color, word)+"  ", len(word)+2, strings.TrimPrefix(p.Sentence(), "Interrupted; "))
+	return yellow
 }
 
 // section writes a heading with an empty line before it.

@@ -15,8 +15,13 @@ import (
 
 func render(t *testing.T, r *result.Run, o text.Options) string {
 	t.Helper()
+	return renderAll(t, o, r)
+}
+
+func renderAll(t *testing.T, o text.Options, all ...*result.Run) string {
+	t.Helper()
 	var b bytes.Buffer
-	if err := text.Render(&b, r, o); err != nil {
+	if err := text.Render(&b, o, all...); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -42,6 +47,32 @@ func TestGolden(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Several runs come one after the other, and then what they come to, within the width.
+func TestSeveral(t *testing.T) {
+	reporttest.Golden(t, "several.txt", []byte(renderAll(t, text.Options{}, reporttest.Several()...)))
+	reporttest.Golden(t, "mixed.txt", []byte(renderAll(t, text.Options{}, reporttest.Clean(), reporttest.LoadFew())))
+	many := make([]*result.Run, 9)
+	for i := range many {
+		many[i] = reporttest.Clean()
+		many[i].Target.URL = "https://" + strings.Repeat("a-long-name.", 9) + "example/events"
+		if i%2 == 0 {
+			many[i].Results[0].Verdict = result.Warn
+		}
+	}
+	for _, o := range []text.Options{{Width: 60}, {Width: 80}, {Width: 120}} {
+		got := renderAll(t, o, many...)
+		_, end, _ := strings.Cut(got, "target")
+		for line := range strings.Lines(end) {
+			if w := twwidth.Width(strings.TrimSuffix(line, "\n")); w > o.Width {
+				t.Errorf("%d columns of %d: %s", w, o.Width, line)
+			}
+		}
+		if !strings.Contains(got, "and 3 runs more") || !strings.Contains(got, "9 runs: 9 passed.") {
+			t.Errorf("at %d columns:\n%s", o.Width, end)
+		}
 	}
 }
 
@@ -118,7 +149,7 @@ func TestBareRuns(t *testing.T) {
 			t.Errorf("escape in %q", s)
 		}
 	}
-	if err := text.Render(new(bytes.Buffer), &result.Run{}, text.Options{}); err == nil {
+	if err := text.Render(new(bytes.Buffer), text.Options{}, &result.Run{}); err == nil {
 		t.Error("a run without an outcome was rendered")
 	}
 }

@@ -113,3 +113,15 @@ func Interrupted() *result.Run {
 	r.Interrupted = true
 	return r
 }
+
+// Unreachable is a check of a target that nobody answered at, one of several.
+func Unreachable() *result.Run {
+	r := check("http://127.0.0.1:8082/events", 3)
+	r.Target.HTTP, r.Error = "", "connect 127.0.0.1:8082: connection refused"
+	return r
+}
+
+// Several are checks of three targets: one is right, one says hostile things, at the third there is nobody.
+func Several() []*result.Run {
+	return []*result.Run{Clean(), Failing(), Unreachable()}
+}

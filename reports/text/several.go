@@ -1,0 +1,129 @@
+package text
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"ssegauge/reports/result"
+)
+
+// maxColumns is how many runs are set side by side; for more there is no room, and the HTML has the whole matrix.
+const maxColumns = 6
+
+// several writes what several runs come to: a row for each, and the checks on which they differ.
+func (p *report) several(all []*result.Run) {
+	runs := make([]*result.Run, len(all))
+	checks, widest := true, 0
+	for i, r := range all {
+		runs[i] = r.Complete()
+		widest = max(widest, len(r.Word()))
+		checks = checks && r.Check != nil
+	}
+	var rows [][]string
+	header, align := []string{"", "", "target"}, "rll"
+	if checks {
+		header, align = append(header, "fail", "warn", "pass", "not observed"), align+"rrrr"
+	}
+	room := p.Width - len(strconv.Itoa(len(runs))) - 2 - widest - 2
+	if checks {
+		room -= 4*2 + 3*4 + len("not observed")
+	}
+	for i, r := range runs {
+		row := []string{strconv.Itoa(i + 1), p.paint(shade(r.Word()), strings.ToUpper(r.Word())), clipMiddle(result.Escape(r.Target.URL), room)}
+		switch {
+		case checks && r.Error != "":
+			row = append(row, "-", "-", "-", "-")
+		case checks:
+			n := r.Summary
+			row = append(row, strconv.Itoa(n.Fail), strconv.Itoa(n.Warn), strconv.Itoa(n.Pass), strconv.Itoa(n.NotObserved))
+		}
+		rows = append(rows, row)
+	}
+	p.table(align, header, rows)
+	if checks {
+		p.differences(runs)
+	}
+	p.line("")
+	word := string(result.Overall(runs...))
+	for _, r := range runs {
+		if r.Interrupted {
+			word = r.Word()
+		}
+	}
+	p.verdict(word, result.OverallSentence(runs...))
+}
+
+// differences writes the checks to which not all runs came with the same verdict.
+func (p *report) differences(runs []*result.Run) {
+	header, align := []string{"where they differ"}, "l"
+	var shown []*result.Run
+	var number []int
+	for i, r := range runs {
+		if r.Error == "" {
+			shown, number = append(shown, r), append(number, i+1)
+		}
+	}
+	if len(shown) < 2 {
+		return
+	}
+	var ids []string
+	verdicts := map[string][]result.Verdict{}
+	for i, r := range shown {
+		for _, f := range r.Results {
+			if verdicts[f.ID] == nil {
+				verdicts[f.ID] = make([]result.Verdict, len(shown))
+				ids = append(ids, f.ID)
+			}
+			verdicts[f.ID][i] = f.Verdict
+		}
+	}
+	columns := min(len(shown), maxColumns)
+	for _, n := range number[:columns] {
+		header, align = append(header, strconv.Itoa(n)), align+"l"
+	}
+	var rows [][]string
+	for _, id := range ids {
+		same := true
+		row := []string{clip(result.Escape(id), min(34, p.Width-columns*7-2))}
+		for i, v := range verdicts[id] {
+			same = same && v == verdicts[id][0]
+			if i < columns {
+				w, color := brief(v)
+				row = append(row, p.paint(color, w))
+			}
+		}
+		if !same {
+			rows = append(rows, row)
+		}
+	}
+	p.line("")
+	if len(rows) == 0 {
+		p.line("All came to the same verdicts.")
+		return
+	}
+	p.table(align, header, rows)
+	if more := len(shown) - columns; more > 0 {
+		p.line(fmt.Sprintf("and %s more: --format html sets all side by side", result.Plural(int64(more), "run")))
+	}
+}
+
+// brief is word in five columns.
+func brief(v result.Verdict) (string, style) {
+	switch v {
+	case result.NotObserved:
+		return "?", ""
+	case result.NotApplicable, "":
+		return "-", ""
+	}
+	return word(v)
+}
+
+// clipMiddle is clip where the end tells as much as the beginning, as of a URL.
+func clipMiddle(s string, width int) string {
+	if clip(s, width) == s {
+		return s
+	}
+	half := (width - 1) / 2
+	return strings.TrimSuffix(clip(s, width-half), "…") + clipLeft(s, half+1)
+}
