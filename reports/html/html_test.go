@@ -39,6 +39,7 @@ func pages(t *testing.T) map[string]string {
 	first.Target.HTTP, first.Streams.Connections = "1.1", 2000
 	first.LatencyUS["deliver"], first.LatencyUS["open"] = reporttest.Samples(31, 200_000, 2600, 0.4), reporttest.Samples(32, 2000, 240, 0.3)
 	p["demo"] = render(t, reporttest.Clean(), first, reporttest.Load())
+	p["several"] = render(t, reporttest.Several()...)
 	p["all"] = render(t, reporttest.Clean(), reporttest.Failing(), reporttest.Interrupted(), reporttest.Load(), reporttest.LoadFew(), reporttest.LoadFailing())
 	return p
 }

@@ -35,7 +35,7 @@ func (g matrixGroup) Fine() bool {
 func newMatrix(views []*view) *matrix {
 	m := new(matrix)
 	for _, v := range views {
-		if v.Check != nil {
+		if v.Check != nil && v.Error == "" {
 			m.Runs = append(m.Runs, v)
 		}
 	}

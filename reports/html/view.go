@@ -98,7 +98,9 @@ func newView(id string, r *result.Run) *view {
 		v.Facts = append(v.Facts, "ssegauge "+result.Escape(r.Tool.Version))
 	}
 	if r.Check != nil {
-		v.Name = "Check over " + protocol
+		if v.Name = "Check"; r.Error == "" {
+			v.Name += " over " + protocol
+		}
 		v.check()
 	} else {
 		v.Name = "Load over " + protocol

@@ -2,6 +2,7 @@ package text
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,14 +24,15 @@ func (p *report) several(all []*result.Run) {
 	var rows [][]string
 	header, align := []string{"", "", "target"}, "rll"
 	if checks {
-		header, align = append(header, "fail", "warn", "pass", "not observed"), align+"rrrr"
+		header, align = append(header, "fail", "warn", "pass", "unseen"), align+"rrrr"
 	}
 	room := p.Width - len(strconv.Itoa(len(runs))) - 2 - widest - 2
 	if checks {
-		room -= 4*2 + 3*4 + len("not observed")
+		room -= 4*2 + 3*4 + len("unseen")
 	}
+	scheme := schemeOf(runs)
 	for i, r := range runs {
-		row := []string{strconv.Itoa(i + 1), p.paint(shade(r.Word()), strings.ToUpper(r.Word())), clipMiddle(result.Escape(r.Target.URL), room)}
+		row := []string{strconv.Itoa(i + 1), p.paint(shade(r.Word()), strings.ToUpper(r.Word())), clipMiddle(result.Escape(strings.TrimPrefix(r.Target.URL, scheme)), room)}
 		switch {
 		case checks && r.Error != "":
 			row = append(row, "-", "-", "-", "-")
@@ -52,6 +54,16 @@ func (p *report) several(all []*result.Run) {
 		}
 	}
 	p.verdict(word, result.OverallSentence(runs...))
+}
+
+// schemeOf is the scheme that all targets have in common, which tells nothing where there is little room.
+func schemeOf(runs []*result.Run) string {
+	for _, scheme := range []string{"http://", "https://"} {
+		if !slices.ContainsFunc(runs, func(r *result.Run) bool { return !strings.HasPrefix(r.Target.URL, scheme) }) {
+			return scheme
+		}
+	}
+	return ""
 }
 
 // differences writes the checks to which not all runs came with the same verdict.
