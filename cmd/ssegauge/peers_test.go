@@ -182,6 +182,6 @@ func cmdInterrupt(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(os.WriteFile(ts.MkAbs(name), wrote[i].Bytes(), 0o644))
 	}
 	if got := cmd.ProcessState.ExitCode(); strconv.Itoa(got) != args[0] {
-		ts.Fatalf("exit code %d, want %s; stderr: %s", got, args[0], wrote[1].Bytes())
+		ts.Fatalf("exit code %d, want %s; stdout: %s; stderr: %s", got, args[0], wrote[0].Bytes(), wrote[1].Bytes())
 	}
 }
