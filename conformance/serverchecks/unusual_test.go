@@ -33,6 +33,14 @@ func TestUnusualServersStayClean(t *testing.T) {
 			p.typed = func(typ, block string) string { return "event: " + typ + "\r\n" + block }
 			p.heartbeat = 0
 		}, want: "data/multiline pass, framing/eol/consistent info"},
+		{name: "mixed line endings", make: raw(func(id int, d string) string {
+			b, eols := []byte(nil), []string{"\r\n", "\n", "\r"}
+			for i, line := range strings.Split(strings.TrimSuffix(encode(id, d), "\n"), "\n") {
+				b = append(append(b, line...), eols[i%len(eols)]...)
+			}
+			return string(b)
+		}), want: "data/multiline pass, resume/replay pass", allow: "framing/eol/consistent"},
+		{name: "unknown fields", make: raw(func(id int, d string) string { return "x-shard: 7\n" + encode(id, d) }), want: "data/multiline pass, resume/replay pass", allow: "framing/field-names"},
 		{name: "BOM", make: func(p *peer) { p.open = sendHead("\uFEFFretry: 2000\n\n") }, allow: "encoding/bom"},
 		{name: "no space", make: raw(func(id int, d string) string {
 			return strings.ReplaceAll(strings.ReplaceAll(encode(id, d), "data: ", "data:"), "id: ", "id:")
