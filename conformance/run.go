@@ -100,7 +100,6 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	if o.Opened != nil {
 		o.Opened(about)
 	}
-	go s.observe(ctx, start.Add(t.Window))
 
 	findings := make([]result.Finding, len(built))
 	var wg sync.WaitGroup
@@ -128,7 +127,8 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 			wg.Go(func() { judge(p, on) })
 		}
 	}
-	s.stage.poke() // curtain up; an empty list ends too
+	go s.observe(ctx, start.Add(t.Window)) // not before all are on stage: it ends when nobody there needs it
+	s.stage.poke()                         // curtain up; an empty list ends too
 	wg.Wait()
 	<-s.over
 	s.goPast(ctx, findings, built)
