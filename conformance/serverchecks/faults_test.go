@@ -228,11 +228,11 @@ var coreFaults = []fault{
 		}),
 	},
 	{
-		id: "resume/replay", name: "ignored", want: result.Warn, says: "ignored", follows: "resume/*",
+		id: "resume/replay", name: "ignored", want: result.Warn, says: "ignored",
 		breaks: func(p *peer) { p.replay = func(*request, int) int { return 1 << 30 } },
 	},
 	{
-		id: "resume/replay", name: "ignored, declared", want: result.Fail, says: "ignored", follows: "resume/*",
+		id: "resume/replay", name: "ignored, declared", want: result.Fail, says: "ignored",
 		breaks: func(p *peer) { p.replay = func(*request, int) int { return 1 << 30 } },
 		change: func(t *conformance.Target) { t.ExpectReplay = true },
 	},
@@ -245,20 +245,20 @@ var coreFaults = []fault{
 		breaks: func(p *peer) { p.backwards = true },
 	},
 	{
-		id: "resume/replay", name: "ids start again", want: result.Warn, says: "start again", follows: "resume/*",
+		id: "resume/replay", name: "ids start again", want: result.Warn, says: "start again", follows: "id/stable",
 		breaks: func(p *peer) { p.restart = true },
 	},
 	{
-		id: "resume/replay", name: "ids start again, declared", want: result.Fail, says: "start again", follows: "resume/*",
+		id: "resume/replay", name: "ids start again, declared", want: result.Fail, says: "start again", follows: "id/stable",
 		breaks: func(p *peer) { p.restart = true }, change: func(t *conformance.Target) { t.ExpectReplay = true },
 	},
 	{
 		id: "resume/replay", name: "no ids, declared", want: result.Fail, says: "no event carried an id",
 		breaks: raw(func(id int, data string) string { _, block, _ := strings.Cut(encode(id, data), "\n"); return block }),
-		change: func(t *conformance.Target) { t.ExpectReplay = true }, follows: "resume/* id/present",
+		change: func(t *conformance.Target) { t.ExpectReplay = true }, follows: "resume/header-accepted id/present id/stable",
 	},
 	{
-		id: "resume/replay", name: "ids go on", want: result.Warn, says: "lost", follows: "resume/* live/heartbeat",
+		id: "resume/replay", name: "ids go on", want: result.Warn, says: "lost", follows: "id/stable live/heartbeat",
 		breaks: func(p *peer) {
 			p.restart, p.tick = true, 0
 			p.open = func(q *request) string {
@@ -275,7 +275,7 @@ var coreFaults = []fault{
 		},
 	},
 	{
-		id: "resume/header-accepted", name: "refused", want: result.Fail, says: "400", follows: "resume/replay resume/unknown-id resume/*",
+		id: "resume/header-accepted", name: "refused", want: result.Fail, says: "400",
 		breaks: func(p *peer) {
 			p.head = func(q *request) string {
 				if q.Header.Get("Last-Event-ID") != "" {

@@ -48,6 +48,9 @@ type peer struct {
 	one       bool                                     // one connection at a time is served
 	linger    func(q *request) time.Duration           // with one: how late it finds out that a client left
 	backwards bool                                     // what is replayed comes in reverse order
+	greedy    bool                                     // every connection but the first gets a replay
+	slow      time.Duration                            // before each event that is replayed
+	own       func(q *request, block string) string    // the form of an event on one connection
 
 	typed func(typ, block string) string // an event of that type, given its block without one
 
@@ -157,7 +160,7 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 		if base = next; p.count != nil {
 			base -= p.count(q)
 		}
-	} else if id := q.Header.Get("Last-Event-ID"); id != "" {
+	} else if id := q.Header.Get("Last-Event-ID"); id != "" || p.greedy && q.n > 1 {
 		from := 0
 		fmt.Sscan(id, &from)
 		next = min(max(p.replay(q, from), 0), len(p.log))
@@ -217,7 +220,14 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 			if p.restart && strings.HasPrefix(data, "tick ") {
 				data = fmt.Sprint("tick ", next-base) // the content counts with the connection
 			}
-			if !q.write(frame(p.block(next-base, data))) {
+			block := p.block(next-base, data)
+			if p.own != nil {
+				block = p.own(q, block)
+			}
+			if len(fresh) > 1 {
+				time.Sleep(p.slow)
+			}
+			if !q.write(frame(block)) {
 				return
 			}
 			if sent++; p.ticks > 0 && sent >= p.ticks {
@@ -306,7 +316,7 @@ func run(t *testing.T, p *peer, change func(*conformance.Target)) map[string]res
 		for _, f := range r.Results {
 			found[f.ID] = f
 		}
-		time.Sleep(p.hold) // a request that was left may still be held
+		time.Sleep(p.hold + p.slow) // a request that was left may still be held
 		if p.linger != nil {
 			time.Sleep(5 * time.Minute) // until the last one found out
 		}

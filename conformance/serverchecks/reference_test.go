@@ -146,7 +146,6 @@ func TestReferenceServerFaults(t *testing.T) {
 	follows := map[string]string{
 		"http/status":        everything,
 		"http/content-type":  "http/content-type/charset",
-		"resume/replay":      "resume/*",
 		"framing/terminated": "live/heartbeat",
 		"live/proxy-diff":    "http/cache-control",
 	}

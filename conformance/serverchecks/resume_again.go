@@ -195,6 +195,8 @@ var resumeFidelity = conformance.Check{
 		for _, u := range unlike {
 			what := "data"
 			switch {
+			case string(u.live.ID) != string(u.again.ID):
+				what = fmt.Sprintf("the id %s", brief(string(u.again.ID)))
 			case string(u.live.Type) != string(u.again.Type):
 				what = fmt.Sprintf("type %s, and had %s", orMessage(u.again.Type), orMessage(u.live.Type))
 			case digitless(u.live.Data) == digitless(u.again.Data):
@@ -204,7 +206,7 @@ var resumeFidelity = conformance.Check{
 			default:
 				what = fmt.Sprintf("data %s, and had %s", brief(string(u.again.Data)), brief(string(u.live.Data)))
 			}
-			p.Declared(p.Target().ExpectReplay, "the event of id %s comes again with %s", brief(string(u.again.ID)), what).
+			p.Declared(p.Target().ExpectReplay, "the event of id %s comes again with %s", brief(string(u.live.ID)), what).
 				Hint("keep the encoded event, and send that again").
 				At(conn.Evidence(u.again.Start, u.again.End), r.control.Evidence(u.live.Start, u.live.End)).Try(p.Curl(conn.Request))
 		}
@@ -287,16 +289,6 @@ func repeated(ctx context.Context, p *conformance.Probe, first *resumption) *res
 		second.reconnect(ctx, p, v, first.request(p))
 		return second
 	}).(*resumption)
-}
-
-// lost lists what was missed and did not come again.
-func (r *resumption) lost() (lost []conformance.Event) {
-	for i, e := range r.missed {
-		if !r.replayed[i] {
-			lost = append(lost, e)
-		}
-	}
-	return lost
 }
 
 // EventSource repeats the URL it was made with, so a position in it is only for a first connection. Which parameter it is, the operator has to say.

@@ -35,8 +35,8 @@ func farthest(ctx context.Context, p *conformance.Probe) *resumption {
 		if r.why != "" || r.status != 200 || r.control == nil || r.restarted || len(r.replayed) == 0 {
 			return (*resumption)(nil)
 		}
-		w := &resumption{control: r.control}
-		evs := r.control.Events()
+		w := &resumption{observed: r.observed, control: r.observed}
+		evs := w.control.Events()
 		used := map[string]bool{}
 		from, n := -1, 0
 		for i := len(evs) - 1; i >= 0 && n <= farEvents && evs[len(evs)-1].End-evs[i].Start <= farBytes; i-- {
@@ -68,7 +68,8 @@ func farthest(ctx context.Context, p *conformance.Probe) *resumption {
 	}).(*resumption)
 }
 
-// A fact, not a requirement, unless a window is declared: then at least so many of the newest events must come again, as far as so many were seen.
+// A fact, not a requirement, unless a window is declared: then at least so many of the newest events must come again, as far as so many were seen. What the run published
+// since, for other checks, is among the newest.
 var resumeWindow = conformance.Check{
 	ID: "resume/window", Title: "how far back events can be replayed",
 	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Publish | conformance.Long,
@@ -100,8 +101,14 @@ var resumeWindow = conformance.Check{
 			n++
 		}
 		all := len(w.missed)
+		if slices.ContainsFunc(w.unlike, func(u twin) bool { return !bytes.Equal(u.live.ID, u.again.ID) }) {
+			p.NotObserved("events come again under other ids, so they cannot be counted").Hint("see id/stable")
+			return
+		}
 		took := w.control.Events()[len(w.control.Events())-1].At - w.k.At
 		switch {
+		case n < min(declared, all) && n+w.unknown >= declared: // what came since the observation is newer still, and counts
+			p.NotObserved("since the observation %s came, more than the window of %d leaves room for", plural(w.unknown, "event"), declared)
 		case n < min(declared, all):
 			p.Declared(true, "a window of %d is declared, and the newest %d of %d came again", declared, n, all).Hint("keep more history").
 				At(w.again.HeadEvidence()).Try(p.Curl(w.again.Request))
@@ -284,7 +291,7 @@ var resumeNoIDNoReplay = conformance.Check{
 			p.NotObserved("a second connection got no stream%s", suffix(f.why))
 			return
 		}
-		if old := known(conns, f.conn.Events()); len(old) > 0 {
+		if old := known(conns, f.conn); len(old) > 0 {
 			p.Info("a first connection is sent history: %s that came on an earlier connection", plural(len(old), "event")).
 				At(f.conn.Evidence(old[0].Start, old[0].End))
 			return
@@ -317,23 +324,32 @@ func fresh(ctx context.Context, p *conformance.Probe) *visit {
 	}).(*visit)
 }
 
-// known returns the events that came before on other connections: the same id and data, or the same publish.
-func known(conns []*conformance.Connection, got []conformance.Event) (old []conformance.Event) {
-	seen, nonces := map[string]bool{}, map[string]bool{}
+// known returns the events on c that came before on other connections: the same id and data. What the run published is known in any case, as it publishes nothing meanwhile.
+func known(conns []*conformance.Connection, c *conformance.Connection) (old []conformance.Event) {
+	seen := map[string]bool{}
 	key := func(e *conformance.Event) string { return string(e.ID) + "\x00" + string(e.Data) }
-	for _, c := range conns {
-		for _, e := range c.Events() {
-			if n := conformance.NonceOf(e.Data); n != "" {
-				nonces[n] = true
-			} else if e.IDSet && len(e.ID) > 0 {
+	for _, o := range conns {
+		for _, e := range o.Events() {
+			if named(&e) {
 				seen[key(&e)] = true
 			}
 		}
 	}
-	for _, e := range got {
-		if n := conformance.NonceOf(e.Data); n != "" && nonces[n] || n == "" && seen[key(&e)] {
+	for _, e := range c.Events() {
+		if n := conformance.NonceOf(e.Data); n != "" && c.Woken == 0 || n == "" && named(&e) && seen[key(&e)] {
 			old = append(old, e)
 		}
 	}
+	if len(old) == 1 && greets(conns, &old[0]) {
+		return nil
+	}
 	return old
+}
+
+// greets tells whether streams begin with that event and go on with others: that is no history.
+func greets(conns []*conformance.Connection, e *conformance.Event) bool {
+	return slices.ContainsFunc(conns, func(c *conformance.Connection) bool {
+		evs := c.Events()
+		return len(evs) > 1 && bytes.Equal(evs[0].ID, e.ID) && bytes.Equal(evs[0].Data, e.Data)
+	})
 }

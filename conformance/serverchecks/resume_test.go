@@ -3,18 +3,22 @@ package serverchecks_test
 import (
 	"fmt"
 	"io"
-	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"ssegauge/conformance"
-	"ssegauge/reference/publish"
 	"ssegauge/reference/wire"
 	"ssegauge/reports/result"
 )
 
-const slowTarget = "resume/* cors/* sec/*" // too slow for further requests
+// replaying are the checks that judge what comes again.
+const replaying = "resume/replay resume/no-duplicate resume/order resume/window resume/idempotent resume/seam resume/fidelity resume/header-case"
+
+// slowTarget are the checks for whose requests no time is left where heads are slow.
+const slowTarget = replaying + " " + corsAll + " id/stable id/control-frames resume/header-accepted resume/unknown-id resume/empty-header resume/hostile-id resume/isolation " +
+	"resume/query-param resume/no-id-no-replay sec/inject/id-header sec/auth-before-stream"
 
 // answering lets a peer answer some requests itself; the answer ends the connection. With end false the head goes out and the peer then says nothing more.
 func answering(which func(q *request) bool, answer string) func(*peer) {
@@ -70,7 +74,36 @@ const corsAll = "cors/allow-origin cors/credentials cors/vary cors/stream-and-er
 // resumeFaults break the rules of resuming, of CORS and of what clients and publishers may inject.
 var resumeFaults = []fault{
 	{
-		id: "resume/header-accepted", name: "silence", want: result.Fail, says: "no answer", follows: slowTarget + " delivery/* live/* http/head",
+		id: "id/stable", name: "ids of the connection's own", want: result.Warn, says: "on another", follows: "resume/fidelity",
+		breaks: func(p *peer) {
+			p.own = func(q *request, block string) string {
+				return regexp.MustCompile(`(?m)^id: \d+`).ReplaceAllString(block, fmt.Sprint("$0.", q.n))
+			}
+		},
+	},
+	{
+		id: "id/stable", name: "a counter in the connection, nothing is replayed", want: result.Fail, says: "on another", follows: replaying,
+		breaks: func(p *peer) { p.restart, p.tick = true, 0 },
+	},
+	{
+		id: "id/control-frames", name: "a greeting", want: result.Warn, says: "from before it",
+		breaks: func(p *peer) {
+			p.open = func(q *request) string { return "retry: 2000\n\nevent: ready\nid: r\ndata: {}\n\n" }
+		},
+	},
+	{
+		id: "id/control-frames", name: "heartbeats ahead of the events", want: result.Warn, says: "are not sent",
+		breaks: func(p *peer) {
+			p.encode = func(id int, data string) string {
+				if strings.HasSuffix(data, "5") && strings.HasPrefix(data, "tick ") {
+					return encode(id, data) + fmt.Sprintf("event: ping\nid: %d\ndata:\n\n", 1<<20)
+				}
+				return encode(id, data)
+			}
+		},
+	},
+	{
+		id: "resume/header-accepted", name: "silence", want: result.Fail, says: "no answer", follows: slowTarget,
 		breaks: answering(resuming, ""),
 	},
 	{
@@ -134,11 +167,11 @@ var resumeFaults = []fault{
 		_, there := q.Header["Last-Event-Id"]
 		return there && lastID(q) == ""
 	}, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")},
-	{id: "resume/hostile-id", name: "500", want: result.Fail, says: "500", breaks: answering(func(q *request) bool { return strings.Contains(lastID(q), "OR 1=1") }, oops)},
+	{id: "resume/hostile-id", name: "500", want: result.Fail, says: "500", change: active, follows: "sec/inject/id-header", breaks: answering(func(q *request) bool { return strings.Contains(lastID(q), "OR 1=1") }, oops)},
 	{id: "resume/hostile-id", name: "breaks off", want: result.Fail, says: "breaks the connection", breaks: func(p *peer) {
 		p.answer = func(_ *peer, q *request) bool { return lastID(q) == "9e99" }
 	}},
-	{id: "resume/hostile-id", name: "back in a field", want: result.Fail, says: "X-Resumed-From", breaks: func(p *peer) {
+	{id: "resume/hostile-id", name: "back in a field", want: result.Fail, says: "X-Resumed-From", change: active, follows: "sec/inject/id-header", breaks: func(p *peer) {
 		p.head = func(q *request) string {
 			if never(q) {
 				return strings.Replace(okHead, "\r\n\r\n", "\r\nX-Resumed-From: "+lastID(q)+"\r\n\r\n", 1)
@@ -151,10 +184,10 @@ var resumeFaults = []fault{
 			if q.n == 1 || lastID(q) != "" {
 				return "retry: 2000\n\n"
 			}
-			return "retry: 2000\n\n" + p.block(1, p.log[0])
+			return "retry: 2000\n\n" + p.block(1, p.log[0]) + p.block(2, p.log[1])
 		}
 	}},
-	{id: "sec/inject/id-header", name: "in the stream", want: result.Fail, says: "line of the stream", breaks: func(p *peer) {
+	{id: "sec/inject/id-header", name: "in the stream", change: active, want: result.Fail, says: "line of the stream", breaks: func(p *peer) {
 		p.open = func(q *request) string {
 			if from := q.URL.Query().Get("lastEventId"); from != "" {
 				return "retry: 2000\n\n: from " + from + "\n\n"
@@ -162,7 +195,7 @@ var resumeFaults = []fault{
 			return "retry: 2000\n\n"
 		}
 	}},
-	{id: "sec/inject/id-header", name: "in the head", want: result.Fail, says: "response head", breaks: func(p *peer) {
+	{id: "sec/inject/id-header", name: "in the head", change: active, want: result.Fail, says: "response head", breaks: func(p *peer) {
 		p.head = func(q *request) string {
 			if from := q.URL.Query().Get("lastEventId"); from != "" {
 				return strings.Replace(okHead, "\r\n\r\n", "\r\nX-From: "+from+"\r\n\r\n", 1)
@@ -170,7 +203,7 @@ var resumeFaults = []fault{
 			return okHead
 		}
 	}},
-	{id: "sec/token-in-url", name: "redirect", want: result.Warn, says: "access_token", follows: "sec/auth-before-stream", breaks: func(p *peer) {
+	{id: "sec/token-in-url", name: "redirect", want: result.Info, says: "access_token", follows: "sec/auth-before-stream", breaks: func(p *peer) {
 		p.answer = func(_ *peer, q *request) bool {
 			if q.URL.Query().Has("access_token") || q.Method != "GET" {
 				return false
@@ -231,6 +264,91 @@ var resumeFaults = []fault{
 	}},
 }
 
+// Servers that come back in their own way, with and without a hook.
+func TestResume(t *testing.T) {
+	unhooked := func(t *conformance.Target) { t.Publisher = nil }
+	declared := func(t *conformance.Target) { t.Publisher, t.ExpectReplay = nil, true }
+	counter := func(tick time.Duration) func(*peer) { // the same bytes on every connection, at the pace of a clock
+		return func(p *peer) { p.restart, p.tick, p.open, p.heartbeat = true, tick, sendHead(""), 0 }
+	}
+	forgets := func(keep int, gap string) func(*peer) { // keeps so many events, and says or doesn't say that more are gone
+		return func(p *peer) {
+			p.replay = func(_ *request, from int) int { return max(from, len(p.log)-keep) }
+			p.open = func(q *request) string {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				if from := 0; lastID(q) != "" {
+					if fmt.Sscan(lastID(q), &from); from < len(p.log)-keep {
+						return gap
+					}
+				}
+				return ""
+			}
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		make   func(*peer)
+		change func(*conformance.Target)
+		want   string
+		says   string // by resume/replay
+	}{
+		{"a counter in the connection", counter(400 * time.Millisecond), unhooked, "resume/replay warn, resume/no-duplicate not-observed, id/stable not-observed", "ignored: ids start again"},
+		{"a counter in the connection, declared", counter(400 * time.Millisecond), declared, "resume/replay fail", "ignored: ids start again"},
+		{"a counter in the connection, over within the window", func(p *peer) { counter(400 * time.Millisecond)(p); p.ticks = 12 }, unhooked, "resume/replay warn", "ignored: ids start again"},
+		{"a fast counter", counter(20 * time.Millisecond), unhooked, "resume/replay warn", "ignored: ids start again"},
+		{"a slow counter", counter(4 * time.Second), unhooked, "resume/replay warn", "ignored"},
+		{"made from the id", func(p *peer) {
+			counter(400 * time.Millisecond)(p)
+			p.count = func(q *request) int { n := 0; fmt.Sscan(lastID(q), &n); return n }
+		}, unhooked, "resume/replay pass, resume/no-duplicate pass, id/stable pass", ""},
+		{"a slow replay", func(p *peer) { p.slow = 1200 * time.Millisecond }, unhooked, "resume/replay pass, resume/order pass", ""},
+		{"a slow replay of all to who asks", func(p *peer) {
+			p.slow, p.tick = 100*time.Millisecond, 2*time.Second
+			p.replay = func(*request, int) int { return 0 }
+		}, unhooked, "resume/replay pass, resume/no-duplicate warn", ""},
+		{"all at once to everybody", func(p *peer) {
+			p.replay = func(*request, int) int { return 0 }
+			p.greedy = true
+		}, unhooked, "resume/replay pass, resume/no-duplicate warn, id/stable pass", ""},
+		{"keeps few events", forgets(6, ""), nil, "resume/replay pass", ""},
+		{"keeps few events, and says so", forgets(6, "event: gap\ndata: gone\n\n"), nil, "resume/replay pass, resume/unknown-id pass", ""},
+		{"keeps nothing, and says so", forgets(0, "event: gap\ndata: gone\n\n"), nil, "resume/replay info", "tells the client so"},
+		{"keeps nothing, says so, and declares more", forgets(0, "event: gap\ndata: gone\n\n"), func(t *conformance.Target) { t.ExpectReplay = true }, "resume/replay fail", "only an event"},
+		{"greets with an id that is known", func(p *peer) {
+			p.open = func(q *request) string {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				if lastID(q) != "" {
+					return ""
+				}
+				return fmt.Sprintf("id: %d\ndata:\n\n", len(p.log)) // a priming event
+			}
+		}, nil, "resume/replay pass, resume/no-duplicate pass, id/control-frames pass", ""},
+		{"greets each time", func(p *peer) { p.open = sendHead("id: 0\ndata: welcome\n\n") }, nil, "resume/replay pass, resume/no-duplicate pass", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := clean()
+			c.make(p)
+			found := run(t, p, c.change)
+			if f := found["resume/replay"]; !strings.Contains(f.Message, c.says) {
+				t.Errorf("want %q: %s", c.says, show(f))
+			}
+			p.holdEvidence(t, found)
+			for pair := range strings.SplitSeq(c.want, ", ") {
+				if id, verdict, _ := strings.Cut(pair, " "); string(found[id].Verdict) != verdict {
+					t.Errorf("want %s: %s", verdict, show(found[id]))
+				}
+			}
+			for id, f := range found {
+				if strings.HasPrefix(id, "resume/") && (f.Verdict == result.Fail || f.Verdict == result.Warn || f.Verdict == result.Error) && !strings.Contains(c.want, id) {
+					t.Error(show(f))
+				}
+			}
+		})
+	}
+}
+
 func withToken(t *conformance.Target) {
 	t.Request.Header = append(t.Request.Header, wire.Field{Name: "Authorization", Value: "Bearer x"})
 }
@@ -239,7 +357,7 @@ func withToken(t *conformance.Target) {
 var resumeElsewhere = map[string]string{
 	"resume/header-case": "TestReferenceServerFaults",
 	"resume/seam":        "TestReferenceServerFaults", "resume/isolation": "TestReferenceServerFaults", "resume/window": "TestReferenceServerFaults",
-	"resume/query-param": "TestReferenceServerFaults", "sec/auth-before-stream": "TestStrangersAreRefused",
+	"resume/query-param": "TestReferenceServerFaults", "sec/auth-before-stream": "TestStrangersAreRefused", "sec/inject/id-header": "TestStrangeIDs/active",
 	"cors/allow-origin": "TestCORS", "cors/credentials": "TestCORS", "cors/vary": "TestCORS", "cors/stream-and-error": "TestCORS", "cors/preflight/last-event-id": "TestCORS",
 	"sec/inject/event": "TestReferenceServerFaults", "sec/inject/id": "TestReferenceServerFaults", "sec/inject/retry": "TestReferenceServerFaults",
 	"sec/inject/comment": "TestReferenceServerFaults",
@@ -248,25 +366,28 @@ var resumeElsewhere = map[string]string{
 // What the reference server's faults change besides, and what they need to show.
 var (
 	resumeFollows = map[string]string{
-		"resume/header-accepted": "resume/replay resume/unknown-id resume/window resume/*",
-		"sec/token-in-url":       "sec/auth-before-stream",                                 // the token can be left out by then
-		"framing/terminated":     "live/heartbeat/form resume/* data/* event/* id/* sec/*", // the stream is short
-		"live/unbuffered":        "resume/* sec/*",
-		"event/default":          "sec/inject/*", // a plain type does not arrive
-		"event/name":             "sec/inject/*",
-		"id/cors-safe":           "sec/inject/*", // nor does a plain id
-		"id/size":                "sec/inject/*",
-		"id/unique":              "resume/*",
-		"http/no-content-length": "resume/*",                                                         // the length it declares is used up by a long replay
-		"load/isolation":         "resume/replay resume/window resume/*",                             // the history does not reach back past what its check publishes
-		"resume/seam":            "resume/window resume/fidelity resume/*",                           // a long replay has seams of its own
-		"delivery/burst":         "resume/window resume/replay resume/fidelity resume/seam resume/*", // the history goes with it
-		"stop/finite-loop":       "resume/no-id-no-replay resume/*",                                  // the same events on every connection
-		"live/headers-flushed":   slowTarget + " live/heartbeat",
-		"resume/replay":          "resume/window resume/*",
+		"resume/replay":          replaying + " resume/query-param",
+		"resume/header-accepted": replaying + " resume/query-param resume/unknown-id",
+		"resume/seam":            "resume/window", // a long replay has seams of its own
+		"id/stable":              "resume/fidelity resume/window sec/inject/id",
+		"id/header-safe":         "id/control-frames", // where the id stands alone
+		"id/unique":              "resume/window",     // the farthest position stands after the two
+		"id/cors-safe":           "sec/inject/id",     // no plain id arrives as it was
+		"id/size":                "sec/inject/id",
+		"event/default":          "sec/inject/event", // nor a plain type
+		"event/name":             "sec/inject/event",
+		"sec/token-in-url":       "sec/auth-before-stream", // the token can be left out by then
+		"http/no-content-length": "resume/seam",            // the length it declares is used up
+		"stop/finite-loop":       "resume/isolation resume/no-id-no-replay",
+		"live/unbuffered":        "resume/seam sec/inject/comment sec/inject/event sec/inject/id sec/inject/retry",
+		"live/headers-flushed":   slowTarget,
+		"load/isolation":         replaying + " resume/query-param", // the history does not reach back past what its check publishes
+		"delivery/burst":         replaying + " resume/query-param", // what is lost then is not replayed either
 	}
-	resumeChange = map[string]func(*conformance.Target){}
+	resumeChange = map[string]func(*conformance.Target){"sec/inject/id-header": active}
 )
+
+func active(t *conformance.Target) { t.Active = true }
 
 // resumeDeclared declares of the reference server's channels what holds.
 func resumeDeclared(t *conformance.Target) {
@@ -275,11 +396,9 @@ func resumeDeclared(t *conformance.Target) {
 	}
 	other := *t.Request.URL
 	other.RawQuery = "channel=other"
-	t.Declared.OtherURL, t.Declared.QueryParam, t.Declared.Replay.Window = &other, "lastEventId", 200
+	t.Declared.OtherURL, t.Declared.QueryParam, t.Declared.Replay.Window = &other, "lastEventId", 1000
 	withToken(t)
 }
-
-var _ = publish.Hook{}
 
 // Servers with CORS as it should be, each in its own way.
 func TestCORS(t *testing.T) {
@@ -395,7 +514,7 @@ func TestStrangeIDs(t *testing.T) {
 			p.one = true
 			p.linger = func(*request) time.Duration { return 2 * time.Second }
 		}, nil, "http/status pass"},
-		{"active", func(*peer) {}, func(t *conformance.Target) { t.Active = true }, "resume/hostile-id pass"},
+		{"active", func(*peer) {}, func(t *conformance.Target) { t.Active = true }, "resume/hostile-id pass, sec/inject/id-header pass"},
 		{"nobody is there any more after a hostile id", func(p *peer) {}, nil, "resume/hostile-id pass"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -415,5 +534,3 @@ func TestStrangeIDs(t *testing.T) {
 		})
 	}
 }
-
-var _ = http.MethodGet

@@ -12,7 +12,8 @@ import (
 )
 
 // A client can choose Last-Event-ID and the query. No request field can hold CR or LF, so they are sent percent-encoded: a server (or a framework's helper) that
-// decodes what it then writes out lets them through. Harmless to send: what is injected is a field that means nothing.
+// decodes what it then writes out lets them through. What is injected is a field that means nothing; but the request is what firewalls take for an attack, so it is
+// only sent with --active.
 var secInjectIDHeader = conformance.Check{
 	ID: "sec/inject/id-header", Title: "Last-Event-ID cannot inject lines or fields",
 	Level: result.Security, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Extra,
@@ -22,6 +23,10 @@ var secInjectIDHeader = conformance.Check{
 	Evidence: []string{"evoila/meho#353", "web-platform-tests/wpt eventsource/resources/last-event-id.py"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		if _, ok := served(p); !ok {
+			return
+		}
+		if !p.Target().Active {
+			p.NotObserved("encoded line breaks were not sent: firewalls take them for an attack").Hint("--active sends them").By("--active")
 			return
 		}
 		v, ctx, release, ok := turn(ctx, p)
@@ -76,7 +81,8 @@ var secInjectIDHeader = conformance.Check{
 }
 
 // WHATWG HTML 9.2.2: 401 and 403 are final and tell the page at once; what is said in a stream is heard by nobody, since a client whose stream ends comes back.
-// A target that streams to everybody may be meant to: that is reported, and blamed only where the operator declares that credentials are needed.
+// A target that streams to everybody may be meant to: that is reported, and blamed only where the operator declares that credentials are needed. An event says no where it is
+// the first of the stream, of a kind or with words that no stream with credentials had, and either its type is error or the stream ends with it. Harmless: one plain request.
 var secAuthBeforeStream = conformance.Check{
 	ID: "sec/auth-before-stream", Title: "a client without credentials is refused before the stream",
 	Level: result.Advice, Clause: "WHATWG HTML 9.2.2", Needs: conformance.Extra,
@@ -86,7 +92,7 @@ var secAuthBeforeStream = conformance.Check{
 	Run: judgeAuth,
 }
 
-var denial = regexp.MustCompile(`(?i)\b(401|403|unauthori[sz]ed|unauthenticated|forbidden|access denied|not (logged|signed) in|invalid[ _-]token|login required)\b`)
+var denial = regexp.MustCompile(`(?i)\b(unauthori[sz]ed|unauthenticated|forbidden|access denied|not (logged|signed) in|invalid[ _-]token|login required)\b|"?(code|status|error)"?\s*[:=]\s*"?40[13]\b`)
 
 func judgeAuth(ctx context.Context, p *conformance.Probe) {
 	conns, ok := streamed(p)
@@ -105,28 +111,43 @@ func judgeAuth(ctx context.Context, p *conformance.Probe) {
 	}
 	defer release()
 	what := strings.Join(taken, " and ")
+	says := func(e *conformance.Event) bool {
+		return string(e.Type) == "error" || denial.Match(e.Data) || denial.Match(e.Type)
+	}
 	refusal := func(c *conformance.Connection) *conformance.Event {
-		for _, e := range c.Events() {
-			if string(e.Type) == "error" || denial.Match(e.Data) || denial.Match(e.Type) {
-				return &e
+		evs := c.Events()
+		if len(evs) == 0 || !says(&evs[0]) {
+			return nil
+		}
+		for _, o := range conns {
+			for _, e := range o.Events() {
+				if says(&e) {
+					return nil
+				}
 			}
+		}
+		if string(evs[0].Type) == "error" || endedByItself(c) && len(evs) == 1 {
+			return &evs[0]
 		}
 		return nil
 	}
-	a := v.try(ctx, p, req, func(c *conformance.Connection) {
+	a := v.ask(ctx, p, req, func(c *conformance.Connection) {
 		watch(ctx, c, unknownLook, func() bool { return len(c.Events()) > 0 })
+		if len(c.Events()) > 0 {
+			watch(ctx, c, visitPause, func() bool { return false }) // does it end with it?
+		}
 	})
 	const hint = "answer 401 or 403 before the stream begins"
 	switch {
 	case a.why != "" || a.status == 0:
 		p.NotObserved("without %s there was no answer%s", what, suffix(a.why))
 	case a.status >= 500:
-		p.Warn("without %s the answer is %d", what, a.status).Hint(hint).At(a.conn.HeadEvidence()).Try(p.Curl(req))
+		p.Warn("without %s the answer is %d, twice", what, a.status).Hint(hint).At(a.conn.HeadEvidence()).Try(p.Curl(req))
 	case a.status >= 300:
 		p.Pass("without %s the answer is %d", what, a.status)
 	case a.status != 200 || essence(a.conn.Head) != essence(p.First().Head):
 		p.Warn("without %s the answer is %d, %s", what, a.status, orNothing(essence(a.conn.Head))).Hint(hint).At(a.conn.HeadEvidence()).Try(p.Curl(req))
-	case refusal(a.conn) != nil && refusal(conns[0]) == nil:
+	case refusal(a.conn) != nil:
 		e := refusal(a.conn)
 		p.Fail("without %s the answer is 200, and an event says no", what).Hint(hint).At(a.conn.Evidence(e.Start, e.End)).Try(p.Curl(req))
 	case p.Target().Declared.Auth != "":
@@ -165,8 +186,7 @@ func strip(r *wire.Request) (taken []string) {
 	return taken
 }
 
-// EventSource cannot set fields, so tokens in URLs are common: a fact, with what follows from it. Where the server's own redirect puts it there it is the server's
-// doing: a warning.
+// EventSource cannot set fields, so tokens in URLs are common: a fact, with what follows from it, whoever put it there. Nothing is sent.
 var secTokenInURL = conformance.Check{
 	ID: "sec/token-in-url", Title: "no credentials in the URL",
 	Level: result.Advice, Clause: "no clause; practice", Needs: conformance.Observe,
@@ -183,7 +203,7 @@ var secTokenInURL = conformance.Check{
 		led := secretNames(p.Request().URL)
 		for _, name := range led {
 			if !contains(asked, name) {
-				p.Warn("a redirect of the target puts a credential into the URL: %s", name).Hint("set a cookie, or keep the token short-lived and good for this stream alone")
+				p.Info("a redirect of the target puts a credential into the URL: %s", name).Hint("set a cookie, or keep the token short-lived and good for this stream alone")
 				return
 			}
 		}

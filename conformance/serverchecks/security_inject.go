@@ -13,6 +13,8 @@ import (
 
 // A field that a hook mentions may still come to nothing at the target, so a plain value is published first: only where it arrives in its field do the attacks
 // mean anything. Each attack carries a line of its own, which begins with a word that nothing else has; a line of the stream that begins with it was injected.
+//
+// They go through the operator's own hook, and what a weak server makes of them is one more event with a word in it: harmless, so they are sent without --active.
 type injection struct {
 	field string // of the message, as hooks name it
 	kind  sse.LineKind

@@ -71,6 +71,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
+	nth := s.returning.streams.Add(1)
 	var buf [16]*record
 	for {
 		recs, wake, lost := c.read(cursor, buf[:0])
@@ -84,6 +85,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			if replay && s.fault.Replayed != nil {
 				recs = s.fault.resend(recs)
 			}
+			recs = s.fault.owned(nth, recs)
 			if ok = c.deliver(st, cursor, recs); replay && s.fault.Seam > 0 {
 				st.wait(nil, time.After(s.fault.Seam))
 				cursor = c.live()

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -31,9 +32,26 @@ type Returning struct {
 	Unheard  bool                                 // who has no credentials is told so in the stream, once others came with some
 	CORS     func(h http.Header, r *http.Request) // changes the CORS fields of any answer
 	Verbatim string                               // the field of a publish that goes to the wire as it came
+	Own      func(n uint64, raw []byte) []byte    // the form of an event on the nth stream
 }
 
 var resumeFaults = []Fault{
+	{
+		ID: "id/stable", Text: "ids end with the number of the stream that they are sent on",
+		Named: func(id string) string { id, _, _ = strings.Cut(id, "~"); return id },
+		Returning: Returning{Own: func(n uint64, raw []byte) []byte {
+			at := bytes.Index(raw, []byte("id: "))
+			if at < 0 || at > 0 && raw[at-1] != '\n' {
+				return raw
+			}
+			end := at + bytes.IndexByte(raw[at:], '\n')
+			return slices.Concat(raw[:end], fmt.Appendf(nil, "~%d", n), raw[end:])
+		}},
+	},
+	{
+		ID: "id/control-frames", Text: "streams begin with a notice whose id the server does not know",
+		First: func(block []byte) []byte { return append(block, "event: ready\nid: ready\ndata: {}\n\n"...) },
+	},
 	{ID: "resume/header-accepted", Text: "requests with Last-Event-ID are answered 400", Returning: Returning{
 		Refuse: func(r *http.Request) int { return when(r.Header.Get("Last-Event-ID") != "", http.StatusBadRequest) },
 	}},
@@ -65,9 +83,9 @@ var resumeFaults = []Fault{
 			return when(there && id[0] == "", http.StatusInternalServerError)
 		},
 	}},
-	{ID: "resume/hostile-id", Text: "an id with a quotation mark is answered 500", Returning: Returning{
+	{ID: "resume/hostile-id", Text: "a negative number for an id is answered 500", Returning: Returning{
 		Refuse: func(r *http.Request) int {
-			return when(strings.Contains(r.Header.Get("Last-Event-ID"), "'"), http.StatusInternalServerError)
+			return when(strings.HasPrefix(r.Header.Get("Last-Event-ID"), "-"), http.StatusInternalServerError)
 		},
 	}},
 	{ID: "resume/isolation", Text: "an id of another channel opens that channel", Returning: Returning{Leak: true}},
@@ -133,9 +151,10 @@ func when(yes bool, status int) int {
 
 // returning is what the faults of [Returning] must remember.
 type returning struct {
-	mu   sync.Mutex
-	ids  map[string]int
-	auth bool
+	mu      sync.Mutex
+	ids     map[string]int
+	auth    bool
+	streams atomic.Uint64
 }
 
 // again counts the streams with an id.
@@ -185,6 +204,18 @@ func (s *Server) misled(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	return false
+}
+
+// owned gives the records the form that they have on the nth stream.
+func (f *Returning) owned(n uint64, recs []*record) []*record {
+	if f.Own == nil {
+		return recs
+	}
+	out := make([]*record, 0, len(recs))
+	for _, r := range recs {
+		out = append(out, &record{id: r.id, raw: f.Own(n, r.raw)})
+	}
+	return out
 }
 
 // resend passes what is replayed through a fault.

@@ -1,0 +1,157 @@
+package serverchecks
+
+import (
+	"bytes"
+	"time"
+
+	"ssegauge/conformance"
+)
+
+// sorted is what the events of a new connection are, held against those of the control.
+type sorted struct {
+	replayed map[int]bool        // index into missed: came again
+	disorder *conformance.Event  // that came again before one it had followed
+	unlike   []twin              // came again, and not quite as it was
+	renamed  []conformance.Event // other content under the id of one that was missed
+	gotK     *conformance.Event
+	earlier  int // came again from before K
+	stale    int // other content under ids from before K, or under K
+	unknown  int // neither of these: new, or from before the control
+	came     int // all of them
+	repeats  []twin
+}
+
+// twin is one event as it came first and as it came again.
+type twin struct{ live, again conformance.Event }
+
+// past is how many came that stand before what was missed, or are called so.
+func (s *sorted) past() int {
+	n := s.earlier + s.stale
+	if s.gotK != nil {
+		n++
+	}
+	return n
+}
+
+// sort says what the events of the new connection are. What the run published is known by its word, all else by its id and data; where ids differ, by data that stands for
+// one event alone.
+func (r *resumption) sort(got []conformance.Event) {
+	r.sorted = sorted{came: len(got), replayed: map[int]bool{}}
+	all := append(append(r.before[:len(r.before):len(r.before)], r.k), r.missed...)
+	k := len(r.before)
+	byID, byNonce, byData := map[string]int{}, map[string]int{}, map[string]int{}
+	uses := map[string]int{} // a publish may have come as several events
+	for _, e := range r.control.Events() {
+		uses[conformance.NonceOf(e.Data)]++
+	}
+	for i := range all {
+		e := &all[i]
+		if _, twice := byID[string(e.ID)]; twice {
+			byID[string(e.ID)] = -1 // it names nothing
+		} else if named(e) {
+			byID[string(e.ID)] = i
+		}
+		if n := conformance.NonceOf(e.Data); n != "" {
+			if uses[n] == 1 {
+				byNonce[n] = i
+			}
+		} else if _, twice := byData[string(e.Data)]; twice || len(e.Data) < tellingData || !named(e) {
+			byData[string(e.Data)] = -1
+		} else {
+			byData[string(e.Data)] = i
+		}
+	}
+	last := -1
+	for i := range got {
+		e := &got[i]
+		at, same := -1, false
+		if j, ok := byID[string(e.ID)]; ok && j >= 0 && named(e) {
+			at, same = j, sameData(e, &all[j])
+		}
+		if !same {
+			n := conformance.NonceOf(e.Data)
+			if j, ok := byNonce[n]; ok {
+				at, same = j, true
+			} else if j, ok := byData[string(e.Data)]; ok && n == "" && j >= 0 && named(e) {
+				at, same = j, true
+			}
+		}
+		switch {
+		case at < 0:
+			r.unknown++
+			continue
+		case !same && at > k:
+			r.renamed = append(r.renamed, *e)
+			r.repeats = append(r.repeats, twin{all[at], *e})
+			continue
+		case !same:
+			r.stale++
+			r.repeats = append(r.repeats, twin{all[at], *e})
+			continue
+		}
+		r.repeats = append(r.repeats, twin{all[at], *e})
+		switch j := at - k - 1; {
+		case at < k:
+			r.earlier++
+		case at == k:
+			r.gotK = e
+		default:
+			if j < last && !r.replayed[j] && r.disorder == nil {
+				r.disorder = e
+			}
+			if live := &r.missed[j]; !bytes.Equal(e.Data, live.Data) || !bytes.Equal(e.Type, live.Type) || !bytes.Equal(e.ID, live.ID) {
+				r.unlike = append(r.unlike, twin{*live, *e})
+			}
+			r.replayed[j], last = true, max(last, j)
+		}
+	}
+}
+
+// tellingData is how long data must be, in bytes, to tell one event from others.
+const tellingData = 6
+
+// paced tells whether what came again came apart, as it did at first: a history comes at once, and so does a greeting.
+func (r *resumption) paced() bool {
+	switch n := len(r.repeats); n {
+	case 0:
+		return false
+	case 1:
+		return len(r.replayed) == 0 && r.repeats[0].again.At-r.again.Timing.Head >= visitPause/3
+	default:
+		first, last := r.repeats[0], r.repeats[n-1]
+		live, again := last.live.At-first.live.At, last.again.At-first.again.At
+		return again >= live/2 && again >= leastPace*time.Duration(n-1)
+	}
+}
+
+// leastPace is how far apart, on average, events come that are made anew.
+const leastPace = 5 * time.Millisecond
+
+// sameData tells whether two events are one: the same bytes, or the same publish in a wrapping that changes.
+func sameData(a, b *conformance.Event) bool {
+	if bytes.Equal(a.Data, b.Data) {
+		return true
+	}
+	nonce := conformance.NonceOf(a.Data)
+	return nonce != "" && nonce == conformance.NonceOf(b.Data)
+}
+
+// missing is the first event that was missed and did not come again.
+func (r *resumption) missing() conformance.Event {
+	for i, e := range r.missed {
+		if !r.replayed[i] {
+			return e
+		}
+	}
+	return r.k
+}
+
+// lost lists what was missed and did not come again.
+func (r *resumption) lost() (lost []conformance.Event) {
+	for i, e := range r.missed {
+		if !r.replayed[i] {
+			lost = append(lost, e)
+		}
+	}
+	return lost
+}
