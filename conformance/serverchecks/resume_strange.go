@@ -66,7 +66,7 @@ func judgeUnknownID(ctx context.Context, p *conformance.Probe) {
 			switch {
 			case signal(append(conns[:len(conns):len(conns)], fresh.conn), c) != nil:
 				says = "signal"
-			case len(known(conns, c)) > 0:
+			case len(known(conns, c)) > 0, len(fresh.conn.Events()) == 0 && atOnce(c) > 1:
 				says = "full"
 			}
 			return says != ""
@@ -129,6 +129,16 @@ func whatCame(says string) string {
 		return "the history is sent"
 	}
 	return "only live events came"
+}
+
+// atOnce is how many events came with the head: a history, where streams usually begin with none.
+func atOnce(c *conformance.Connection) (n int) {
+	for _, e := range c.Events() {
+		if e.At-c.Timing.Head < visitPause/3 {
+			n++
+		}
+	}
+	return n
 }
 
 // signal is an event of a kind that these connections never had: of another type, or without an id where the others of its type have one. Connections that

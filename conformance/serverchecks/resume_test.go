@@ -382,7 +382,6 @@ var (
 		"live/unbuffered":        "resume/seam sec/inject/comment sec/inject/event sec/inject/id sec/inject/retry",
 		"live/headers-flushed":   slowTarget,
 		"load/isolation":         replaying + " resume/query-param", // the history does not reach back past what its check publishes
-		"delivery/burst":         replaying + " resume/query-param", // what is lost then is not replayed either
 	}
 	resumeChange = map[string]func(*conformance.Target){"sec/inject/id-header": active}
 )

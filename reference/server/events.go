@@ -63,6 +63,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer st.close()
+	st.fault.edge = edge
 	if resumed {
 		s.count.resumed.Add(1)
 	}

@@ -91,6 +91,7 @@ var liveFaults = []Fault{
 
 // faulted is what a fault of delivery keeps of a stream.
 type faulted struct {
+	edge   uint64 // what is before it is replayed, and no business of a fault in delivery
 	opened time.Time
 	begun  bool // the first block has left
 	held   []byte
@@ -128,7 +129,7 @@ func (c *channel) deliver(st *stream, cursor uint64, recs []*record) bool {
 	}
 	var kept []*record
 	for i, r := range recs {
-		if c.hears(st, cursor-uint64(len(recs)-i)) {
+		if at := cursor - uint64(len(recs)-i); at < st.fault.edge || c.hears(st, at) {
 			kept = append(kept, r)
 		}
 	}
