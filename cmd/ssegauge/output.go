@@ -133,7 +133,7 @@ func (o *outputFlags) write(stdout, stderr io.Writer, runs ...*result.Run) error
 	return nil
 }
 
-// annotate adds what GitHub Actions shows beside a job: annotations, and the summary of its step.
+// annotate adds what GitHub Actions makes of a step beside its log: annotations, a summary, and outputs that later steps can read.
 func (o *outputFlags) annotate(stdout, stderr io.Writer, runs []*result.Run) error {
 	w := stdout
 	if o.format != "text" {
@@ -144,7 +144,13 @@ func (o *outputFlags) annotate(stdout, stderr io.Writer, runs []*result.Run) err
 			return err
 		}
 	}
-	path := os.Getenv("GITHUB_STEP_SUMMARY")
+	return errors.Join(
+		appendTo(os.Getenv("GITHUB_STEP_SUMMARY"), func(w io.Writer) error { return markdown.Summary(w, runs...) }),
+		appendTo(os.Getenv("GITHUB_OUTPUT"), func(w io.Writer) error { return github.Outputs(w, runs...) }))
+}
+
+// appendTo adds what render writes to the file at path; nothing where there is no path.
+func appendTo(path string, render func(io.Writer) error) error {
 	if path == "" {
 		return nil
 	}
@@ -152,8 +158,7 @@ func (o *outputFlags) annotate(stdout, stderr io.Writer, runs []*result.Run) err
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	return markdown.Summary(f, runs...)
+	return errors.Join(render(f), f.Close())
 }
 
 // writeFile replaces path atomically: a reader sees the old file or the whole new one.

@@ -156,3 +156,20 @@ func TestErrors(t *testing.T) {
 		t.Error("a report of a run without an outcome")
 	}
 }
+
+// The outputs of a step count over all targets, and hold nothing that a target said.
+func TestOutputs(t *testing.T) {
+	var b strings.Builder
+	run := func(findings ...result.Finding) *result.Run {
+		return &result.Run{Check: &result.Check{Summary: result.Summarise(findings), Results: findings}}
+	}
+	one := run(result.Finding{ID: "http/status", Verdict: result.Pass}, result.Finding{ID: "http/head", Verdict: result.Fail, Message: "x\nstatus=passed"})
+	two := run(result.Finding{ID: "http/status", Verdict: result.Pass}, result.Finding{ID: "http/head", Verdict: result.NotObserved})
+	if err := github.Outputs(&b, one, two); err != nil {
+		t.Fatal(err)
+	}
+	want := "status=failed\npass=2\nfail=1\nwarn=0\ninfo=0\nnot-observed=1\nnot-applicable=0\nerror=0\naccepted=0\n"
+	if b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
