@@ -2,9 +2,7 @@ package serverchecks
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -27,24 +25,12 @@ var liveUnbuffered = conformance.Check{
 	Run:      judgeUnbuffered,
 }
 
-// WHATWG HTML 9.2.5 asks clients for buffering that does not hold events back; this is the same of servers. What is measured against is the fastest
-// of several events, on which a busy machine or a slow path weighs least, and what a whole request costs on this path.
-var liveDelay = conformance.Check{
-	ID: "live/delay", Title: "an event on an idle stream is not held back",
-	Level: result.Advice, Clause: "WHATWG HTML 9.2.5", Needs: conformance.Publish,
-	Text: "An event that is published on an idle stream arrives without a constant delay of 100 ms or more on top of what the path costs.",
-	Why: "A constant delay on an otherwise idle stream is a timer that nobody meant: small writes that wait for a delayed acknowledgement (Nagle's algorithm), " +
-		"a poll, a proxy that gathers writes.",
-	Good: "(published at 1.000 s) (1.002 s) data: x\n\n", Bad: "(published at 1.000 s) (1.200 s) data: x\n\n",
-	Run: judgeDelay,
-}
-
 const (
 	seriesLen   = 10
 	seriesGap   = 500 * time.Millisecond
 	seriesWait  = 1500 * time.Millisecond // for the last ones
 	seriesFlood = 72 << 10                // bytes that are published to make a buffer overflow
-	constant    = 100 * time.Millisecond
+	constant    = 100 * time.Millisecond  // what a delay has to be to be called one
 )
 
 // series is the one series of a run.
@@ -205,40 +191,4 @@ func coded(p *conformance.Probe, c *conformance.Connection) string {
 		return fmt.Sprintf(" (under %s; --only http/content-encoding/flush compares)", result.Escape(coding))
 	}
 	return ""
-}
-
-func judgeDelay(ctx context.Context, p *conformance.Probe) {
-	posts, err := series(ctx, p)
-	if err != nil {
-		unjudged(p, err)
-		return
-	}
-	var late []time.Duration
-	for _, d := range posts {
-		if d.Conn != nil {
-			late = append(late, d.Late())
-		}
-	}
-	if len(late) < 5 {
-		p.NotObserved("only %d of %s arrived in time", len(late), plural(len(posts), "event")).Hint("see live/unbuffered; a longer --window may decide it").By("--window")
-		return
-	}
-	slices.Sort(late)
-	least, median, cost := late[0], late[len(late)/2], pathCost(p)
-	if least-cost < constant {
-		p.Pass("the fastest of %d came %v after the publish, half of them within %v", len(late), ms(max(0, least)), ms(max(0, median)))
-		return
-	}
-	if _, err := p.First().Ended(); err != nil && !errors.Is(err, io.EOF) {
-		p.NotObserved("the stream broke off meanwhile")
-		return
-	}
-	n := p.Warn("no event came sooner than %v after it was published; a request and its answer take %v here", ms(least), ms(cost)).
-		Hint("set TCP_NODELAY, write each event in one piece, and look for a poll or a proxy that gathers writes")
-	for _, d := range posts {
-		if d.Conn != nil && d.Late() == least {
-			n.At(d.Conn.Evidence(d.Line.Start, d.Line.End))
-			break
-		}
-	}
 }

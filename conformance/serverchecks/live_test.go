@@ -34,7 +34,7 @@ var (
 		"stop/finite-loop":   ends + " framing/terminated resume/no-duplicate",
 		"lifecycle/persists": ends + " framing/terminated",
 		// Where events are held back nothing can be found out by publishing.
-		"live/unbuffered":           hooked + crowds,
+		"live/unbuffered":           hooked + crowds + " live/delay",
 		"live/heartbeat/form":       "framing/line-without-colon",
 		"live/second-connection":    "delivery/every-subscriber load/isolation",
 		"delivery/every-subscriber": "load/isolation",
