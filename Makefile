@@ -33,7 +33,7 @@ mutation: ## every fault of the reference server against every check; prints the
 	@MATRIX=$(CURDIR)/.build/mutation.txt $(GO) test -count=1 -run 'TestReferenceServer|TestEvery' ./conformance/serverchecks; \
 	  status=$$?; cat .build/mutation.txt; exit $$status
 
-interop: build ## judge servers nobody here wrote: Quart, Flask, node, nginx (installs them)
+interop: build ## judge servers nobody here wrote, on ten stacks and behind three proxies (installs them)
 	reference/interop/install
 	$(GO) run ./reference/interop -ssegauge $(BIN)
 

@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"reference/wire":              {"reference/sse", "golang.org/x/net/"},
 	"reference/sse":               {},
 	"reference/interop":           {"go.yaml.in/yaml/"},
+	"reference/interop/gosse":     {"github.com/tmaxmax/go-sse", "github.com/launchdarkly/eventsource"}, // the servers that are judged
 }
 
 // onlyIn names the packages that alone may import a module.

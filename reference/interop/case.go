@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -12,10 +13,11 @@ import (
 
 // Case is one server and what is expected of it. In every string $PORT, $UPSTREAM (two free ports), $BASE
 // (http://127.0.0.1:$PORT) and $DIR (a directory that is
-// thrown away, with a fresh key.pem and cert.pem in it) are replaced.
+// thrown away, with a fresh key.pem, cert.pem and both.pem in it) are replaced.
 type Case struct {
 	Name   string     `yaml:"name"`
-	Needs  []string   `yaml:"needs"`  // programs that must be there
+	Needs  []string   `yaml:"needs"`  // programs that must be there; ./name: a file of the folder
+	Build  []string   `yaml:"build"`  // a program that makes what is started, run in the case's folder
 	Render []string   `yaml:"render"` // files of the folder that are copied to $DIR with these replacements
 	Start  [][]string `yaml:"start"`  // programs, started in this order in the case's folder
 	Path   string     `yaml:"path"`
@@ -29,7 +31,27 @@ type Case struct {
 	Load    *Load             `yaml:"load"`
 	Watch   string            `yaml:"watch"` // a pattern that a watcher must see; with Publish it is what is published
 
+	// Optional: what it needs comes from a place that is not always there. It is then said to be missing, and nothing else happens.
+	Optional bool `yaml:"optional"`
+
 	folder string
+}
+
+// lacks is what c needs and is not there.
+func (c *Case) lacks() []string {
+	var missing []string
+	for _, n := range c.Needs {
+		var err error
+		if strings.HasPrefix(n, "./") {
+			_, err = os.Stat(filepath.Join(c.folder, n))
+		} else {
+			_, err = exec.LookPath(n)
+		}
+		if err != nil {
+			missing = append(missing, n)
+		}
+	}
+	return missing
 }
 
 // Publish is how this server is made to emit an event, in ssegauge's own terms.

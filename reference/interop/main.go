@@ -1,6 +1,6 @@
-// Command interop runs ssegauge against servers that nobody here wrote: the servers that the well-known tutorials
-// lead to, on their real stacks. Each folder holds one of them with a YAML file beside it that says how it is
-// started and what ssegauge has to find. Those verdicts were established by hand from the bytes on the wire, which the file quotes,
+// Command interop runs ssegauge against servers that nobody here wrote: the servers that the well-known tutorials and libraries
+// lead to, on their real stacks, and behind the proxies that stand in front of them. Each folder holds a stack or a proxy, with a YAML file that says how
+// its servers are started and what ssegauge has to find. Those verdicts were established by hand from the bytes on the wire, which the file quotes,
 // never from what the program said.
 //
 // It installs nothing (reference/interop/install does), starts each server on a free loopback port, runs check,
@@ -31,8 +31,8 @@ func main() {
 	program := flag.String("ssegauge", "", "the program to run; built from this tree where empty")
 	folder := flag.String("dir", "reference/interop", "where the servers are")
 	only := flag.String("only", "*", "glob of the names to run")
-	together := flag.Int("j", 4, "how many servers are checked at once (load always has the machine to itself)")
-	window := flag.Duration("window", 8*time.Second, "how long check observes each")
+	together := flag.Int("j", 6, "how many servers are checked at once (load always has the machine to itself)")
+	window := flag.Duration("window", 12*time.Second, "how long check observes each")
 	keep := flag.String("keep", "", "write what ssegauge printed into this directory")
 	flag.Parse()
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // where Debian has nginx, whoever one is
@@ -58,16 +58,19 @@ func run(ctx context.Context, program, folder, only string, together int, keep s
 		return refuse(err)
 	}
 	var chosen []*Case
-	var missing []string
+	var missing, without []string
 	for _, c := range cases {
 		if ok, err := path.Match(only, c.Name); err != nil {
 			return refuse(fmt.Errorf("-only %q: %v", only, err))
 		} else if ok {
-			chosen = append(chosen, c)
-			for _, n := range c.Needs {
-				if _, err := exec.LookPath(n); err != nil {
-					missing = append(missing, fmt.Sprintf("%s needs %s", c.Name, n))
-				}
+			lacks := c.lacks()
+			switch {
+			case len(lacks) == 0:
+				chosen = append(chosen, c)
+			case c.Optional:
+				without = append(without, fmt.Sprintf("%s was not run: it needs %s", c.Name, strings.Join(lacks, ", ")))
+			default:
+				missing = append(missing, fmt.Sprintf("%s needs %s", c.Name, strings.Join(lacks, ", ")))
 			}
 		}
 	}
@@ -102,6 +105,9 @@ func run(ctx context.Context, program, folder, only string, together int, keep s
 		}
 	}
 	code := report(os.Stdout, outcomes)
+	for _, w := range without {
+		fmt.Println(w)
+	}
 	if ctx.Err() != nil {
 		fmt.Fprintln(os.Stderr, "interop: interrupted; the table is what was known by then")
 		return 130

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -41,6 +42,15 @@ func start(ctx context.Context, c *Case, dir string) (p place, stop func(), err 
 	log, err := os.Create(filepath.Join(dir, "server.log"))
 	if err != nil {
 		return p, nil, err
+	}
+	if len(c.Build) > 0 {
+		argv := p.expandAll(c.Build)
+		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd.Dir = c.folder
+		if out, err := cmd.CombinedOutput(); err != nil {
+			log.Close()
+			return p, nil, fmt.Errorf("%s: %w\n%s", argv[0], err, out)
+		}
 	}
 	var running []*process
 	stop = func() {
@@ -121,7 +131,7 @@ func (r *process) end() {
 	<-r.gone
 }
 
-// certificate writes a key and a certificate for 127.0.0.1 into dir.
+// certificate writes a key and a certificate for 127.0.0.1 into dir, and both in one file.
 func certificate(dir string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -138,8 +148,12 @@ func certificate(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600); err != nil {
-		return err
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	for name, content := range map[string][]byte{"key.pem": keyPEM, "cert.pem": certPEM, "both.pem": slices.Concat(certPEM, keyPEM)} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(filepath.Join(dir, "cert.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644)
+	return nil
 }

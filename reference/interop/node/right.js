@@ -1,5 +1,6 @@
 // Node's http module with the tutorials' mistakes mended: HEAD is answered, the head goes out at once, ids belong to events and not to
-// connections, Last-Event-ID is honoured, data is split at every kind of line end, the interval ends with its connection.
+// connections, Last-Event-ID is honoured and an id that cannot be is said to be a gap, data is split at every kind of line end, the interval ends with its
+// connection.
 const http = require('http');
 
 const clients = new Set();
@@ -45,8 +46,12 @@ http.createServer((req, res) => {
   res.flushHeaders();
   res.write('retry: 2000\n\n');
   const from = req.headers['last-event-id'];
-  if (/^\d+$/.test(from)) {
-    for (const event of history) {
+  if (from) {
+    const known = /^\d{1,15}$/.test(from) && from <= lastId && from >= lastId - history.length;
+    if (!known) {
+      res.write('event: gap\ndata: what came before is not known\n\n');
+    }
+    for (const event of known ? history : []) {
       if (event.id > from) {
         res.write(event.text);
       }
