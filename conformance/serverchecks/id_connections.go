@@ -112,7 +112,7 @@ func (two *pair) common() (both []twin) {
 		if n := conformance.NonceOf(e.Data); n != "" {
 			return n
 		}
-		if len(e.Data) < tellingData || !named(e) {
+		if len(e.Data) < 6 || !named(e) {
 			return ""
 		}
 		return "=" + string(e.Data)
@@ -139,7 +139,7 @@ func (two *pair) common() (both []twin) {
 		}
 		apart := two.older.Timing.Start.Add(e.At).Sub(two.newer.Timing.Start.Add(o.At)).Abs()
 		if k[0] != '=' || apart < time.Second {
-			both = append(both, twin{*e, *o})
+			both = append(both, twin{live: *e, again: *o})
 		}
 	}
 	slices.SortFunc(both, func(a, b twin) int { return cmp.Compare(a.live.Start, b.live.Start) })

@@ -22,7 +22,10 @@ type sorted struct {
 }
 
 // twin is one event as it came first and as it came again.
-type twin struct{ live, again conformance.Event }
+type twin struct {
+	live, again conformance.Event
+	alike       bool // known by its data alone: the ids differ, and it may be another event that says the same
+}
 
 // past is how many came that stand before what was missed, or are called so.
 func (s *sorted) past() int {
@@ -33,8 +36,8 @@ func (s *sorted) past() int {
 	return n
 }
 
-// sort says what the events of the new connection are. What the run published is known by its word, all else by its id and data; where ids differ, by data that stands for
-// one event alone.
+// sort says what the events of the new connection are. What the run published is known by its word, all else by its id and data; where an id is unknown, by long data that
+// stands for one event alone.
 func (r *resumption) sort(got []conformance.Event) {
 	r.sorted = sorted{came: len(got), replayed: map[int]bool{}}
 	all := append(append(r.before[:len(r.before):len(r.before)], r.k), r.missed...)
@@ -64,7 +67,7 @@ func (r *resumption) sort(got []conformance.Event) {
 	last := -1
 	for i := range got {
 		e := &got[i]
-		at, same := -1, false
+		at, same, alike := -1, false, false
 		if j, ok := byID[string(e.ID)]; ok && j >= 0 && named(e) {
 			at, same = j, sameData(e, &all[j])
 		}
@@ -72,8 +75,8 @@ func (r *resumption) sort(got []conformance.Event) {
 			n := conformance.NonceOf(e.Data)
 			if j, ok := byNonce[n]; ok {
 				at, same = j, true
-			} else if j, ok := byData[string(e.Data)]; ok && n == "" && j >= 0 && named(e) {
-				at, same = j, true
+			} else if j, ok := byData[string(e.Data)]; ok && n == "" && j >= 0 && named(e) && at < 0 {
+				at, same, alike = j, true, true
 			}
 		}
 		switch {
@@ -82,14 +85,14 @@ func (r *resumption) sort(got []conformance.Event) {
 			continue
 		case !same && at > k:
 			r.renamed = append(r.renamed, *e)
-			r.repeats = append(r.repeats, twin{all[at], *e})
+			r.repeats = append(r.repeats, twin{all[at], *e, alike})
 			continue
 		case !same:
 			r.stale++
-			r.repeats = append(r.repeats, twin{all[at], *e})
+			r.repeats = append(r.repeats, twin{all[at], *e, alike})
 			continue
 		}
-		r.repeats = append(r.repeats, twin{all[at], *e})
+		r.repeats = append(r.repeats, twin{all[at], *e, alike})
 		switch j := at - k - 1; {
 		case at < k:
 			r.earlier++
@@ -99,8 +102,8 @@ func (r *resumption) sort(got []conformance.Event) {
 			if j < last && !r.replayed[j] && r.disorder == nil {
 				r.disorder = e
 			}
-			if live := &r.missed[j]; !bytes.Equal(e.Data, live.Data) || !bytes.Equal(e.Type, live.Type) || !bytes.Equal(e.ID, live.ID) {
-				r.unlike = append(r.unlike, twin{*live, *e})
+			if live := &r.missed[j]; !alike && (!bytes.Equal(e.Data, live.Data) || !bytes.Equal(e.Type, live.Type) || !bytes.Equal(e.ID, live.ID)) {
+				r.unlike = append(r.unlike, twin{live: *live, again: *e})
 			}
 			r.replayed[j], last = true, max(last, j)
 		}
@@ -108,7 +111,7 @@ func (r *resumption) sort(got []conformance.Event) {
 }
 
 // tellingData is how long data must be, in bytes, to tell one event from others.
-const tellingData = 6
+const tellingData = 64
 
 // paced tells whether what came again came apart, as it did at first: a history comes at once, and so does a greeting.
 func (r *resumption) paced() bool {

@@ -42,10 +42,8 @@ func judgeUnknownID(ctx context.Context, p *conformance.Probe) {
 	if !ok {
 		return
 	}
-	replays := false
-	if r := resumed(ctx, p); r.why == "" {
-		replays = r.status == 200 && len(r.replayed) > 0 && !r.restarted
-	}
+	r := resumed(ctx, p)
+	replays := r.why == "" && r.status == 200 && len(r.replayed) > 0 && !r.restarted
 	fresh := fresh(ctx, p) // what a client without an id gets is no answer to this one
 	if fresh.why != "" || fresh.status != 200 {
 		p.NotObserved("a second connection got no stream%s", suffix(fresh.why))
@@ -66,6 +64,7 @@ func judgeUnknownID(ctx context.Context, p *conformance.Probe) {
 			switch {
 			case signal(append(conns[:len(conns):len(conns)], fresh.conn), c) != nil:
 				says = "signal"
+			case r.restarted: // what came before comes anew
 			case len(known(conns, c)) > 0, len(fresh.conn.Events()) == 0 && atOnce(c) > 1:
 				says = "full"
 			}
