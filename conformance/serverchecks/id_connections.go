@@ -21,7 +21,7 @@ import (
 // warning.
 var idStable = conformance.Check{
 	ID: "id/stable", Title: "an event has the same id on every connection",
-	Level: result.Should, Clause: "WHATWG HTML 9.2.3", Needs: conformance.Many,
+	Level: result.Should, Clause: "WHATWG HTML 9.2.3", Needs: conformance.Many, Turn: conformance.Fresh,
 	Text: "One event, sent on two connections, live or again, has one id.",
 	Why: "Ids that are made up for each connection, by a counter or at random, mean nothing on the next one, or on another node: the client resumes at the wrong place and does not " +
 		"know it.",
@@ -152,7 +152,7 @@ func (two *pair) common() (both []twin) {
 // Such a block is known by having no data, or by its type. It is tried where other events came after it: a client that saw it last comes back, and must get these and no others.
 var idControlFrames = conformance.Check{
 	ID: "id/control-frames", Title: "heartbeats and notices don't move the resume point",
-	Level: result.Should, Clause: "WHATWG HTML 9.2.6", Needs: conformance.Observe | conformance.Publish,
+	Level: result.Should, Clause: "WHATWG HTML 9.2.6", Needs: conformance.Observe | conformance.Publish, Turn: conformance.Fresh,
 	Text: "Heartbeats, status and priming frames carry no id of their own, or one from which the server resumes as from an event's.",
 	Why:  "The client takes the id of a heartbeat for its position. If the server does not know it there, everybody who was cut off after a heartbeat loses events or gets all of them again.",
 	Good: ": beat\n\n", Bad: "event: ping\nid: 1700000000\ndata:\n\n",

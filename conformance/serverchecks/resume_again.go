@@ -15,7 +15,7 @@ import (
 // and takes any status but 200 for final. 204 after a stream that ended by itself is the way to say that there is no more.
 var resumeHeaderAccepted = conformance.Check{
 	ID: "resume/header-accepted", Title: "a request with Last-Event-ID is served",
-	Level: result.Must, Clause: "WHATWG HTML 9.2.3", Needs: conformance.Extra,
+	Level: result.Must, Clause: "WHATWG HTML 9.2.3", Needs: conformance.Extra, Turn: conformance.Fresh,
 	Text: "A request with Last-Event-ID, set to an id that the stream itself sent, is answered 200 with a stream (204 where the stream had ended).",
 	Why:  "Every client that comes back sends the field. An error status is final for it: after the first dropped connection it stays silent for ever.",
 	Good: "> Last-Event-ID: 7\n\nHTTP/1.1 200 OK\n", Bad: "> Last-Event-ID: 7\n\nHTTP/1.1 400 Bad Request\n",
@@ -95,7 +95,7 @@ func replaying(ctx context.Context, p *conformance.Probe) (r *resumption, ok boo
 // events are sent again.
 var resumeHeaderCase = conformance.Check{
 	ID: "resume/header-case", Title: "Last-Event-ID is found in any case",
-	Level: result.Must, Clause: "RFC 9110 5.1", Needs: conformance.Extra,
+	Level: result.Must, Clause: "RFC 9110 5.1", Needs: conformance.Extra, Turn: conformance.Fresh,
 	Text: "A request with last-event-id or LAST-EVENT-ID is answered as one with Last-Event-ID.",
 	Why:  "HTTP/2 and many proxies write all names in lower case. A server that looks for one spelling loses the position of everybody behind them.",
 	Good: "> last-event-id: 7\n\nid: 8\ndata: missed\n\n", Bad: "> last-event-id: 7\n\nid: 12\ndata: live\n\n",
@@ -154,7 +154,7 @@ func judgeHeaderCase(ctx context.Context, p *conformance.Probe) {
 // WHATWG HTML 9.2.6: lines are processed in the order received. That the order is that of publishing is the server's to see to; no clause says it.
 var resumeOrder = conformance.Check{
 	ID: "resume/order", Title: "replayed events keep their order",
-	Level: result.Advice, Clause: noClause, Needs: conformance.Extra,
+	Level: result.Advice, Clause: noClause, Needs: conformance.Extra, Turn: conformance.Fresh,
 	Text: "Events that are sent again come in the order in which they came first.",
 	Why:  "Clients apply events as they come: an older state overwrites a newer one. And the last id they saw is then an old one, so the next reconnect repeats the rest.",
 	Good: "> Last-Event-ID: 7\n\nid: 8\ndata: a\n\nid: 9\ndata: b\n\n", Bad: "> Last-Event-ID: 7\n\nid: 9\ndata: b\n\nid: 8\ndata: a\n\n",
@@ -176,7 +176,7 @@ var resumeOrder = conformance.Check{
 // Data may hold the time at which it was sent: where digits alone differ, nothing is blamed.
 var resumeFidelity = conformance.Check{
 	ID: "resume/fidelity", Title: "replayed events equal the live ones",
-	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Publish,
+	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Publish, Turn: conformance.Fresh,
 	Text: "An event that is sent again has the type, the id and the data, to the byte, that it had at first.",
 	Why:  "History is often kept by other code than that which sends: the type is lost and no listener is called, JSON is encoded twice, lines are joined.",
 	Good: "id: 8\nevent: add\ndata: x\n\n(again) id: 8\nevent: add\ndata: x\n\n", Bad: "id: 8\nevent: add\ndata: x\n\n(again) id: 8\ndata: \"x\"\n\n",
@@ -233,7 +233,7 @@ func digitless(data []byte) string {
 // A third reconnect decides whether the second was different because history moved on meanwhile.
 var resumeIdempotent = conformance.Check{
 	ID: "resume/idempotent", Title: "reconnecting twice with one id gets the same replay",
-	Level: result.Advice, Clause: noClause, Needs: conformance.Extra,
+	Level: result.Advice, Clause: noClause, Needs: conformance.Extra, Turn: conformance.Fresh,
 	Text: "Two requests with the same Last-Event-ID, one after the other, are sent the same events.",
 	Why: "A connection may break while it is made, or before the first event is read: the client then comes back with the same id. A server that hands out each " +
 		"missed event once has lost them by then.",
@@ -294,7 +294,7 @@ func repeated(ctx context.Context, p *conformance.Probe, first *resumption) *res
 // EventSource repeats the URL it was made with, so a position in it is only for a first connection. Which parameter it is, the operator has to say.
 var resumeQueryParam = conformance.Check{
 	ID: "resume/query-param", Title: "the query parameter does what the header does",
-	Level: result.Advice, Clause: noClause, Needs: conformance.Extra,
+	Level: result.Advice, Clause: noClause, Needs: conformance.Extra, Turn: conformance.Fresh,
 	Text: "Where a query parameter is declared to stand for Last-Event-ID, a request with it gets what a request with the field gets.",
 	Why:  "EventSource cannot set a field on its first request; pages that continue from a rendered state depend on the parameter.",
 	Good: "> GET /events?lastEventId=7\n\nid: 8\ndata: missed\n\n", Bad: "> GET /events?lastEventId=7\n\nid: 12\ndata: live\n\n",

@@ -72,7 +72,7 @@ func farthest(ctx context.Context, p *conformance.Probe) *resumption {
 // since, for other checks, is among the newest.
 var resumeWindow = conformance.Check{
 	ID: "resume/window", Title: "how far back events can be replayed",
-	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Publish | conformance.Long,
+	Level: result.Advice, Clause: noClause, Needs: conformance.Observe | conformance.Publish | conformance.Long, Turn: conformance.Fresh,
 	Text: "As many events can be replayed as the operator declares. Without a declaration the number that was seen is reported.",
 	Why:  "What is older than the window is lost to a client that was away for longer; the number says how long that may be at the usual rate.",
 	Good: "(100 declared) 100 events come again\n", Bad: "(100 declared) 16 events come again\n",
@@ -126,7 +126,7 @@ var resumeWindow = conformance.Check{
 // while the client comes back, each a moment after the one before, and one more when all is quiet: only where that one arrives the others may be missed.
 var resumeSeam = conformance.Check{
 	ID: "resume/seam", Title: "between replay and live nothing is lost or doubled",
-	Level: result.Advice, Clause: noClause, Needs: conformance.Extra | conformance.Publish,
+	Level: result.Advice, Clause: noClause, Needs: conformance.Extra | conformance.Publish, Turn: conformance.Fresh,
 	Text: "What is published while a client comes back reaches it, once.",
 	Why:  "The moment of the switch from history to live is short, and every client passes it on every reconnect: on a busy stream events are lost or come twice, and nobody sees why.",
 	Good: "(8, 9 missed; 10 published meanwhile) id: 8, id: 9, id: 10\n", Bad: "(8, 9 missed; 10 published meanwhile) id: 8, id: 9, id: 11\n",

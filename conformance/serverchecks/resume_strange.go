@@ -24,7 +24,7 @@ func withID(p *conformance.Probe, id string) *wire.Request {
 // A stream that ends is only blamed where the observed one went on.
 var resumeUnknownID = conformance.Check{
 	ID: "resume/unknown-id", Title: "an unknown id is answered with a stream",
-	Level: result.Should, Clause: "WHATWG HTML 9.2.3", Needs: conformance.Extra,
+	Level: result.Should, Clause: "WHATWG HTML 9.2.3", Needs: conformance.Extra, Turn: conformance.Fresh,
 	Text: "A request with an id that was never given out, or is too old, is answered 200, with an event that says so, the whole history, or live events.",
 	Why:  "After a restart or a long sleep every client has such an id. An error ends them for good; a stream that breaks off makes them come back for ever.",
 	Good: "> Last-Event-ID: long-gone\n\nevent: gap\ndata: {\"reason\":\"expired\"}\n\n", Bad: "> Last-Event-ID: long-gone\n\nHTTP/1.1 500 Internal Server Error\n",
@@ -315,7 +315,7 @@ func judgeHostileID(ctx context.Context, p *conformance.Probe) {
 // that the run published. Two users may share events: what the other one is sent without the id too, or live, is no leak. Harmless by default: both are the operator's own.
 var resumeIsolation = conformance.Check{
 	ID: "resume/isolation", Title: "an id of one channel opens no other",
-	Level: result.Security, Clause: noClause, Needs: conformance.Extra | conformance.Many,
+	Level: result.Security, Clause: noClause, Needs: conformance.Extra | conformance.Many, Turn: conformance.Fresh,
 	Text: "A request to another channel, or by another user, with an id from this one is sent nothing of this one.",
 	Why:  "Where ids are global and history is looked up by id alone, anybody who has (or guesses) an id reads what was sent to somebody else.",
 	Good: "> GET /events?channel=b\n> Last-Event-ID: a-7\n\nevent: gap\ndata: unknown\n\n", Bad: "> GET /events?channel=b\n> Last-Event-ID: a-7\n\nid: a-8\ndata: for a only\n\n",
