@@ -51,6 +51,7 @@ type Connection struct {
 	changed chan struct{}
 	done    chan struct{} // the reader is gone
 	life    context.Context
+	wide    func() // makes room for what comes, where little was made; nil: there is room
 }
 
 // Line is one line of a stream.
@@ -163,7 +164,9 @@ func (c *Connection) Close() {
 	c.mu.Unlock()
 	c.stream.Close()
 	c.stream.Conn.Close()
-	<-c.done
+	if c.done != nil {
+		<-c.done
+	}
 }
 
 // Changed returns a channel that is closed at the next change.

@@ -80,14 +80,22 @@ func NewNonce() string {
 
 // NonceOf finds the nonce of what a run published in an event's data; "" where there is none.
 func NonceOf(data []byte) string {
-	for at := 0; ; at++ {
+	if at, ok := nonceIn(data); ok {
+		return string(data[at : at+nonceSize])
+	}
+	return ""
+}
+
+// nonceIn finds where the first nonce stands.
+func nonceIn(data []byte) (at int, ok bool) {
+	for ; ; at++ {
 		i := bytes.Index(data[at:], []byte(nonceStart))
 		if i < 0 || len(data)-at-i < nonceSize {
-			return ""
+			return 0, false
 		}
 		at += i
-		if word := data[at : at+nonceSize]; bytes.IndexFunc(word, func(c rune) bool { return !(c >= 'a' && c <= 'z' || c >= '2' && c <= '7') }) < 0 {
-			return string(word)
+		if word := data[at : at+nonceSize]; !bytes.ContainsFunc(word, func(c rune) bool { return !(c >= 'a' && c <= 'z' || c >= '2' && c <= '7') }) {
+			return at, true
 		}
 	}
 }

@@ -287,6 +287,12 @@ func (p *Probe) Once(key string, produce func() any) any {
 	return o.value
 }
 
+// Remember keeps a fact about the target for the checks that come later; Remembers tells whether one did.
+func (p *Probe) Remember(fact string) { p.s.facts.Store(fact, true) }
+
+// Remembers tells whether a check before remembered that.
+func (p *Probe) Remembers(fact string) bool { _, ok := p.s.facts.Load(fact); return ok }
+
 // once is a value in the making.
 type once struct {
 	made  bool // the stage's

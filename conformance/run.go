@@ -101,6 +101,8 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 		o.Opened(about)
 	}
 
+	s.deadline = start.Add(t.Window)
+
 	findings := make([]result.Finding, len(built))
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -127,8 +129,8 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 			wg.Go(func() { judge(p, on) })
 		}
 	}
-	go s.observe(ctx, start.Add(t.Window)) // not before all are on stage: it ends when nobody there needs it
-	s.stage.poke()                         // curtain up; an empty list ends too
+	go s.observe(ctx) // not before all are on stage: it ends when nobody there needs it
+	s.stage.poke()    // curtain up; an empty list ends too
 	wg.Wait()
 	<-s.over
 	s.goPast(ctx, findings, built)

@@ -3,12 +3,10 @@ package conformance
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
 	"ssegauge/reference/publish"
-	"ssegauge/reference/wire"
 	"ssegauge/reports/result"
 )
 
@@ -41,42 +39,68 @@ func (p *Probe) Post(ctx context.Context, size int) *Posted {
 // Taken tells that the target took the event.
 func (d *Posted) Taken() bool { return d.Err == nil && !d.Receipt.Refused }
 
-// Find looks for the posts that have not been found yet on these connections and returns how many of all have arrived.
-func Find(posts []*Posted, conns ...*Connection) int {
-	missing := map[string]*Posted{}
-	for _, d := range posts {
-		if d.Conn == nil {
-			missing[d.Nonce] = d
-		}
-	}
-	for _, c := range conns {
-		if len(missing) == 0 {
-			break
-		}
-		lines, content := c.Lines(), c.Content()
-		for _, l := range lines {
-			for _, n := range Nonces(content[l.Start:l.End]) {
-				if d := missing[n]; d != nil {
-					d.Conn, d.At, d.Line = c, l.At, l
-					delete(missing, n)
-				}
-			}
-		}
-	}
-	return len(posts) - len(missing)
+// Search looks for posts on connections; it goes on where it stopped.
+type Search struct {
+	missing map[string]*Posted
+	found   int
+	seen    map[*Connection]int // lines
 }
+
+// NewSearch looks for these posts; [Search.Add] adds one.
+func NewSearch(posts []*Posted) *Search {
+	s := &Search{missing: map[string]*Posted{}, seen: map[*Connection]int{}}
+	for _, d := range posts {
+		s.Add(d)
+	}
+	return s
+}
+
+// Add looks for one more, from what has not been looked through.
+func (s *Search) Add(d *Posted) {
+	if d.Conn != nil {
+		s.found++
+		return
+	}
+	s.missing[d.Nonce] = d
+}
+
+// Look goes through what came since it last did and returns how many of all have arrived.
+func (s *Search) Look(conns ...*Connection) int {
+	for _, c := range conns {
+		lines, content := c.Lines(), c.Content()
+		for i := s.seen[c]; i < len(lines) && len(s.missing) > 0; i++ {
+			l := &lines[i]
+			eachNonce(content[l.Start:l.End], func(word []byte) {
+				if d := s.missing[string(word)]; d != nil {
+					d.Conn, d.At, d.Line = c, l.At, *l
+					delete(s.missing, d.Nonce)
+					s.found++
+				}
+			})
+		}
+		s.seen[c] = len(lines)
+	}
+	return s.found
+}
+
+// Find looks for posts once: it returns how many of all have arrived on these connections.
+func Find(posts []*Posted, conns ...*Connection) int { return NewSearch(posts).Look(conns...) }
 
 // Nonces returns every nonce in b.
 func Nonces(b []byte) []string {
 	var all []string
+	eachNonce(b, func(word []byte) { all = append(all, string(word)) })
+	return all
+}
+
+func eachNonce(b []byte, do func(word []byte)) {
 	for {
-		n := NonceOf(b)
-		if n == "" {
-			return all
+		at, ok := nonceIn(b)
+		if !ok {
+			return
 		}
-		all = append(all, n)
-		_, rest, _ := strings.Cut(string(b), n)
-		b = []byte(rest)
+		do(b[at : at+nonceSize])
+		b = b[at+nonceSize:]
 	}
 }
 
@@ -96,6 +120,7 @@ func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, 
 	defer cancel()
 	defer context.AfterFunc(o.ctx, cancel)()
 	var posts []*Posted
+	search := NewSearch(nil)
 	from := p.s.current()
 	post := func(size int) error {
 		o.turn <- struct{}{}
@@ -115,6 +140,7 @@ func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, 
 		}
 		if !open.over() { // else it may have come while nobody listened
 			posts = append(posts, d)
+			search.Add(d)
 		}
 		return nil
 	}
@@ -142,10 +168,10 @@ func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, 
 		p.rest(ctx, gap-time.Since(start))
 	}
 	wait := time.Now().Add(patience)
-	for Find(posts, conns()...) < len(posts) && ctx.Err() == nil && time.Now().Before(wait) {
+	for search.Look(conns()...) < len(posts) && ctx.Err() == nil && time.Now().Before(wait) {
 		p.rest(ctx, 20*time.Millisecond)
 	}
-	for sent := 0; sent < flood && o.silent && Find(posts, conns()...) == 0 && ctx.Err() == nil; sent += 2 << 10 {
+	for sent := 0; sent < flood && o.silent && search.Look(conns()...) == 0 && ctx.Err() == nil; sent += 2 << 10 {
 		if post(2<<10) != nil {
 			break
 		}
@@ -154,7 +180,7 @@ func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, 
 	if o.silent {
 		p.rest(ctx, quiet)
 	}
-	if Find(posts, conns()...) == 0 && o.silent {
+	if search.Look(conns()...) == 0 && o.silent {
 		return nil, &NotJudged{Reason: o.reason}
 	}
 	if len(posts) == 0 {
@@ -169,23 +195,4 @@ func (p *Probe) rest(ctx context.Context, d time.Duration) {
 	t := time.AfterFunc(d, func() { p.s.stage.tell(func() { rested = true }) })
 	defer t.Stop()
 	p.s.stage.wait(ctx, cue{p: p, rank: rankPace, when: func() bool { return rested }})
-}
-
-// Deaf opens a stream and reads nothing of it but the head, through as small a receive buffer as the system gives. Close what comes back, unless
-// there was an error.
-func (p *Probe) Deaf(ctx context.Context, within time.Duration) (*wire.Stream, error) {
-	p.s.name() // it counts as a connection of the run
-	d := p.s.dialer(within, 0)
-	dial := d.NetDial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	d.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := dial(ctx, network, addr)
-		if t, ok := c.(*net.TCPConn); ok {
-			_ = t.SetReadBuffer(4 << 10)
-		}
-		return c, err
-	}
-	return d.Open(ctx, p.Request())
 }

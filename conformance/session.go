@@ -22,13 +22,15 @@ const maxRedirects = 20
 
 // session is what the checks of one run share.
 type session struct {
-	target Target
-	first  *Connection
-	oracle *oracle
-	over   chan struct{} // the observation is over
-	stage  *stage
-	shared sync.Map
-	past   *past // set before the checks that need the direct way run; nil where there is none
+	target   Target
+	first    *Connection
+	oracle   *oracle
+	over     chan struct{} // the observation is over
+	stage    *stage
+	shared   sync.Map
+	facts    sync.Map  // what checks remember of the target
+	deadline time.Time // of the observation; set before it begins
+	past     *past     // set before the checks that need the direct way run; nil where there is none
 
 	afterwards sync.Once
 	until      time.Time // when those who talk to it alone must be done; set as the first of them begins
@@ -62,23 +64,31 @@ func (s *session) dialer(within time.Duration, redirects int) *wire.Dialer {
 
 // open makes one request. The connection's stream is read in the background until it ends, ctx does, or it is closed.
 func (s *session) open(ctx context.Context, r *wire.Request, within time.Duration, redirects int) *Connection {
+	c, stop := s.request(ctx, r, s.dialer(within, redirects))
+	if c.Err == nil {
+		c.begin(stop)
+	}
+	return c
+}
+
+// request makes one request and reads no more than the head. stop ends what ctx governs; it is called already where there is no stream.
+func (s *session) request(ctx context.Context, r *wire.Request, d *wire.Dialer) (c *Connection, stop func()) {
 	life, stop := context.WithCancel(ctx)
-	c := &Connection{Name: s.name(), Request: r, changed: make(chan struct{}), Proto: s.target.Dialer.Proto, life: life}
-	st, err := s.dialer(within, redirects).Open(life, r)
+	c = &Connection{Name: s.name(), Request: r, changed: make(chan struct{}), Proto: s.target.Dialer.Proto, life: life}
+	st, err := d.Open(life, r)
 	if err != nil {
 		stop()
 		c.Err = err
 		if e, ok := errors.AsType[*wire.Error](err); ok {
 			c.Head, c.Hops, c.Timing, c.record = e.Head, e.Hops, e.Timing, e.Transcript
 		}
-		return c
+		return c, stop
 	}
 	c.stream, c.Head, c.Hops, c.Timing = st, st.Head, st.Hops, st.Timing
 	c.record, c.Proto = st.Conn.Transcript(), st.Conn.Proto()
 	// As a client does: the id it came with stands until the stream sets another.
 	c.decoder.SetLastEventID([]byte(r.Header.Get("Last-Event-ID")))
-	c.begin(stop)
-	return c
+	return c, stop
 }
 
 // openAwake is open, and where no head comes for a while publishes something: it may be waiting for that.
@@ -177,7 +187,7 @@ func (s *session) streams() bool { return s.first.stream != nil && s.first.Head.
 
 // observe keeps the observation going: to the end of the window, or until the stream ended and nothing more is to be published on it, or
 // until nobody needs it.
-func (s *session) observe(ctx context.Context, deadline time.Time) {
+func (s *session) observe(ctx context.Context) {
 	defer func() {
 		s.stage.tell(func() { s.stage.over = true })
 		close(s.over)
@@ -189,7 +199,7 @@ func (s *session) observe(ctx context.Context, deadline time.Time) {
 		}
 		return
 	}
-	ctx, cancel := context.WithDeadline(ctx, deadline)
+	ctx, cancel := context.WithDeadline(ctx, s.deadline)
 	published := make(chan struct{})
 	go func() {
 		defer close(published)

@@ -48,8 +48,14 @@ type round struct {
 	wire    []*conformance.Connection
 }
 
+// oneStream is remembered where a second stream got no answer while one was open: each check that waits for that again delays those after it.
+const oneStream = "the target answers no second stream while one is open"
+
 // openCrowd opens n streams one after the other. Where not all are answered it says so in why.
 func openCrowd(ctx context.Context, p *conformance.Probe, n int) (conns []*conformance.Connection, why string) {
+	if n > 1 && p.Remembers(oneStream) {
+		return nil, oneStream
+	}
 	for i := range n {
 		c := p.OpenAwake(ctx, p.Request(), 3*time.Second+2*p.First().RoundTrip())
 		conns = append(conns, c)
@@ -57,6 +63,8 @@ func openCrowd(ctx context.Context, p *conformance.Probe, n int) (conns []*confo
 			what := "was not answered"
 			if c.Head != nil {
 				what = fmt.Sprintf("was answered %d", c.Head.Status)
+			} else if i > 0 && timedOut(c.Err) && ctx.Err() == nil {
+				p.Remember(oneStream)
 			}
 			return conns, fmt.Sprintf("stream %d of %d on the same URL %s while the others were open", i+1, n, what)
 		}

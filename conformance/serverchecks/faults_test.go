@@ -90,7 +90,7 @@ var coreFaults = []fault{
 		},
 	},
 	{
-		id: "http/no-content-length", name: "live", want: result.Fail, says: "still goes on", follows: "load/isolation",
+		id: "http/no-content-length", name: "live", want: result.Fail, says: "still goes on", follows: "load/isolation load/slow-policy",
 		breaks: func(p *peer) {
 			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-store", "Content-Length: 1000000")
 			p.frame = func(s string) string { return s }
@@ -191,7 +191,7 @@ var coreFaults = []fault{
 		}, follows: "retry/range retry/early " + slowTarget,
 	},
 	{
-		id: "live/heartbeat", want: result.Warn, says: "silent",
+		id: "live/heartbeat", want: result.Warn, says: "silent", follows: "live/no-deadline", // the window is longer
 		breaks: func(p *peer) { p.heartbeat, p.tick = 0, 0 }, change: func(t *conformance.Target) { t.Window = 40 * time.Second },
 	},
 	{

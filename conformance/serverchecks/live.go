@@ -1,9 +1,6 @@
 package serverchecks
 
-import (
-	"ssegauge/conformance"
-	"ssegauge/reports/result"
-)
+import "ssegauge/conformance"
 
 // Live is liveness and delivery: what arrives when.
 var Live = []conformance.Check{
@@ -14,7 +11,7 @@ var Live = []conformance.Check{
 	liveHeartbeat,
 	liveHeartbeatForm,
 	liveHeartbeatFraming,
-	{ID: "live/no-deadline", Title: "the stream is not cut after a fixed time", Level: result.Contract, Clause: "no clause; contract", Needs: conformance.Long},
+	liveNoDeadline,
 	liveSecondConnection,
 	deliveryBurst,
 	deliveryEverySubscriber,

@@ -148,7 +148,7 @@ func oneLate(posts, arrived []*conformance.Posted, budget time.Duration) bool {
 	for i := range len(arrived) - 1 {
 		a, next := arrived[i], arrived[i+1]
 		came := a.Conn.Timing.Start.Add(a.At)
-		if a.Late() > seriesGap/2 && came.After(next.Receipt.Sent) && came.Before(next.Receipt.Done.Add(budget)) {
+		if a.Late() > seriesGap/2 && !came.Before(next.Receipt.Sent) && came.Before(next.Receipt.Done.Add(budget)) {
 			matched++
 		}
 	}

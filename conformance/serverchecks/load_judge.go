@@ -3,14 +3,13 @@ package serverchecks
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"ssegauge/conformance"
 	"ssegauge/reports/result"
 )
 
-// No clause. One stream is opened and not read, and a megabyte is published in events of a few KiB, enough to fill what lies between. Blame needs
-// proof: the other stream stands still for two seconds and goes on when the one that is not read is closed, twice.
+// No clause. One stream is opened and not read, and more is published than what lies between can swallow. Blame needs proof: the other stream stands still for
+// two seconds and goes on when the one that is not read is closed, twice.
 var loadIsolation = conformance.Check{
 	ID: "load/isolation", Title: "a slow reader slows no other",
 	Level: result.Should, Clause: noClause, Needs: conformance.Many | conformance.Publish, Turn: conformance.Flood,
@@ -22,162 +21,63 @@ var loadIsolation = conformance.Check{
 	Run:      judgeIsolation,
 }
 
-const (
-	slowStall  = 2 * time.Second
-	slowEvent  = 4 << 10
-	slowVolume = 1 << 20
-	slowTime   = time.Second
-)
+// No clause; the mirror of what clients owe (IANA considerations of text/event-stream). What the server does with a slow reader is its choice, and told: it keeps
+// everything, it ends the stream, it leaves something out. Left out without a word is a fault: a later event arrives, the client cannot know of the ones before. A word
+// is an event or comment of the server's own at that place, or ids from which the gap shows. How much memory the server takes does not show on the wire.
+var loadSlowPolicy = conformance.Check{
+	ID: "load/slow-policy", Title: "a slow reader is told what it missed",
+	Level: result.Advice, Clause: noClause, Needs: conformance.Many | conformance.Publish, Turn: conformance.Flood,
+	Text: "A client that reads too slowly gets every event, or its stream is ended so that it comes back with its id, or it is told that something was left out.",
+	Why: "Queues without a bound take the server down with its slowest client. Queues that drop in silence leave a page that looks alive and is wrong, and no reconnect " +
+		"repairs it.",
+	Good: "id: 7\ndata: x\n\nevent: gap\ndata: 40 left out\n\nid: 48\ndata: y\n\n", Bad: "data: x\n\n(40 events are missing)\n\ndata: y\n\n",
+	Evidence: []string{"sst/opencode#19423", "OpenCTI-Platform/opencti#13908", "IBM/mcp-context-forge#1682"},
+	Run:      judgeSlowPolicy,
+}
 
 func judgeIsolation(ctx context.Context, p *conformance.Probe) {
-	p.Apart()
-	if _, ok := streamed(p); !ok {
-		return
-	}
-	if why := byItself(p); why != "" {
-		p.NotObserved("%s", why)
-		return
-	}
-	if !p.Target().Publisher.Uses("Data") {
-		p.NotObserved("the publish hook never mentions .Data, so that events cannot be made larger").By("--publish")
-		return
-	}
-	ctx, release, ok := p.Alone(ctx)
+	s, release, ok := slowOf(ctx, p)
 	if !ok {
 		return
 	}
 	defer release()
-	var told []string
-	for range 2 {
-		r, ok := besideSlow(ctx, p)
-		switch {
-		case !ok:
-			return
-		case ctx.Err() != nil:
-			p.NotObserved("the time for this check ran out").Hint("--only load/isolation decides it")
-			return
-		case !r.stalled:
-			p.Pass("%s of %d KiB arrived beside a stream that was not read", plural(r.posted, "event"), slowEvent>>10)
-			return
-		case !r.resumed:
-			p.NotObserved("%s, and nothing more after the stream that was not read was closed", r)
-			return
-		}
-		told = append(told, r.String())
+	last := s.rounds[len(s.rounds)-1]
+	switch {
+	case last.stalled && !last.resumed:
+		p.NotObserved("%s, and nothing more after the stream that was not read was closed", last)
+	case last.stalled:
+		p.Fail("a client that does not read holds up the others: %s; then %s; each time it went on when that stream was closed", s.rounds[0], last).
+			Hint("write to each subscriber from a task of its own, with a bounded queue and a deadline for its writes")
+	case last.volume() < last.slack:
+		p.NotObserved("only %s of %d KiB could be published in time: buffers may have swallowed them", plural(len(last.posts), "event"), last.size>>10).
+			Hint("a faster publish hook would decide it").By("--publish")
+	default:
+		p.Pass("%s of %d KiB arrived beside a stream that was not read", plural(len(last.posts), "event"), last.size>>10)
 	}
-	p.Fail("a client that does not read holds up the others: %s; then %s; each time it went on when that stream was closed", told[0], told[1]).
-		Hint("write to each subscriber from a task of its own, with a bounded queue and a deadline for its writes")
 }
 
-// beside is what came on a stream beside one that is not read.
-type beside struct {
-	posted, arrived  int
-	hung             bool // publishing itself
-	stalled, resumed bool
-}
-
-func (b *beside) String() string {
-	s := fmt.Sprintf("%d of %s arrived in %v", b.arrived, plural(b.posted, "event"), slowStall)
-	if b.hung {
-		s += ", and a publish hung"
+func judgeSlowPolicy(ctx context.Context, p *conformance.Probe) {
+	s, release, ok := slowOf(ctx, p)
+	if !ok {
+		return
 	}
-	return s
-}
-
-// besideSlow makes one attempt; where it cannot, it has reported why.
-func besideSlow(ctx context.Context, p *conformance.Probe) (*beside, bool) {
-	within := 3*time.Second + 2*p.First().RoundTrip()
-	conns, why := openCrowd(ctx, p, 1)
-	defer closeAll(conns)
-	if why != "" {
-		p.NotObserved("the stream was not answered again")
-		return nil, false
+	defer release()
+	r := s.rounds[len(s.rounds)-1]
+	n := plural(len(r.posts), "event")
+	volume := fmt.Sprintf("%d KiB", r.volume()>>10)
+	switch {
+	case r.stalled:
+		p.NotObserved("the stream beside it stood still").Hint("see load/isolation")
+	case r.slow == nil:
+		p.NotObserved("the time for this check ran out").Hint("--only load/slow-policy decides it")
+	case len(r.missed) == 0:
+		p.Info("a client that did not read for a while got all of %s (%s) afterwards: what it waits for is kept, up to a bound that this did not reach", n, volume).
+			Hint("bound the queue of each subscriber, and end the stream of one whose queue is full: it comes back with its id")
+	case r.ended:
+		p.Info("the stream of a client that did not read was ended, with %d of %s missing: it comes back with its id", len(r.missed), n)
+	case !r.after:
+		p.NotObserved("of %s %d did not arrive on the stream that was not read, and nothing after them", n, len(r.missed))
+	default:
+		r.judgeGap(p)
 	}
-	slow, err := p.Deaf(ctx, within)
-	if err != nil {
-		p.NotObserved("a second stream on the same URL was not answered while another one was open")
-		return nil, false
-	}
-	left := false
-	leave := func() {
-		if !left {
-			left = true
-			slow.Close()
-			slow.Conn.Close()
-		}
-	}
-	defer leave()
-	pause(ctx, settled)
-
-	r := &beside{}
-	var posts []*conformance.Posted
-	post := func() (done chan *conformance.Posted) {
-		done = make(chan *conformance.Posted, 1)
-		go func() { done <- p.Post(ctx, slowEvent) }()
-		return done
-	}
-	var hanging chan *conformance.Posted
-	for start := time.Now(); len(posts) < slowVolume/slowEvent && ctx.Err() == nil && time.Since(start) < slowTime; {
-		done := post()
-		timer := time.NewTimer(slowStall)
-		select {
-		case d := <-done:
-			timer.Stop()
-			if !d.Taken() {
-				if len(posts) > 0 {
-					start = time.Time{} // what came before is judged
-					break
-				}
-				p.NotObserved("the target did not take an event of %d KiB", slowEvent>>10)
-				return nil, false
-			}
-			posts = append(posts, d)
-			continue
-		case <-timer.C:
-			hanging, r.hung = done, true
-		}
-		break
-	}
-	defer func() {
-		if hanging != nil {
-			leave()
-			<-hanging // it ends with the check's time at the latest
-		}
-	}()
-	r.posted = len(posts)
-	progress := func(wait time.Duration, from int) int {
-		n, last := from, time.Now()
-		for ctx.Err() == nil && time.Since(last) < wait {
-			if now := conformance.Find(posts, conns[0]); now > n {
-				n, last = now, time.Now()
-			}
-			if n == len(posts) {
-				break
-			}
-			pause(ctx, 20*time.Millisecond)
-		}
-		return n
-	}
-	r.arrived = progress(slowStall, 0)
-	if _, err := conns[0].Ended(); err != nil {
-		p.NotObserved("the stream that was read ended meanwhile")
-		return nil, false
-	}
-	r.stalled = r.hung || r.arrived < len(posts)
-	if !r.stalled || ctx.Err() != nil {
-		return r, true
-	}
-	leave()
-	if r.hung {
-		timer := time.NewTimer(slowStall)
-		defer timer.Stop()
-		select {
-		case <-hanging:
-			hanging, r.resumed = nil, true
-		case <-timer.C:
-		}
-		return r, true
-	}
-	r.resumed = progress(slowStall, r.arrived) > r.arrived
-	return r, true
 }

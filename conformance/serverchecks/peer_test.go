@@ -3,6 +3,7 @@ package serverchecks_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -51,6 +52,19 @@ type peer struct {
 	greedy    bool                                     // every connection but the first gets a replay
 	slow      time.Duration                            // before each event that is replayed
 	own       func(q *request, block string) string    // the form of an event on one connection
+	hears     func(q *request, id int) bool            // whether a subscriber gets an event; nil: each gets all
+	late      time.Duration                            // each event leaves this much later
+	gather    int                                      // bytes that a buffer holds back until it is full
+	oneLate   bool                                     // each piece of content leaves when the next one is there
+	beat      string                                   // the heartbeat
+	shared    bool                                     // nobody writes while another writes
+	queue     int                                      // events that wait for a client that let a write wait; of more, overflow decides; 0: any
+	overflow  func(q *request, left int) string        // what stands in the place of what is left out; "end": the stream ends
+	seats     int                                      // streams at once, 503 beyond
+	leaky     func(n int) bool                         // whether the nth stream is counted after its client left
+	deaf      time.Duration                            // a stream of this age says nothing more
+	reset     time.Duration                            // a stream of this age is cut
+	listening func() bool                              // whether new connections are taken; nil: always
 
 	typed func(typ, block string) string // an event of that type, given its block without one
 
@@ -59,7 +73,10 @@ type peer struct {
 	log     []string          // data of the channel's events; id is the index + 1
 	subs    map[chan struct{}]bool
 	turn    chan struct{}
+	inLine  chan struct{}
+	down    chan struct{} // closed when the streams are to end; last is written then
 	accepts int
+	counted int            // streams, as the peer counts them
 	sent    map[int][]byte // by connection
 }
 
@@ -68,9 +85,14 @@ type request struct {
 	conn net.Conn
 	n    int // the connection's number, from 1
 	p    *peer
+	slow bool // its client let a write wait
 }
 
 func (q *request) write(s string) bool {
+	if s == "" {
+		return true
+	}
+	defer func(began time.Time) { q.slow = q.slow || time.Since(began) > 300*time.Millisecond }(time.Now())
 	q.p.mu.Lock()
 	q.p.sent[q.n] = append(q.p.sent[q.n], s...)
 	q.p.mu.Unlock()
@@ -91,6 +113,7 @@ func clean() *peer {
 			return "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n", true
 		},
 		heartbeat: 15 * time.Second,
+		beat:      ": beat\n\n",
 		typed:     func(typ, block string) string { return "event: " + typ + "\n" + block },
 		types:     map[string]string{},
 		subs:      map[chan struct{}]bool{},
@@ -109,6 +132,9 @@ func encode(id int, data string) string {
 func chunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
 
 func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
+	if p.listening != nil && !p.listening() {
+		return nil, errors.New("connection refused")
+	}
 	ours, theirs := net.Pipe()
 	p.mu.Lock()
 	p.accepts++
@@ -130,9 +156,15 @@ func (p *peer) serve(c net.Conn, n int) {
 		if err != nil {
 			return
 		}
-		q := &request{r, c, n, p}
+		q := &request{Request: r, conn: c, n: n, p: p}
 		switch {
 		case p.answer != nil && p.answer(p, q):
+			return
+		case r.URL.Path == "/stats":
+			p.mu.Lock()
+			body := fmt.Sprintf(`{"open":%d}`, p.counted)
+			p.mu.Unlock()
+			q.write(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body))
 			return
 		case r.Method == "HEAD":
 			head, ok := p.headFor(p, q)
@@ -166,9 +198,23 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 		next = min(max(p.replay(q, from), 0), len(p.log))
 	}
 	news := make(chan struct{}, 1)
+	if p.seats > 0 && len(p.subs) >= p.seats {
+		p.mu.Unlock()
+		q.write("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+		return
+	}
 	p.subs[news] = true
+	p.counted++
+	down := p.down
 	p.mu.Unlock()
-	defer func() { p.mu.Lock(); delete(p.subs, news); p.mu.Unlock() }()
+	opened := time.Now()
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if delete(p.subs, news); p.leaky == nil || !p.leaky(q.n) {
+			p.counted--
+		}
+	}()
 
 	if p.hold > 0 {
 		time.Sleep(p.hold)
@@ -176,6 +222,26 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 	frame := p.frame
 	if frame == nil {
 		frame = chunk
+	}
+	if n := p.gather; n > 0 {
+		plain, held := frame, ""
+		frame = func(content string) string {
+			if held += content; len(held) < n {
+				return ""
+			}
+			content, held = held, ""
+			return plain(content)
+		}
+	}
+	if p.oneLate {
+		plain, held := frame, ""
+		frame = func(content string) string {
+			content, held = held, content
+			if content == "" {
+				return ""
+			}
+			return plain(content)
+		}
 	}
 	// The head goes out by itself, the content after it.
 	if !q.write(p.head(q)) {
@@ -202,10 +268,26 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 	if p.life > 0 && (!p.first || q.n == 1) {
 		dead = time.After(p.life)
 	}
+	var cut <-chan time.Time
+	if p.reset > 0 {
+		cut = time.After(p.reset)
+	}
 	for sent := 0; ; {
 		p.mu.Lock()
 		fresh := slices.Clone(p.log[next:])
 		p.mu.Unlock()
+		if p.queue > 0 && q.slow && len(fresh) > p.queue {
+			left := len(fresh) - p.queue
+			word := p.overflow(q, left)
+			if word == "end" {
+				q.write("0\r\n\r\n")
+				return
+			}
+			if word != "" && !q.write(frame(word)) {
+				return
+			}
+			next, fresh, q.slow = next+left, fresh[left:], false
+		}
 		if p.backwards && len(fresh) > 1 {
 			for i := len(fresh) - 1; i >= 0; i-- {
 				if !q.write(frame(p.block(next+i+1, fresh[i]))) {
@@ -227,7 +309,20 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 			if len(fresh) > 1 {
 				time.Sleep(p.slow)
 			}
-			if !q.write(frame(block)) {
+			if p.hears != nil && !p.hears(q, next) || p.deaf > 0 && time.Since(opened) > p.deaf {
+				continue
+			}
+			if p.late > 0 {
+				time.Sleep(p.late)
+			}
+			if p.shared {
+				p.inLine <- struct{}{}
+			}
+			ok := q.write(frame(block))
+			if p.shared {
+				<-p.inLine
+			}
+			if !ok {
 				return
 			}
 			if sent++; p.ticks > 0 && sent >= p.ticks {
@@ -248,11 +343,22 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 		case <-dead:
 			q.write("0\r\n\r\n")
 			return
+		case <-cut:
+			return
+		case <-down:
+			if p.last != "" {
+				q.write(frame(p.last))
+			}
+			q.write("0\r\n\r\n")
+			return
 		case <-news:
 		case <-tick:
 			p.append(fmt.Sprint("tick ", next))
 		case <-beat:
-			if !q.write(frame(": beat\n\n")) {
+			if p.deaf > 0 && time.Since(opened) > p.deaf {
+				continue
+			}
+			if !q.write(frame(p.beat)) {
 				return
 			}
 		}
@@ -307,21 +413,40 @@ func (p *peer) RoundTrip(r *http.Request) (*http.Response, error) {
 func run(t *testing.T, p *peer, change func(*conformance.Target)) map[string]result.Finding {
 	t.Helper()
 	found := map[string]result.Finding{}
+	bubble(t, p, change, serverchecks.All(), found)
+	return found
+}
+
+// runOnly is run with these checks alone, which is quick.
+func runOnly(t *testing.T, p *peer, change func(*conformance.Target), ids ...string) map[string]result.Finding {
+	t.Helper()
+	var checks []conformance.Check
+	for _, id := range ids {
+		c, ok := lookup(id)
+		if !ok {
+			t.Fatalf("there is no check %s", id)
+		}
+		checks = append(checks, c)
+	}
+	found := map[string]result.Finding{}
+	bubble(t, p, change, checks, found)
+	return found
+}
+
+func bubble(t *testing.T, p *peer, change func(*conformance.Target), checks []conformance.Check, found map[string]result.Finding) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		p.inLine, p.down = make(chan struct{}, 1), make(chan struct{})
 		p.turn = make(chan struct{}, 1) // one of the bubble's own: who waits for it lets time pass
-		r, err := conformance.Run(t.Context(), target(t, p, change), serverchecks.All(), conformance.Options{})
+		r, err := conformance.Run(t.Context(), target(t, p, change), checks, conformance.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range r.Results {
 			found[f.ID] = f
 		}
-		time.Sleep(p.hold + p.slow) // a request that was left may still be held
-		if p.linger != nil {
-			time.Sleep(5 * time.Minute) // until the last one found out
-		}
+		time.Sleep(5 * time.Minute) // until the last stream found out that its client left
 	})
-	return found
 }
 
 func target(t *testing.T, p *peer, change func(*conformance.Target)) conformance.Target {

@@ -2,6 +2,7 @@ package serverchecks_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"maps"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"ssegauge/conformance"
 	"ssegauge/conformance/serverchecks"
@@ -53,31 +55,95 @@ func (l *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
+// site is where a reference server is found, and can be restarted.
+type site struct {
+	mu     sync.Mutex
+	l      *pipes
+	stop   context.CancelFunc
+	served chan error
+	fault  string
+	config *tls.Config
+}
+
+func (s *site) start(ctx context.Context) error {
+	srv, err := server.New(server.Config{Fault: s.fault})
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	l, served := listen(), make(chan error, 1)
+	s.mu.Lock()
+	s.l, s.stop, s.served = l, stop, served
+	s.mu.Unlock()
+	go func() { served <- srv.Serve(ctx, l, s.config) }()
+	return nil
+}
+
+// end tells the server to stop, and waits until it did.
+func (s *site) end() error {
+	s.stop()
+	return <-s.served
+}
+
+func (s *site) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	s.mu.Lock()
+	l := s.l
+	s.mu.Unlock()
+	return l.dial(ctx, network, addr)
+}
+
 // checkReference holds the reference server against the checks.
 func checkReference(t *testing.T, path, fault string, proto wire.Proto, change func(*conformance.Target)) map[string]result.Finding {
 	t.Helper()
+	return checkSite(t, path, fault, proto, 0, change)
+}
+
+// checkSite is checkReference with these means of cooperation besides. Over TLS it is with proto [wire.Auto].
+func checkSite(t *testing.T, path, fault string, proto wire.Proto, lent conformance.Needs, change func(*conformance.Target)) map[string]result.Finding {
+	t.Helper()
 	found := map[string]result.Finding{}
 	synctest.Test(t, func(t *testing.T) {
-		srv, err := server.New(server.Config{Fault: fault})
-		if err != nil {
+		origin := "http://reference.example"
+		s := &site{fault: fault}
+		tr := &http.Transport{DialContext: s.dial}
+		tg := conformance.Target{Dialer: wire.Dialer{NetDial: s.dial, Proto: proto}, ExpectReplay: true}
+		if proto == wire.Auto {
+			origin = "https://reference.example"
+			cert, err := server.SelfSigned("reference.example")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.config = &tls.Config{Certificates: []tls.Certificate{cert}}
+			tr.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+			tg.Dialer.TLS = tr.TLSClientConfig
+		}
+		if err := s.start(context.WithoutCancel(t.Context())); err != nil {
 			t.Fatal(err)
 		}
-		l := listen()
-		ctx, cancel := context.WithCancel(t.Context())
-		served := make(chan error, 1)
-		go func() { served <- srv.Serve(ctx, l, nil) }()
-		tr := &http.Transport{DialContext: l.dial}
 		pub, err := publish.Compile(publish.Hook{
-			HTTP: "POST http://reference.example/publish?channel=t", Body: `{"data":{{json .Data}},"event":{{json .Event}},"id":{{json .ID}},"retry":{{json .Retry}},"comment":{{json .Comment}}}`, Transport: tr,
+			HTTP: "POST " + origin + "/publish?channel=t", Body: `{"data":{{json .Data}},"event":{{json .Event}},"id":{{json .ID}},"retry":{{json .Retry}},"comment":{{json .Comment}}}`, Transport: tr,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		u, _ := url.Parse("http://reference.example" + path)
-		tg := conformance.Target{
-			Request:   wire.Request{URL: u, Header: wire.Header{{Name: "Accept", Value: "text/event-stream"}}},
-			Dialer:    wire.Dialer{NetDial: l.dial, Proto: proto},
-			Publisher: pub, ExpectReplay: true,
+		u, _ := url.Parse(origin + path)
+		tg.Request = wire.Request{URL: u, Header: wire.Header{{Name: "Accept", Value: "text/event-stream"}}}
+		tg.Publisher = pub
+		if lent&conformance.Scenario != 0 {
+			tg.ScenarioURL = origin + "/scenario/{{.Name}}"
+		}
+		if lent&conformance.Gauge != 0 {
+			stats, _ := url.Parse(origin + "/stats")
+			tg.Gauge = &conformance.GaugeSource{URL: stats, Pointer: "/streams"}
+		}
+		if lent&conformance.Kill != 0 {
+			tg.Restart = func(ctx context.Context) error {
+				if err := s.end(); err != nil {
+					return err
+				}
+				tr.CloseIdleConnections()
+				return s.start(context.WithoutCancel(t.Context()))
+			}
 		}
 		resumeDeclared(&tg)
 		if change != nil {
@@ -90,13 +156,31 @@ func checkReference(t *testing.T, path, fault string, proto wire.Proto, change f
 		for _, f := range r.Results {
 			found[f.ID] = f
 		}
+		if most := time.Duration(float64(time.Millisecond) * r.DurationMS); tg.Window <= conformance.DefaultWindow && fault == "" && most > 30*time.Second {
+			t.Errorf("the run took %v", most)
+		}
 		tr.CloseIdleConnections()
-		cancel()
-		if err := <-served; err != nil {
+		if err := s.end(); err != nil {
 			t.Error(err)
 		}
 	})
 	return found
+}
+
+// Everything that a target can lend, and time for all: every check but those that only a finite or a broken stream decides comes to a verdict, in time.
+func TestReferenceServerCooperates(t *testing.T) {
+	const everyone = conformance.Scenario | conformance.Gauge | conformance.Kill
+	for id, f := range checkSite(t, "/events?channel=t", "", wire.HTTP11, everyone, nil) {
+		t.Log(show(f))
+		switch f.Verdict {
+		case result.Fail, result.Warn, result.Error:
+			t.Error(show(f))
+		case result.NotObserved:
+			if strings.HasPrefix(id, "stop/") || strings.HasPrefix(id, "lifecycle/") || strings.HasPrefix(id, "load/") {
+				t.Error(show(f))
+			}
+		}
+	}
 }
 
 func TestReferenceServerIsClean(t *testing.T) {
@@ -164,6 +248,7 @@ func TestReferenceServerFaults(t *testing.T) {
 	maps.Copy(change, liveChange)
 	maps.Copy(change, resumeChange)
 	var m matrix
+	lent := map[conformance.Needs]map[string]result.Finding{}
 	for _, f := range server.Faults() {
 		c, ok := lookup(f.ID)
 		if !ok || c.Run == nil {
@@ -174,8 +259,25 @@ func TestReferenceServerFaults(t *testing.T) {
 			if strings.HasPrefix(f.ID, "h2/") {
 				proto = wire.H2C
 			}
-			found := checkReference(t, "/events?channel=t", f.ID, proto, change[f.ID])
-			row := m.add(c, base[proto], found, follows[f.ID])
+			clean := base[proto]
+			var means conformance.Needs
+			switch {
+			case f.ID == "load/six":
+				proto = wire.Auto
+				clean = checkReference(t, "/events?channel=t", "", proto, change[f.ID])
+			case change[f.ID] == nil:
+				means = c.Needs & (conformance.Scenario | conformance.Gauge | conformance.Kill)
+				if lent[means] == nil && means != 0 {
+					lent[means] = checkSite(t, "/events?channel=t", "", proto, means, nil)
+				}
+				if means != 0 {
+					clean = lent[means]
+				}
+			case f.ID == "live/no-deadline":
+				clean = checkReference(t, "/events?channel=t", "", proto, change[f.ID])
+			}
+			found := checkSite(t, "/events?channel=t", f.ID, proto, means, change[f.ID])
+			row := m.add(c, clean, found, follows[f.ID])
 			if !row.caught {
 				t.Errorf("not found, or too mild (%s on the clean server): %s", row.clean, show(found[f.ID]))
 			}

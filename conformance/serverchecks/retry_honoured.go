@@ -41,7 +41,7 @@ func judgeHonoured(ctx context.Context, p *conformance.Probe) {
 				return
 			}
 			defer release()
-			comeBack(ctx, p, c, c.Timing.Start.Add(at))
+			comeBack(ctx, p, c, c.Timing.Start.Add(at), false)
 			return
 		}
 	}
@@ -49,32 +49,22 @@ func judgeHonoured(ctx context.Context, p *conformance.Probe) {
 		p.NotObserved("the stream did not end in %s", p.Window()).Hint("a command that ends it (--kill-cmd) would decide it").By("--kill-cmd")
 		return
 	}
-	ctx, release, ok := p.Last(ctx)
+	k, ctx, release, ok := killed(ctx, p)
 	if !ok {
 		return
 	}
 	defer release()
-	c := p.OpenAwake(ctx, p.Request(), 3*time.Second)
-	defer c.Close()
-	if c.Err != nil || c.Head.Status != 200 {
-		p.NotObserved("no stream could be opened to be ended")
-		return
+	for _, c := range k.conns {
+		if after, err := k.ended(c); err != nil {
+			comeBack(ctx, p, c, k.begun.Add(after), p.Target().Restart == nil)
+			return
+		}
 	}
-	if err := p.Kill(ctx); err != nil {
-		p.Error("the hook that ends streams failed: %s", conformance.Cause(err))
-		return
-	}
-	ended := func() bool { _, err := c.Ended(); return err != nil }
-	until(ctx, c, longestRetry, ended)
-	if !ended() {
-		p.NotObserved("the stream went on after the hook that ends it")
-		return
-	}
-	comeBack(ctx, p, c, time.Now())
+	p.NotObserved("the stream went on after the hook that ends it")
 }
 
-// comeBack asks again as a client does whose stream ended then.
-func comeBack(ctx context.Context, p *conformance.Probe, c *conformance.Connection, ended time.Time) {
+// comeBack asks again as a client does whose stream ended then. gone tells that the target may have been ended for good.
+func comeBack(ctx context.Context, p *conformance.Probe, c *conformance.Connection, ended time.Time, gone bool) {
 	retry := defaultRetry
 	for _, l := range c.Natural() {
 		if l.Kind == sse.LineRetry {
@@ -102,6 +92,8 @@ func comeBack(ctx context.Context, p *conformance.Probe, c *conformance.Connecti
 		case again.Head == nil && try == 0:
 			due = time.Now().Add(retry)
 			continue
+		case again.Head == nil && gone:
+			p.NotObserved("the server was ended, and nobody answers in its place").Hint("give a command that starts it again: --restart-cmd CMD").By("--restart-cmd")
 		case again.Head == nil:
 			p.Fail("%v after the end, and again after as long, nobody answers: %s", retry, conformance.Cause(again.Err)).
 				Hint("be ready before the reconnection time is over, or tell a longer one").Try(p.Curl(r))

@@ -75,6 +75,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	nth := s.returning.streams.Add(1)
 	var buf [16]*record
 	for {
+		if st.fault.behind {
+			cursor = c.live()
+			st.fault.behind, st.fault.bare = false, true
+		}
 		recs, wake, lost := c.read(cursor, buf[:0])
 		switch {
 		case lost: // the reader is too slow for the log; it can resume, and will be told what it missed

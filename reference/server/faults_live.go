@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"sync"
@@ -20,6 +21,10 @@ type Delivering struct {
 	InLine     bool          // no stream is written to while another one's client does not read
 	Keep       bool          // streams are counted after their clients left
 	Deathless  bool          // streams go on when the server stops
+	Endless    bool          // who comes back to a feed that is over gets an empty stream
+	Skips      time.Duration // a stream whose client takes longer for one write goes on with the newest event, without ids
+	Seats      int           // streams that are open at once; more are refused
+	Only1      bool          // HTTP/2 is not offered
 }
 
 // liveFaults break the rules of delivery, of how streams end, and of how they share the server.
@@ -84,8 +89,24 @@ var liveFaults = []Fault{
 		Last: "data: cut off\n",
 	},
 	{
+		ID: "stop/204", Text: "who comes back to a feed that is over gets an empty stream",
+		Delivering: Delivering{Endless: true},
+	},
+	{
 		ID: "load/isolation", Text: "a client that does not read holds up all the others",
 		Delivering: Delivering{InLine: true},
+	},
+	{
+		ID: "load/slow-policy", Text: "for a client that does not read for 300 ms what waits is left out, and it gets no ids any more",
+		Delivering: Delivering{Skips: 300 * time.Millisecond},
+	},
+	{
+		ID: "load/many", Text: "the seventh stream at once is refused",
+		Delivering: Delivering{Seats: 6},
+	},
+	{
+		ID: "load/six", Text: "HTTP/2 is not offered",
+		Delivering: Delivering{Only1: true},
 	},
 }
 
@@ -97,6 +118,8 @@ type faulted struct {
 	held   []byte
 	streak int
 	before time.Time // the last event
+	behind bool      // what waits is to be left out
+	bare   bool      // something was
 }
 
 // crowded is what a fault of delivery keeps of a channel: the requests for streams, in the order in which they came.
@@ -136,12 +159,31 @@ func (c *channel) deliver(st *stream, cursor uint64, recs []*record) bool {
 	if len(kept) == 0 {
 		return true
 	}
+	if st.fault.bare {
+		kept = anonymous(kept)
+	}
 	if f.InLine {
 		c.crowd.inLine <- struct{}{}
 		defer func() { <-c.crowd.inLine }()
 	}
 	return st.events(kept)
 }
+
+// anonymous gives events without their ids.
+func anonymous(recs []*record) []*record {
+	bare := make([]*record, len(recs))
+	for i, r := range recs {
+		raw, found := bytes.CutPrefix(r.raw, []byte("id: "+r.id+"\n"))
+		if !found {
+			raw = bytes.Replace(r.raw, []byte("\nid: "+r.id+"\n"), []byte("\n"), 1)
+		}
+		bare[i] = &record{raw: raw}
+	}
+	return bare
+}
+
+// full tells whether there is no seat for one more stream, which has been counted in already.
+func (s *Server) full() bool { return s.fault.Seats > 0 && s.limits.streams() > s.fault.Seats }
 
 // hears tells whether a subscriber gets the event at a position.
 func (c *channel) hears(st *stream, at uint64) bool {

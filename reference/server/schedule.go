@@ -106,6 +106,12 @@ func (s *Server) emit(w http.ResponseWriter, r *http.Request, sc schedule, of fu
 	} else {
 		n = sc.open(now)
 	}
+	if sc.count > 0 && n > sc.count && s.fault.Endless {
+		if st := s.openStream(w, r, nil); st != nil {
+			st.close()
+		}
+		return
+	}
 	if sc.count > 0 && n > sc.count {
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNoContent)

@@ -40,7 +40,8 @@ func (s *Server) Play(w http.ResponseWriter, r *http.Request, sc *Script) {
 		}
 	}
 	code := sc.Code
-	if code == 0 {
+	endless := code == http.StatusNoContent && s.fault.Endless && lastEventID(r) != ""
+	if code == 0 || endless {
 		code = http.StatusOK
 	}
 	bare := r.Method == http.MethodHead || code == http.StatusNoContent
@@ -71,6 +72,9 @@ func (s *Server) Play(w http.ResponseWriter, r *http.Request, sc *Script) {
 	st := s.newStream(w, r)
 	defer st.release()
 	w.WriteHeader(code)
+	if endless {
+		return
+	}
 	for st.perform(sc.Steps) {
 		if !sc.Loop {
 			st.wait(nil, nil)

@@ -26,8 +26,8 @@ import (
 func (s *Server) Serve(ctx context.Context, l net.Listener, config *tls.Config) error {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(config == nil)
-	protocols.SetHTTP2(config != nil)
+	protocols.SetUnencryptedHTTP2(config == nil && !s.fault.Only1)
+	protocols.SetHTTP2(config != nil && !s.fault.Only1)
 	hs := &http.Server{
 		Handler:   s.handler,
 		Protocols: &protocols,

@@ -49,6 +49,11 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first []byte
 			s.refuse(w, err)
 			return nil
 		}
+		if s.full() {
+			s.leave(r)
+			s.refuse(w, errTooManyStreams)
+			return nil
+		}
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -241,6 +246,9 @@ func (st *stream) put(p []byte) bool {
 	st.until = time.Time{}
 	st.mu.Unlock()
 	st.last = now
+	if most := st.srv.fault.Skips; most > 0 && time.Since(now) > most {
+		st.fault.behind = true
+	}
 	return err == nil || errors.Is(err, http.ErrNotSupported)
 }
 
