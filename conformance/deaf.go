@@ -9,11 +9,11 @@ import (
 )
 
 // What may lie between a writer and a reader that does not read. Linux gives a connection over loopback a send buffer of 2.5 MiB from the
-// start; on other paths it grows only as the reader acknowledges.
+// start and up to 4 MiB; on other paths it grows only as the reader acknowledges.
 const (
 	slackMemory   = 256 << 10 // a connection that is none of the kernel's
 	slackPath     = 1 << 20
-	slackLoopback = 4 << 20
+	slackLoopback = 6 << 20
 )
 
 // Deaf opens a stream and reads nothing of it but the head, through as small a receive buffer as the system gives, until [Connection.Hear]. slack is how many
