@@ -106,7 +106,7 @@ func (o *oracle) begin(ctx context.Context, p *Probe, hostile bool) error {
 	}
 	if hostile && !o.hostile {
 		o.hostile = true
-		o.s.current().beginHostile()
+		o.s.current().beginHostile(false)
 	}
 	return nil
 }

@@ -222,13 +222,17 @@ func (c *Connection) inHostile(off int64) bool {
 	return false
 }
 
-// beginHostile and endHostile bound what came while payloads were published that a weak server mangles.
-func (c *Connection) beginHostile() {
+// beginHostile and endHostile bound what came while payloads were published that a weak server mangles. On a connection that is opened meanwhile it is all
+// that comes: it may begin with what was missed.
+func (c *Connection) beginHostile(all bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.open {
-		// A block that is under way already is the target's own.
-		c.hostile = append(c.hostile, [2]int64{int64(len(c.content)), 0})
+		from := int64(len(c.content)) // a block that is under way already is the target's own
+		if all {
+			from = 0
+		}
+		c.hostile = append(c.hostile, [2]int64{from, 0})
 		c.open = true
 	}
 }

@@ -249,7 +249,7 @@ func (o *oracle) ensure(ctx context.Context) error {
 		return &NotJudged{Reason: "the stream ended, and the target " + what + " when a client came back"}
 	}
 	if o.hostile {
-		n.beginHostile()
+		n.beginHostile(true)
 	}
 	o.s.add(n)
 	sleep(ctx, 100*time.Millisecond)

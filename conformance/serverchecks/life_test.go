@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,15 +203,16 @@ func TestClientClose(t *testing.T) {
 func TestKill(t *testing.T) {
 	// hangs takes no new connections for that long and ends its streams after it.
 	hangs := func(d time.Duration) scripted {
-		var dead bool
+		var dead atomic.Bool
 		return scripted{
-			make: func(p *peer) { p.listening = func() bool { return !dead } },
+			make: func(p *peer) { p.listening = func() bool { return !dead.Load() } },
 			change: func(t *conformance.Target) {
 				end := t.Restart
-				t.Restart, dead = nil, false
+				t.Restart = nil
+				dead.Store(false)
 				t.Kill = func(context.Context) error {
-					dead = true
-					time.AfterFunc(d, func() { end(context.Background()); dead = false })
+					dead.Store(true)
+					time.AfterFunc(d, func() { end(context.Background()); dead.Store(false) })
 					return nil
 				}
 			},

@@ -168,7 +168,11 @@ func heartbeats(p *conformance.Probe) ([]beat, bool) {
 		chunks := strayChunks(c)
 		events := c.Events()
 		last := c.Timing.Head
-		ls := c.Natural()
+		ls := c.Lines() // what the run published ends a silence as well
+		natural := map[int64]bool{}
+		for _, l := range c.Natural() {
+			natural[l.Start] = true
+		}
 		for i := 0; i < len(ls); {
 			n := i + 1
 			for n < len(ls) && ls[n].At-ls[n-1].At <= breath {
@@ -176,7 +180,7 @@ func heartbeats(p *conformance.Probe) ([]beat, bool) {
 			}
 			b := beat{conn: c, lines: ls[i:n], silence: ls[i].At - last}
 			last, i = ls[n-1].At, n
-			if b.silence < silence || chunks[b.lines[0].Start] {
+			if b.silence < silence || chunks[b.lines[0].Start] || !natural[b.lines[0].Start] || !natural[b.lines[len(b.lines)-1].Start] {
 				continue
 			}
 			several := 0

@@ -44,7 +44,7 @@ type peer struct {
 	hold      time.Duration                            // before the head
 	restart   bool                                     // ids count from 1 on each connection, the content with them
 	life      time.Duration                            // then the stream ends; 0: never
-	first     bool                                     // with life: only the first stream
+	first     bool                                     // with life or reset: only the first stream
 	count     func(q *request) int                     // with restart: where the ids begin
 	one       bool                                     // one connection at a time is served
 	linger    func(q *request) time.Duration           // with one: how late it finds out that a client left
@@ -269,7 +269,7 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 		dead = time.After(p.life)
 	}
 	var cut <-chan time.Time
-	if p.reset > 0 {
+	if p.reset > 0 && (!p.first || q.n == 1) {
 		cut = time.After(p.reset)
 	}
 	for sent := 0; ; {
