@@ -99,6 +99,8 @@ var corsVary = conformance.Check{
 		}
 		h := c.conn.Head.Header
 		switch {
+		case !h.Has(allowOrigin):
+			p.NotObserved("the target does not let in %s", c.origin).Hint("see cors/allow-origin")
 		case h.Get(allowOrigin) != c.origin || p.First().Head.Header.Get(allowOrigin) == c.origin:
 			p.Pass("the answer does not depend on the origin")
 		case hasToken(h, "Vary", "origin") || hasToken(h, "Vary", "*"):

@@ -50,6 +50,7 @@ type peer struct {
 	linger    func(q *request) time.Duration           // with one: how late it finds out that a client left
 	backwards bool                                     // what is replayed comes in reverse order
 	greedy    bool                                     // every connection but the first gets a replay
+	polls     time.Duration                            // it looks for new events only so often, also before a replay; 0: at once
 	slow      time.Duration                            // before each event that is replayed
 	own       func(q *request, block string) string    // the form of an event on one connection
 	hears     func(q *request, id int) bool            // whether a subscriber gets an event; nil: each gets all
@@ -273,6 +274,16 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 		cut = time.After(p.reset)
 	}
 	for sent := 0; ; {
+		for wait := time.After(p.polls); p.polls > 0 && wait != nil; {
+			select {
+			case <-gone:
+				return
+			case <-tick:
+				p.append(fmt.Sprint("tick ", next))
+			case <-wait:
+				wait = nil
+			}
+		}
 		p.mu.Lock()
 		fresh := slices.Clone(p.log[next:])
 		p.mu.Unlock()

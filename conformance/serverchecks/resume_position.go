@@ -22,6 +22,7 @@ type resumption struct {
 	before   []conformance.Event // seen up to K
 	missed   []conformance.Event // seen after it, to be replayed
 
+	patience time.Duration // for the first event; 0: [replayPatience]
 	sorted
 	restarted bool // with Last-Event-ID and without it the stream begins anew: ids count in the connection
 	status    int
@@ -30,9 +31,10 @@ type resumption struct {
 // How a reconnect is watched.
 const (
 	replayPatience = 3 * time.Second // between two events of a replay: it may be slow
-	replayQuiet    = time.Second
+	replayQuiet    = time.Second     // how much later than with an id a stream may begin without one
 	replayLongest  = 5 * time.Second
 	replayPartial  = 8 * time.Second // where some of it came
+	replayLull     = 5500 * time.Millisecond
 	leastMissed    = 3
 )
 
@@ -62,7 +64,7 @@ func resumeOnce(ctx context.Context, p *conformance.Probe) *resumption {
 	}
 	switch f, why := r.afresh(ctx, p, v); {
 	case f != nil:
-		f.observed = r.observed
+		f.observed, f.patience = r.observed, r.lull()
 		if f.reconnect(ctx, p, v, f.request(p)); f.why == "" {
 			f.restarted = f.status == 200 && f.beginsAnew(ctx, p, v)
 		}
@@ -70,7 +72,10 @@ func resumeOnce(ctx context.Context, p *conformance.Probe) *resumption {
 	case r.ours() && p.Target().Publisher != nil:
 		r.why = "what was missed did not all come again; whether it had left the history by then cannot be told: " + why
 	case r.status == 200 && r.came == 0 && ctx.Err() == nil:
-		r.reconnect(ctx, p, v, r.request(p))
+		r.patience = r.lull()
+		if r.reconnect(ctx, p, v, r.request(p)); r.why == "" {
+			r.restarted = r.status == 200 && r.beginsAnew(ctx, p, v)
+		}
 	}
 	return r
 }
@@ -162,7 +167,7 @@ func (r *resumption) reconnect(ctx context.Context, p *conformance.Probe, v *vis
 // follow watches until all that was missed came, or nothing more of it does. Live events are none of it, so a stream that goes on is not watched for their sake.
 func (r *resumption) follow(ctx context.Context, c *conformance.Connection) {
 	begin := time.Now()
-	patience := time.NewTimer(replayPatience)
+	patience := time.NewTimer(max(r.patience, replayPatience))
 	defer patience.Stop()
 	for seen, old := 0, 0; ; {
 		changed := c.Changed()
@@ -194,17 +199,17 @@ func (r *resumption) follow(ctx context.Context, c *conformance.Connection) {
 	}
 }
 
-// quiet is how long the first event of a stream may take that is made anew, as slowly as at first.
-func (r *resumption) quiet() time.Duration {
-	longest := time.Duration(0)
-	for i := range r.missed {
-		last := r.k.At
+// lull is how long an event may take of a target that looks for new ones only now and then.
+func (r *resumption) lull() time.Duration {
+	longest, last := time.Duration(0), time.Duration(0)
+	evs := r.control.Events()
+	for i, e := range evs[max(0, len(evs)-20):] {
 		if i > 0 {
-			last = r.missed[i-1].At
+			longest = max(longest, e.At-last)
 		}
-		longest = max(longest, r.missed[i].At-last)
+		last = e.At
 	}
-	return min(max(2*longest, replayQuiet), replayPatience)
+	return min(longest*3/2, replayLull)
 }
 
 // ours tells whether what the run publishes reaches the stream.
@@ -220,7 +225,7 @@ func (r *resumption) ours() bool {
 // beginsAnew tells whether the stream begins where it does for a client without a position, and goes on as slowly as it did there: then the field is ignored, and
 // its ids count in the connection. A history that is sent to everybody comes at once; a server that sends it slowly sends it only to who asks.
 func (r *resumption) beginsAnew(ctx context.Context, p *conformance.Probe, v *visits) bool {
-	if r.past() == 0 || !r.paced() {
+	if r.past() == 0 || !r.paced() || firstNamed(r.again) == nil {
 		return false
 	}
 	first := firstNamed(r.again)
@@ -228,13 +233,13 @@ func (r *resumption) beginsAnew(ctx context.Context, p *conformance.Probe, v *vi
 	req.Header = conformance.WithLastEventID(req.Header, nil)
 	var plain *conformance.Event
 	a := v.try(ctx, p, req, func(c *conformance.Connection) {
-		watch(ctx, c, r.quiet(), func() bool { return firstNamed(c) != nil })
+		watch(ctx, c, first.At-r.again.Timing.Head+replayQuiet, func() bool { return firstNamed(c) != nil })
 		plain = firstNamed(c)
 	})
-	if a.status != 200 {
-		return true // nobody is there to compare with; its pace tells
+	if a.status != 200 || ctx.Err() != nil {
+		return true // there is nothing to compare with; its pace tells
 	}
-	return first != nil && plain != nil && string(first.ID) == string(plain.ID)
+	return plain != nil && string(first.ID) == string(plain.ID)
 }
 
 func firstNamed(c *conformance.Connection) *conformance.Event {

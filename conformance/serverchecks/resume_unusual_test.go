@@ -55,14 +55,32 @@ func TestResume(t *testing.T) {
 			p.slow, p.tick = 100*time.Millisecond, 2*time.Second
 			p.replay = func(*request, int) int { return 0 }
 		}, unhooked, "resume/replay pass, resume/no-duplicate warn", ""},
+		{"a replay of all at the pace of a clock, to who asks", func(p *peer) {
+			p.slow, p.tick, p.heartbeat = 400*time.Millisecond, 400*time.Millisecond, 0
+			p.replay = func(*request, int) int { return 0 }
+		}, func(t *conformance.Target) { t.Publisher, t.Window = nil, 4*time.Second }, "resume/replay pass, resume/no-duplicate warn", ""},
 		{"all at once to everybody", func(p *peer) {
 			p.replay = func(*request, int) int { return 0 }
 			p.greedy = true
 		}, unhooked, "resume/replay pass, resume/no-duplicate warn, id/stable pass", ""},
 		{"keeps few events", forgets(6, ""), nil, "resume/replay pass", ""},
 		{"keeps few events, and says so", forgets(6, "event: gap\ndata: gone\n\n"), nil, "resume/replay pass, resume/unknown-id pass", ""},
+		{"keeps few events, and others publish many meanwhile", func(p *peer) {
+			forgets(6, "")(p)
+			busy := true
+			p.answer = func(p *peer, q *request) bool {
+				if lastID(q) != "" && busy {
+					busy = false
+					for range 20 {
+						p.append("news")
+					}
+				}
+				return false
+			}
+		}, nil, "resume/replay pass", ""},
 		{"keeps nothing, and says so", forgets(0, "event: gap\ndata: gone\n\n"), nil, "resume/replay info", "tells the client so"},
 		{"keeps nothing, says so, and declares more", forgets(0, "event: gap\ndata: gone\n\n"), func(t *conformance.Target) { t.ExpectReplay = true }, "resume/replay fail", "only an event"},
+		{"looks for new events every five seconds", func(p *peer) { p.tick, p.polls = 2*time.Second, 5*time.Second }, unhooked, "resume/replay pass", ""},
 		{"greets with an id that is known", func(p *peer) {
 			p.open = func(q *request) string {
 				p.mu.Lock()
@@ -182,6 +200,66 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+// Who lets in others than the one that asks, or nobody, is to blame for nothing.
+func TestCORSForOthers(t *testing.T) {
+	only := func(lines ...string) func(*peer) { // for its own origins, whoever asks
+		return func(p *peer) {
+			allowing(lines...)(p)
+			p.headFor = nil
+			named := p.head
+			p.head = func(q *request) string {
+				if q.Header.Get("Origin") == "" {
+					return okHead
+				}
+				return named(q)
+			}
+			p.headFor = func(_ *peer, q *request) (string, bool) { return p.head(q), true }
+		}
+	}
+	refuses := func(p *peer) { // OPTIONS
+		next := p.answer
+		p.answer = func(p *peer, q *request) bool {
+			if q.Method == "OPTIONS" {
+				q.write("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 0\r\n\r\n")
+				return true
+			}
+			return next(p, q)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		make func(*peer)
+		want string
+	}{
+		{"credentials for nobody here", only("Access-Control-Allow-Credentials: true", "Vary: Origin"), "cors/allow-origin not-observed, cors/credentials not-observed"},
+		{"another origin", only("Access-Control-Allow-Origin: https://app.example", "Vary: Origin"), "cors/allow-origin not-observed, cors/preflight/last-event-id not-observed"},
+		{"null", only("Access-Control-Allow-Origin: null"), "cors/allow-origin not-observed"},
+		{"an empty origin", only("Access-Control-Allow-Origin:"), "cors/allow-origin not-observed"},
+		{"credentials: false", allowing("Access-Control-Allow-Origin: *", "Access-Control-Allow-Credentials: false"), "cors/credentials pass, cors/allow-origin pass"},
+		{"no ids, no preflight", func(p *peer) {
+			allowing("Access-Control-Allow-Origin: *")(p)
+			refuses(p)
+			p.encode = func(id int, d string) string { _, block, _ := strings.Cut(encode(id, d), "\n"); return block }
+		}, "cors/preflight/last-event-id info, cors/allow-origin pass"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := clean()
+			c.make(p)
+			found := run(t, p, nil)
+			for pair := range strings.SplitSeq(c.want, ", ") {
+				if id, verdict, _ := strings.Cut(pair, " "); string(found[id].Verdict) != verdict {
+					t.Errorf("want %s: %s", verdict, show(found[id]))
+				}
+			}
+			for id, f := range found {
+				if strings.HasPrefix(id, "cors/") && (f.Verdict == result.Fail || f.Verdict == result.Warn || f.Verdict == result.Error) {
+					t.Error(show(f))
+				}
+			}
+		})
+	}
+}
+
 // A client without credentials: what is right, and what proves nothing.
 func TestStrangersAreRefused(t *testing.T) {
 	refuse := func(answer string) func(*peer) {
@@ -200,6 +278,16 @@ func TestStrangersAreRefused(t *testing.T) {
 		{"open to everybody", func(*peer) {}, withToken, result.Info},
 		{"open to everybody, which was not declared", func(*peer) {}, func(t *conformance.Target) { withToken(t); t.Declared.Auth = "header" }, result.Fail},
 		{"none needed", func(*peer) {}, nil, result.NotObserved},
+		{"numbers that look like a status", func(p *peer) {
+			p.open = func(q *request) string {
+				if q.Header.Get("Authorization") == "" {
+					return "data: {\"price\":401}\n\n"
+				}
+				return ""
+			}
+		}, withToken, result.Info},
+		{"a refusal without a type, and the end", answering(func(q *request) bool { return q.Method == "GET" && q.Header.Get("Authorization") == "" },
+			okHead+chunk("data: {\"status\":401}\n\n")+"0\r\n\r\n"), withToken, result.Fail},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := clean()
@@ -261,7 +349,13 @@ func TestStrangeIDs(t *testing.T) {
 			p.linger = func(*request) time.Duration { return 2 * time.Second }
 		}, nil, "http/status pass"},
 		{"active", func(*peer) {}, func(t *conformance.Target) { t.Active = true }, "resume/hostile-id pass, sec/inject/id-header pass"},
-		{"nobody is there any more after a hostile id", func(p *peer) {}, nil, "resume/hostile-id pass"},
+		{"two users who share the events", func(*peer) {}, func(t *conformance.Target) {
+			t.Declared.OtherHeader = wire.Header{{Name: "Authorization", Value: "Bearer other"}}
+		}, "resume/isolation not-observed"},
+		{"another user who is refused", answering(func(q *request) bool { return q.Header.Get("Authorization") != "" }, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+			func(t *conformance.Target) {
+				t.Declared.OtherHeader = wire.Header{{Name: "Authorization", Value: "Bearer other"}}
+			}, "resume/isolation pass"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := clean()
