@@ -352,10 +352,12 @@ func TestStrangeIDs(t *testing.T) {
 		{"two users who share the events", func(*peer) {}, func(t *conformance.Target) {
 			t.Declared.OtherHeader = wire.Header{{Name: "Authorization", Value: "Bearer other"}}
 		}, "resume/isolation not-observed"},
-		{"another user who is refused", answering(func(q *request) bool { return q.Header.Get("Authorization") != "" }, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+		{
+			"another user who is refused", answering(func(q *request) bool { return q.Header.Get("Authorization") != "" }, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
 			func(t *conformance.Target) {
 				t.Declared.OtherHeader = wire.Header{{Name: "Authorization", Value: "Bearer other"}}
-			}, "resume/isolation pass"},
+			}, "resume/isolation pass",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := clean()
