@@ -78,7 +78,7 @@ type Event struct {
 // begin starts to read the stream in the background.
 func (c *Connection) begin(stop func()) {
 	c.done = make(chan struct{})
-	c.encoded = c.Head.Header.Get("Content-Encoding") != "" && c.Head.Header.Get("Content-Encoding") != "identity"
+	c.encoded = !wire.Uncoded(c.Head.Header.Get("Content-Encoding"))
 	go func() {
 		defer close(c.done)
 		defer stop()

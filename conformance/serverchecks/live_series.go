@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ssegauge/conformance"
+	"ssegauge/reference/wire"
 	"ssegauge/reports/result"
 )
 
@@ -187,7 +188,7 @@ func gathered(n int) string {
 
 // coded names the content coding that the stream has.
 func coded(p *conformance.Probe, c *conformance.Connection) string {
-	if coding := c.Head.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+	if coding := c.Head.Header.Get("Content-Encoding"); !wire.Uncoded(coding) {
 		return fmt.Sprintf(" (under %s; --only http/content-encoding/flush compares)", result.Escape(coding))
 	}
 	return ""

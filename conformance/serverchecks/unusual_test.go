@@ -114,6 +114,9 @@ func TestUnusualServersStayClean(t *testing.T) {
 				return "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", true
 			}
 		}, want: "encoding/utf8 pass, data/multiline pass, resume/replay pass"},
+		{name: "a coding that is none", make: func(p *peer) {
+			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-store", "Content-Encoding: none", "Transfer-Encoding: chunked")
+		}, want: "encoding/utf8 pass, data/multiline pass, resume/replay pass"},
 		{name: "brotli", make: func(p *peer) {
 			p.head = head("Content-Type: text/event-stream", "Cache-Control: no-store", "Content-Encoding: br", "Transfer-Encoding: chunked")
 		}, want: "encoding/utf8 not-observed, framing/terminated not-observed, data/multiline not-observed"},

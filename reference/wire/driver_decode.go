@@ -29,15 +29,27 @@ const (
 	FaultCodingTrailer FaultCode = "content/trailing"    // bytes after the compressed data; ignored
 )
 
+// Uncoded tells that a value of Content-Encoding names no coding at all. Servers send "none" or "identity" to keep proxies from compressing a
+// stream; browsers pass content through as it is where they do not know a name, so whatever is not registered means nothing here either.
+func Uncoded(field string) bool {
+	for c := range strings.SplitSeq(field, ",") {
+		switch strings.ToLower(strings.Trim(c, " \t")) {
+		case "gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "dcb", "dcz", "aes128gcm", "exi", "pack200-gzip":
+			return false
+		}
+	}
+	return true
+}
+
 // codings returns the content codings of a response, the outermost last. x-gzip is gzip (RFC 9110 8.4.1.3).
 func codings(h Header) []string {
 	var list []string
 	for _, v := range h.Values("Content-Encoding") {
 		for c := range strings.SplitSeq(v, ",") {
 			c = strings.ToLower(strings.Trim(c, " \t"))
-			switch c {
-			case "", "identity":
-			case "x-gzip":
+			switch {
+			case Uncoded(c):
+			case c == "x-gzip":
 				list = append(list, "gzip")
 			default:
 				list = append(list, c)

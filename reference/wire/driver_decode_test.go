@@ -200,6 +200,14 @@ func TestDecodeLayersAndRefusals(t *testing.T) {
 			}
 		})
 	}
+	// What names no coding leaves the content as it is.
+	for _, coding := range []string{"none", "identity", "None, Identity", "utf-8"} {
+		inWorld(t, func(w *world) {
+			s := w.encoded(coding, "data: x\n\n")
+			defer s.Close()
+			w.event(s, "x", 0)
+		})
+	}
 	// Without Decode content is left as it is.
 	inWorld(t, func(w *world) {
 		o := w.open(w.t.Context(), get("http://es.test/"))
