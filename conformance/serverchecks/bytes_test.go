@@ -33,7 +33,7 @@ var bytesFaults = []fault{
 		}),
 	},
 	{
-		id: "encoding/utf8/no-replacement", name: "cut at a buffer's end", want: result.Fail, says: "arrived as",
+		id: "encoding/utf8/no-replacement", name: "cut at a buffer's end", want: result.Fail, says: "from its byte 81",
 		breaks: data(func(d string) string {
 			if len(d) > 8192 {
 				return strings.ToValidUTF8(d[:8192], "\uFFFD") + strings.ToValidUTF8(d[8192:], "\uFFFD")
@@ -62,6 +62,34 @@ var bytesFaults = []fault{
 			p.encode = func(id int, d string) string { return "\n" + strings.TrimSuffix(encode(id, d), "\n") }
 			p.typed = func(typ, block string) string { return "\nevent: " + typ + block }
 		}, follows: "live/heartbeat framing/comment " + lateByOne,
+	},
+	{
+		id: "framing/blank-line", name: "never", want: result.Fail, says: "no blank line after any", follows: everything,
+		breaks: func(p *peer) {
+			p.open = sendHead("")
+			p.encode = func(id int, d string) string { return strings.TrimSuffix(encode(id, d), "\n") }
+		},
+	},
+	{
+		id: "framing/blank-line", name: "never, and nothing is published", want: result.Fail, says: "no blank line after any", follows: everything,
+		breaks: func(p *peer) {
+			p.open, p.heartbeat = sendHead(""), 0
+			p.encode = func(_ int, d string) string { return "data: " + d + "\n" }
+		}, change: func(t *conformance.Target) { t.Publisher = nil },
+	},
+	{
+		id: "framing/blank-line", name: "line ends spelt out", want: result.Fail, says: "no line end", follows: everything,
+		breaks: func(p *peer) {
+			p.open, p.heartbeat = sendHead(""), 0
+			p.encode = func(id int, d string) string { return strings.ReplaceAll(encode(id, d), "\n", `\n`) }
+		},
+	},
+	{
+		id: "framing/blank-line", name: "line ends spelt out, and nothing is published", want: result.Fail, says: "no line end", follows: everything,
+		breaks: func(p *peer) {
+			p.open, p.heartbeat = sendHead(""), 0
+			p.encode = func(id int, d string) string { return strings.ReplaceAll(encode(id, d), "\n", `\n`) }
+		}, change: func(t *conformance.Target) { t.Publisher = nil },
 	},
 	{id: "framing/space-after-colon", want: result.Info, says: "without a space", breaks: prepend("event:x\n")},
 	{id: "framing/comment", want: result.Fail, says: "white space", breaks: prepend(" : x\n")},

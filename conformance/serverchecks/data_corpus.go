@@ -17,7 +17,13 @@ type payload func(nonce string) string
 
 const word = "word"
 
-func (t payload) String() string { return brief(t(word)) }
+func (t payload) String() string {
+	s := t(word)
+	if len(s) > longShown {
+		return fmt.Sprintf("%s of %d bytes", exactly(s), len(s))
+	}
+	return exactly(s)
+}
 
 func (t payload) message(nonce string) publish.Message { return publish.Message{Data: t(nonce)} }
 
@@ -159,12 +165,18 @@ func shrink(ctx context.Context, p *conformance.Probe, c corpus) (payload, *conf
 	return small, best, fault
 }
 
+// begins tells whether a payload starts with what has a meaning after "data:".
+func begins(text string) bool { return text != "" && strings.ContainsRune(" \t:", rune(text[0])) }
+
 // reduce makes smaller payloads of one: single characters between nonces where it is short, else eighths of it, and both halves.
 func reduce(r []rune) []payload {
 	var all []payload
 	seen := map[string]bool{}
 	add := func(parts ...[]rune) {
 		text := string(slices.Concat(parts...))
+		if begins(text) && !begins(string(r)) {
+			return // what comes of that is another fault: the space or colon at the start
+		}
 		if !strings.ContainsRune(text, stand) {
 			text = string(stand) + text
 		}

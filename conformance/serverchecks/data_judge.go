@@ -1,10 +1,12 @@
 package serverchecks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"ssegauge/conformance"
 	"ssegauge/reference/publish"
@@ -106,8 +108,44 @@ func compare(d *conformance.Delivery) outcome {
 	case n > 1:
 		return outcome{fault: fmt.Sprintf("arrived as %d events", n), at: span(d)}
 	}
-	return outcome{fault: "arrived as " + brief(strings.ReplaceAll(got, d.Nonce, word)), at: span(d)}
+	return changed(d, got)
 }
+
+// changed says how what came differs from what was sent; where both are long, from where on.
+func changed(d *conformance.Delivery, got string) outcome {
+	shown := func(s string) string { return exactly(strings.ReplaceAll(s, d.Nonce, word)) }
+	if len(d.Sent) <= longShown && len(got) <= longShown {
+		return outcome{fault: "arrived as " + shown(got), at: span(d)}
+	}
+	n := 0
+	for n < len(got) && n < len(d.Sent) && got[n] == d.Sent[n] {
+		n++
+	}
+	if n == len(got) {
+		return outcome{fault: fmt.Sprintf("only %d of its %d bytes arrived", len(got), len(d.Sent)), at: span(d)}
+	}
+	if n == len(d.Sent) {
+		return outcome{fault: fmt.Sprintf("%d bytes arrived after its %d: %s", len(got)-n, n, exactly(got[n:])), at: span(d)}
+	}
+	for n > 0 && !utf8.RuneStart(d.Sent[n]) {
+		n--
+	}
+	few := func(s string) string {
+		s = s[min(n, len(s)):]
+		return shown(string([]rune(s[:min(len(s), 64)])[:min(8, utf8.RuneCountInString(s[:min(len(s), 64)]))]))
+	}
+	at := span(d)
+	// The bytes themselves, where they stand in the stream as they are.
+	e := &d.Events[0]
+	raw := d.Conn.Content()[e.Start:e.End]
+	if i := bytes.Index(raw, []byte(got[n:min(len(got), n+24)])); i >= 0 {
+		at = []result.Evidence{d.Conn.Evidence(e.Start+int64(i), min(e.End, e.Start+int64(i)+24))}
+	}
+	return outcome{fault: fmt.Sprintf("from its byte %d on %s arrived for %s", n, few(got), few(d.Sent)), at: at}
+}
+
+// longShown is how many bytes of a payload are told whole.
+const longShown = 120
 
 func span(d *conformance.Delivery) []result.Evidence {
 	return []result.Evidence{d.Conn.Evidence(d.Events[0].Start, d.Events[len(d.Events)-1].End)}

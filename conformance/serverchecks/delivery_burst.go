@@ -85,6 +85,9 @@ func judgeBurst(ctx context.Context, p *conformance.Probe) {
 			len(rounds[0].posts)-len(rounds[0].arrived[0]), len(rounds[0].posts)).Hint(hint)
 	case !ordered(r):
 		p.Warn("%s arrived in another order than published", plural(n, "event")).Hint(hint)
+	case doubled(r) > 0:
+		p.Warn("%d of %s arrived more than once on one connection", doubled(r), plural(n, "event")).
+			Hint("register a subscriber once, and do not send again what was written to the connection")
 	case coalesced(r) > 0:
 		p.Warn("%d of %s arrived together with others in one event", coalesced(r), plural(n, "event")).Hint("send each as an event of its own, or say so to who publishes")
 	default:
@@ -119,6 +122,23 @@ func coalesced(r *round) int {
 		}
 		if here > 1 {
 			n += here
+		}
+	}
+	return n
+}
+
+// doubled counts the events that came again, in an event of their own.
+func doubled(r *round) int {
+	came := map[string]int{}
+	for _, e := range r.wire[0].Events() {
+		for _, word := range slices.Compact(conformance.Nonces(e.Data)) {
+			came[word]++
+		}
+	}
+	n := 0
+	for _, d := range r.posts {
+		if came[d.Nonce] > 1 {
+			n++
 		}
 	}
 	return n

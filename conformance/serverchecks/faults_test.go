@@ -209,6 +209,14 @@ var coreFaults = []fault{
 		breaks: raw(func(id int, data string) string { s, _, _ := strings.Cut(data, "\n"); return encode(id, s) }),
 	},
 	{
+		id: "data/multiline", name: "CR spelt out, and no space written", want: result.Fail, says: `\\r`,
+		follows: "data/leading-space data/verbatim data/colon framing/space-after-colon",
+		breaks: raw(func(id int, d string) string {
+			d = strings.ReplaceAll(strings.ReplaceAll(d, "\r", `\r`), "\n", "\ndata:")
+			return fmt.Sprintf("id:%d\ndata:%s\n\n", id, d)
+		}),
+	},
+	{
 		id: "data/multiline", name: "dropped", follows: "data/trailing-newline", want: result.Fail, says: "never delivered",
 		breaks: func(p *peer) { p.drop = func(data string) bool { return strings.Contains(data, "\n\n") } },
 	},

@@ -1,11 +1,13 @@
 package serverchecks
 
 import (
+	"bytes"
 	"context"
 	"time"
 
 	"ssegauge/conformance"
 	"ssegauge/reference/publish"
+	"ssegauge/reference/sse"
 	"ssegauge/reports/result"
 )
 
@@ -14,10 +16,11 @@ const lateBlank = 250 * time.Millisecond
 
 // WHATWG HTML 9.2.6: an event is dispatched at its blank line, and not before.
 //
-// The two plain events that every run with a hook begins with are judged, and a third where they differ.
+// The two plain events that every run with a hook begins with are judged, and a third where they differ. With a hook or without: data lines that come
+// one after the other, and no blank line in between to the window's end, will make no event any more.
 var framingBlankLine = conformance.Check{
 	ID: "framing/blank-line", Title: "the blank line is sent with its event",
-	Level: result.Contract, Clause: noClause, Needs: conformance.Publish,
+	Level: result.Contract, Clause: noClause, Needs: conformance.Observe | conformance.Publish,
 	Text: "The blank line that ends an event is sent with it, not with the next one.",
 	Why: "Clients dispatch an event when its blank line comes. A server that writes it before each event instead of after, or a proxy or compressor that keeps the last bytes, " +
 		"makes every event late by one: the last one is never seen.",
@@ -26,7 +29,9 @@ var framingBlankLine = conformance.Check{
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		plains, err := p.Plain(ctx)
 		if err != nil {
-			unjudged(p, err)
+			if !unended(p) {
+				unjudged(p, err)
+			}
 			return
 		}
 		var late []*conformance.Delivery
@@ -63,4 +68,39 @@ var framingBlankLine = conformance.Check{
 
 func isLate(d *conformance.Delivery) bool {
 	return d.Pushed || len(d.Events) > 0 && len(d.Lines) > 0 && d.Events[0].At-d.Lines[len(d.Lines)-1].At > lateBlank
+}
+
+// unended tells, and reports, that events came again and again, and never a blank line after them, or no line end at all.
+func unended(p *conformance.Probe) bool {
+	conns, ok := streamed(p)
+	if !ok {
+		return true
+	}
+	for _, c := range conns {
+		var first, last *conformance.Line
+		n := 0
+		for _, l := range c.Lines() {
+			switch l.Kind {
+			case sse.LineBlank:
+				first, n = nil, 0
+			case sse.LineData:
+				if n++; first == nil {
+					first = &l
+				}
+				last = &l
+			}
+		}
+		if n >= 2 && last.At-first.At >= time.Second {
+			p.Fail("%s came within %v, and no blank line after any: clients wait for it for ever", plural(n, "data line"), ms(last.At-first.At)).
+				Hint("write an empty line after each event: \"data: x\\n\\n\"").At(c.Evidence(first.Start, first.End), c.Evidence(last.Start, last.End))
+			return true
+		}
+		content := c.Content()
+		if len(c.Lines()) == 0 && (len(conformance.Nonces(content)) >= 2 || bytes.Count(content, []byte("data:")) > 2) {
+			p.Fail("%s came, and no line end: clients wait for it for ever", plural(len(content), "byte")).
+				Hint("end each line with a line feed (byte 0a, not a backslash and an n), and each event with an empty line").At(c.Evidence(0, int64(min(len(content), 16))))
+			return true
+		}
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package serverchecks
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"ssegauge/conformance"
@@ -250,6 +251,9 @@ var framingNotSSEBody = conformance.Check{
 		switch last := conns[len(conns)-1]; {
 		case known > 0:
 			p.Pass("%s of the format", plural(known, "line"))
+		case pulse(conns, strange):
+			p.NotObserved("only %s came, again and again: a heartbeat, it seems, that is no comment", brief(strange[0].Name)).
+				Hint("a comment begins with a colon; --publish lets events be seen too").By("--publish")
 		case len(strange) > 0:
 			p.Fail("labelled %s, and %s of it mean nothing to a client, and none carries data", eventStream, plural(len(strange), "line")).
 				Hint("write \"data: \" before each line of the payload and a blank line after it, or label it as what it is").At(evidence(strange)...)
@@ -290,10 +294,31 @@ func kinds(conns []*conformance.Connection) (fields, comments int, strange []pla
 	return fields, comments, strange
 }
 
+// pulse tells whether what means nothing is no content of another kind, but a heartbeat misspelt on a stream that is quiet otherwise: one word, as a block
+// of its own, on a stream that stays open.
+func pulse(conns []*conformance.Connection, strange []placed) bool {
+	if len(strange) == 0 {
+		return false
+	}
+	for _, c := range conns {
+		if _, err := c.Ended(); err != nil {
+			return false
+		}
+	}
+	name := strange[0].Name
+	word := func(r rune) bool {
+		return r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+	}
+	if name == "" || len(name) > 32 || strings.TrimFunc(name, word) != "" || len(lines(conns, sse.LineBlank)) < len(strange) {
+		return false
+	}
+	return !slices.ContainsFunc(strange, func(l placed) bool { return l.Name != name })
+}
+
 // foreign tells, and reports, that the content is no event stream at all, so that its lines are not to be judged as if it were.
 func foreign(p *conformance.Probe, conns []*conformance.Connection) bool {
 	fields, _, strange := kinds(conns)
-	if fields > 0 || len(strange) == 0 {
+	if fields > 0 || len(strange) == 0 || pulse(conns, strange) {
 		return false
 	}
 	p.NotObserved("the content is no event stream").Hint("see framing/not-sse-body")

@@ -87,6 +87,10 @@ func spoke(p *conformance.Probe, conns []*conformance.Connection) bool {
 		p.NotObserved("no event came in the first %s", plural(len(c.Content()), "byte"))
 		return false
 	}
+	if p.Target().Publisher != nil {
+		p.NotObserved("no event came in %s, nor of what was published", p.Window()).Hint("the publish hook must reach the channel of this URL; see framing/blank-line too")
+		return false
+	}
 	p.NotObserved("no event came in %s", p.Window()).Hint("a longer --window or a publish hook (--publish) would decide it").By("--publish")
 	return false
 }
@@ -135,12 +139,18 @@ func evidence(ls []placed) []result.Evidence {
 }
 
 // brief quotes text of the target for a message.
-func brief(s string) string {
-	const most = 40
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
+func brief(s string) string { return `"` + result.Escape(cut(s)) + `"` }
+
+// exactly is brief for what a backslash in the text must not be mistaken in.
+func exactly(s string) string { return `"` + result.Literal([]byte(cut(s))) + `"` }
+
+const briefly = 40 // characters
+
+func cut(s string) string {
+	if r := []rune(s); len(r) > briefly {
+		return string(r[:briefly]) + "…"
 	}
-	return `"` + result.Escape(s) + `"`
+	return s
 }
 
 // ms rounds a duration for a message.

@@ -130,7 +130,7 @@ func inject(ctx context.Context, p *conformance.Probe, in *injection) {
 			continue
 		}
 		if at := injected(d, "data: inj"+d.Nonce); at != nil {
-			p.Fail("a %s with %s made lines of its own, which clients take for fields", strings.ToLower(in.field), brief(br)).
+			p.Fail("a published %s with %s made lines of its own, which clients take for fields", strings.ToLower(in.field), brief(br)).
 				Hint("refuse values with CR or LF, or take these out, before the value is written").At(at...).Try(p.Republish(d))
 		}
 	}

@@ -152,6 +152,10 @@ func TestUnusualServersStayClean(t *testing.T) {
 		{name: "greets, and says nothing more", make: func(p *peer) {
 			p.tick, p.heartbeat, p.open = 0, 0, sendHead(": hello\n\n")
 		}, change: unhooked, want: "live/heartbeat not-observed, http/body-framing pass"},
+		{name: "a heartbeat that is no comment", make: func(p *peer) {
+			p.tick, p.heartbeat, p.open = 4*time.Second, 0, sendHead("")
+			p.encode = func(int, string) string { return "ping\n\n" }
+		}, change: unhooked, want: "framing/not-sse-body not-observed, framing/line-without-colon warn", allow: "framing/line-without-colon live/heartbeat/form"},
 		{name: "sends nothing at all", make: func(p *peer) {
 			p.tick, p.heartbeat, p.open = 0, 0, sendHead("")
 		}, change: unhooked, want: "live/heartbeat not-observed, http/body-framing not-observed"},
