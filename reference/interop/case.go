@@ -70,6 +70,8 @@ type Load struct {
 	Exit int `yaml:"exit"`
 	// Silent: no stream can open in that time, and that is the server's (or its proxy's) doing.
 	Silent bool `yaml:"silent"`
+	// Doubles: the server sends an event twice now and then, by a race of its own.
+	Doubles bool `yaml:"doubles"`
 }
 
 // load reads every YAML file one level below folder: each is a list of cases.

@@ -72,6 +72,7 @@ func TestLoadDifferences(t *testing.T) {
 		{"as expected", good, ""},
 		{"lost", strings.Replace(good, `"lost":0`, `"lost":1`, 1), "load: 1 lost"},
 		{"not all opened", strings.Replace(good, `"opened":3`, `"opened":2`, 1), "load: 2 of 3 streams opened"},
+		{"doubled", strings.Replace(good, `"lost":0`, `"lost":0,"duplicated":1`, 1), "load: 0 lost, 1 duplicated"},
 		{"nothing came", strings.Replace(good, `"received":9`, `"received":0`, 1), "load: nothing was received"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
