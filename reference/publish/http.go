@@ -126,6 +126,10 @@ func (s *httpSender) send(ctx context.Context, m *Message, r *Receipt) error {
 	}
 	defer resp.Body.Close()
 	answer := &capped{}
+	if resp.StatusCode/100 == 2 {
+		// It is published: what else the answer says, which may be a stream of its own, is not worth a long wait.
+		defer time.AfterFunc(answerPatience, func() { resp.Body.Close() }).Stop()
+	}
 	// A little more than what is kept is read, so that the connection can be used again; not all, because an answer may be endless.
 	if _, err := io.Copy(answer, io.LimitReader(resp.Body, maxAnswer+1)); err != nil && resp.StatusCode/100 != 2 {
 		return s.fault(ctx, err)
@@ -134,6 +138,9 @@ func (s *httpSender) send(ctx context.Context, m *Message, r *Receipt) error {
 	r.Refused = resp.StatusCode/100 != 2
 	return nil
 }
+
+// answerPatience is how long the content of an answer 2xx is waited for.
+const answerPatience = time.Second
 
 func (s *httpSender) request(ctx context.Context, m *Message) (*http.Request, error) {
 	raw, err := s.url.fill(m)

@@ -365,7 +365,7 @@ func (c *Conn) open(life, head context.Context, r *Request) (*Stream, error) {
 		return nil, err
 	}
 	if c.dialer.Decode {
-		if err := s.decode(); err != nil {
+		if err := s.decode(life); err != nil {
 			s.err = s.error(err) // Read and Next say it; the head is good
 		}
 	}

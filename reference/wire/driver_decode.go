@@ -3,14 +3,17 @@ package wire
 import (
 	"compress/flate"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"hash/adler32"
 	"io"
 	"iter"
+	"os"
 	"slices"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -60,13 +63,13 @@ func codings(h Header) []string {
 }
 
 // decode puts decoders before the source of s as its Content-Encoding asks.
-func (s *Stream) decode() error {
+func (s *Stream) decode(life context.Context) error {
 	list := codings(s.Head.Header)
 	if len(list) > maxCodings {
 		return &CodingError{strings.Join(list, ", ")}
 	}
 	for _, c := range slices.Backward(list) {
-		d, err := newDecoded(s, s.src, c)
+		d, err := newDecoded(life, s, s.src, c)
 		if err != nil {
 			return err
 		}
@@ -85,6 +88,8 @@ const maxCodings = 3
 type decoded struct {
 	source
 	s     *Stream
+	life  context.Context
+	until atomic.Int64 // the read deadline in Unix nanoseconds; 0: none
 	input inflow
 	next  func() ([]byte, bool)
 	stop  func()
@@ -102,8 +107,8 @@ type mark struct{ out, in int64 }
 // maxMarks bounds what is remembered of the relation of decoded to encoded content.
 const maxMarks = 1 << 16
 
-func newDecoded(s *Stream, src source, coding string) (*decoded, error) {
-	d := &decoded{source: src, s: s}
+func newDecoded(life context.Context, s *Stream, src source, coding string) (*decoded, error) {
+	d := &decoded{source: src, s: s, life: life}
 	var run func(yield func([]byte) bool) error
 	switch coding {
 	case "gzip":
@@ -120,9 +125,35 @@ func newDecoded(s *Stream, src source, coding string) (*decoded, error) {
 	return d, nil
 }
 
+// setReadDeadline holds for what is at hand too: a few bytes that came may decode for hours.
+func (d *decoded) setReadDeadline(t time.Time) error {
+	var until int64
+	if !t.IsZero() {
+		until = t.UnixNano()
+	}
+	d.until.Store(until)
+	return d.source.setReadDeadline(t)
+}
+
+// stopped tells why decoding does not go on.
+func (d *decoded) stopped() error {
+	switch until := d.until.Load(); {
+	case d.s.closed.Load():
+		return os.ErrClosed
+	case d.life.Err() != nil:
+		return context.Cause(d.life)
+	case until != 0 && time.Now().UnixNano() >= until:
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
 // piece returns decoded bytes.
 func (d *decoded) piece() ([]byte, time.Time, error) {
 	for {
+		if err := d.stopped(); err != nil {
+			return nil, d.at, err
+		}
 		p, ok := d.next()
 		if !ok {
 			return nil, d.at, d.end()

@@ -7,6 +7,7 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -263,5 +264,35 @@ func TestDecodeClose(t *testing.T) {
 		w.event(s, "1", 0)
 		synctest.Wait()
 		s.Close()
+	})
+}
+
+// TestDecodeInterrupted: what is at hand can decode for hours; the deadline and Close hold all the same.
+func TestDecodeInterrupted(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.d.Decode = true
+		o := w.open(w.t.Context(), get("http://es.test/"))
+		p := w.accept()
+		p.request()
+		bomb, _ := zipped("gzip", strings.Repeat("\x00", 1<<20))
+		p.send("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n")
+		go p.send(bomb[0])
+		s := o.stream()
+		buf := make([]byte, decodeBuffer)
+		if n, err := s.Read(buf); n == 0 || err != nil {
+			t.Fatalf("nothing was decoded: %v", err)
+		}
+		s.SetReadDeadline(time.Now())
+		if _, err := io.ReadFull(s, make([]byte, 2*decodeBuffer)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("past its deadline: %v", err)
+		}
+		s.SetReadDeadline(time.Time{})
+		if _, err := s.Read(buf); err != nil {
+			t.Errorf("after the deadline was lifted: %v", err)
+		}
+		s.Close()
+		if _, err := io.ReadFull(s, make([]byte, 2*decodeBuffer)); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
 	})
 }

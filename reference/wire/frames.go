@@ -103,6 +103,7 @@ const (
 	lastStreamID   = 1<<31 - 1
 	maxPieces      = 256    // CONTINUATIONs of one field block
 	maxIdle        = 10_000 // frames in a row that carry nothing
+	calm           = 100    // so many of them each write of ours makes up for: a peer that asks now and then, for days, is no flood
 	maxAnswers     = 20000  // answers that wait to be written
 	streamsUnasked = 100    // streams opened before the peer's SETTINGS are there
 	maxFieldFaults = 16     // faults reported of one field block
@@ -396,7 +397,10 @@ func (f *Frames) Wrote(n int) {
 	switch {
 	case f.written == len(f.out):
 		f.out, f.written = f.out[:0], 0
-		f.answers, f.idle = 0, 0
+		f.answers = 0
+		if n > 0 {
+			f.idle = max(0, f.idle-calm)
+		}
 		if cap(f.out) > 1024 && len(f.uploads) == 0 {
 			f.out = nil // an idle connection holds no buffer
 		}

@@ -214,3 +214,34 @@ func TestFramesFatalWhileSending(t *testing.T) {
 		t.Errorf("after the end: %v, %d bytes", err, len(f.Out()))
 	}
 }
+
+// TestFloodAnswered: that its frames are answered at once does not make a flood less of one; a question now and then, for days, is none.
+func TestFloodAnswered(t *testing.T) {
+	ask := func(atOnce, times int) error {
+		f := NewFrames(FramesOptions{})
+		in := appendFrameHead(nil, 0, frameSettings, 0, 0)
+		for range times {
+			for range atOnce {
+				in = append(appendFrameHead(in, 8, framePing, 0, 0), make([]byte, 8)...)
+			}
+			for len(in) > 0 {
+				var it Item
+				n, err := f.Next(in, &it)
+				if in = in[n:]; err != nil {
+					return err
+				}
+			}
+			in = in[:0]
+			f.Wrote(len(f.Out()))
+			f.Wrote(0)
+		}
+		return nil
+	}
+	var fault *Fault
+	if err := ask(1000, 20); !errors.As(err, &fault) || fault.Code != FaultH2Flood {
+		t.Errorf("20,000 PINGs, answered by the thousand: %v, want a flood", err)
+	}
+	if err := ask(1, 5*maxIdle); err != nil {
+		t.Errorf("PINGs answered one by one: %v", err)
+	}
+}

@@ -32,6 +32,7 @@ const (
 	recordBlock = 16 << 10
 	chunkCost   = 64  // what the record of a read costs beside its bytes
 	entryCost   = 160 // what an entry costs
+	fieldCost   = 32  // what a field of a trailer costs beside its bytes
 	maxFaults   = 1000
 )
 
@@ -123,6 +124,9 @@ func (t *Transcript) item(at time.Time, stream uint32, it *Item, length int, con
 	if it.Head != nil {
 		cost += int(it.Head.End - it.Head.Offset)
 	}
+	for _, f := range it.Trailer {
+		cost += len(f.Name) + len(f.Value) + fieldCost
+	}
 	if t.room < cost && it.Kind != Broken { // faults have their own bound
 		t.truncated, t.room = true, 0
 		return
@@ -140,12 +144,15 @@ func (t *Transcript) item(at time.Time, stream uint32, it *Item, length int, con
 		e.Data = t.kept(it.Offset, it.Data)
 		t.bodies[stream] = append(t.bodies[stream], len(t.entries))
 	case GoAway:
-		e.Data = slices.Clone(it.Data)
+		e.Data = t.kept(it.Offset+goAwayData, it.Data)
 	}
 	t.entries = append(t.entries, e)
 }
 
-// kept finds the bytes of p, which stand at off, in the chunk that holds them.
+// goAwayData is where the debug data of a GOAWAY stands in it.
+const goAwayData = 9 + 8
+
+// kept finds the bytes of p, which stand at off, in the chunk that holds them; those of which a read cut off a part are copied.
 func (t *Transcript) kept(off int64, p []byte) []byte {
 	for i := len(t.chunks) - 1; i >= 0; i-- {
 		if c := &t.chunks[i]; !c.Sent && c.Offset <= off {
@@ -155,6 +162,7 @@ func (t *Transcript) kept(off int64, p []byte) []byte {
 			break
 		}
 	}
+	t.room -= len(p)
 	return slices.Clone(p)
 }
 

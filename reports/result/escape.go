@@ -98,9 +98,11 @@ func NewEvidence(b []byte, from, to int) Evidence {
 		after = "…"
 	}
 	fault := b[from:to]
-	shown := Literal(fault)
+	var shown string
 	if len(fault) > maxShown {
 		shown = Literal(fault[:maxShown/2]) + "…" + Literal(fault[len(fault)-maxShown/2:])
+	} else {
+		shown = Literal(fault)
 	}
 	before += Literal(b[start:from])
 	e.Text = before + shown + Literal(b[to:end]) + after
