@@ -46,35 +46,47 @@ func (c *Connection) arrival(off int64) time.Duration {
 // WireEvidence points at received bytes, whatever they mean.
 func (c *Connection) WireEvidence(from, to int64) result.Evidence {
 	const around = 4 << 10
-	var b []byte
-	base, at := int64(-1), time.Duration(0)
 	floor := int64(0)
 	if c.Head != nil && from >= c.Head.End {
 		floor = c.Head.End // the head may hold credentials
 	}
+	to = max(from, to)
 	if c.record != nil {
-		for _, k := range c.record.Chunks() {
-			if k.Sent || k.Offset+int64(len(k.Data)) <= from-around || k.Offset >= to+around {
-				continue
-			}
-			if base < 0 {
-				base = k.Offset
-			}
-			if k.Offset <= from {
-				at = k.At
-			}
-			b = append(b, k.Data...)
-		}
+		to = max(from, min(to, c.record.Received()))
 	}
-	base = max(base, 0)
-	if cut := min(max(0, floor-base), int64(len(b))); cut > 0 {
-		b, base = b[cut:], base+cut
+	length := to - from
+	if length > 2*around {
+		to = from + around // a target can send as much as it likes: where it begins shows what it is
 	}
+	base, at, b := c.received(max(floor, from-around), to+around, from)
 	lo := min(max(int(from-base), 0), len(b))
 	hi := min(max(int(to-base), lo), len(b))
 	e := result.NewEvidence(b, lo, hi)
-	e.Connection, e.Offset, e.TimeMS = c.Name, from, millis(at)
+	e.Connection, e.Offset, e.Length, e.TimeMS = c.Name, from, int(length), millis(at)
 	return e
+}
+
+// received returns the bytes from lo up to hi that came and were kept, where they begin, and when the byte at at came.
+func (c *Connection) received(lo, hi, at int64) (base int64, when time.Duration, b []byte) {
+	if c.record == nil {
+		return lo, 0, nil
+	}
+	base = lo
+	for _, k := range c.record.Chunks() {
+		end := k.Offset + int64(len(k.Data))
+		if k.Sent || end <= lo || k.Offset >= hi {
+			continue
+		}
+		if k.Offset <= at {
+			when = k.At
+		}
+		from := max(lo, k.Offset)
+		if len(b) == 0 {
+			base = from
+		}
+		b = append(b, k.Data[from-k.Offset:min(hi, end)-k.Offset]...)
+	}
+	return base, when, b
 }
 
 // FieldEvidence points at a header field of the head; at the whole head where the field is missing.

@@ -3,6 +3,7 @@ package serverchecks
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -26,6 +27,10 @@ var httpStatus = conformance.Check{
 		re, redirect := errors.AsType[*wire.RedirectError](c.Err)
 		fault, broken := errors.AsType[*wire.Fault](c.Err)
 		limit, huge := errors.AsType[*wire.CapError](c.Err)
+		reset, isReset := errors.AsType[*wire.ResetError](c.Err)
+		if f := brokenFrames(c); isReset && len(f) > 0 {
+			fault, broken = &f[0], true // it is we who reset the stream
+		}
 		switch {
 		case c.Head == nil && p.Interrupted():
 			p.NotObserved("%s", p.NoStream())
@@ -44,7 +49,9 @@ var httpStatus = conformance.Check{
 			p.Fail("the answer is not a response: %s", result.Escape(fault.Detail)).Hint("is this the port of an HTTP server?").
 				At(c.WireEvidence(fault.Offset, fault.Offset+int64(fault.Length)))
 		case huge:
-			p.Fail("the response head exceeds %s", result.Bytes(float64(limit.Limit))).Hint("clients and proxies refuse such heads")
+			p.Fail("the response head exceeds what clients take: %s", tooLarge(limit)).Hint("clients and proxies refuse such heads")
+		case isReset:
+			p.Fail("the request was answered with RST_STREAM %s in place of a head", reset.Code).Hint("clients come back for ever; look into the server's log")
 		case timedOut(c.Err):
 			p.NotObserved("%s", p.NoStream()).Hint("see live/headers-flushed")
 		default:
@@ -54,6 +61,15 @@ var httpStatus = conformance.Check{
 }
 
 const noClause = "no clause; contract"
+
+// tooLarge says which bound of ours a target went past.
+func tooLarge(e *wire.CapError) string {
+	switch e.What {
+	case "head", "field block", "field list", "trailers", "chunk-size line":
+		return "a " + e.What + " of more than " + result.Bytes(float64(e.Limit))
+	}
+	return fmt.Sprintf("the %s, more than %d", e.What, e.Limit)
+}
 
 func via(c *conformance.Connection) string {
 	if n := len(c.Hops); n > 0 {
@@ -201,7 +217,8 @@ var framingFaults = map[wire.FaultCode]bool{
 var httpBodyFraming = conformance.Check{
 	ID: "http/body-framing", Title: "the body keeps to the framing that the head declares",
 	Level: result.Must, Clause: "RFC 9112 6, 7.1", Needs: conformance.Observe,
-	Text: "A body declared as chunked is chunked, once, with correct sizes and an end; nothing follows its end. A body that is not declared as chunked has no chunk sizes in it.",
+	Text: "A body declared as chunked is chunked, once, with correct sizes and an end; nothing follows its end. A body that is not declared as chunked has no chunk sizes in it. " +
+		"Over HTTP/2 the frames of the connection come in an order, and with sizes, that RFC 9113 allows.",
 	Why:  "Frameworks that chunk by hand under a server that chunks again show clients the sizes as fields; a wrong size kills the connection in the middle of an event.",
 	Good: "Transfer-Encoding: chunked\r\n\r\n9\r\ndata: x\n\n\r\n",
 	Bad:  "Transfer-Encoding: chunked\r\n\r\ndata: x\n\n",
@@ -211,7 +228,7 @@ var httpBodyFraming = conformance.Check{
 			return
 		}
 		if conns.Proto != wire.HTTP11 {
-			p.NotApplicable("HTTP/2 was spoken, which frames by itself")
+			judgeFrames(p)
 			return
 		}
 		if _, n := conns.PastHead(); n == 0 && len(p.Observed()) == 1 {
@@ -228,6 +245,11 @@ var httpBodyFraming = conformance.Check{
 
 func judgeFraming(p *conformance.Probe, c *conformance.Connection) {
 	chunked := strings.EqualFold(c.Head.Header.Get("Transfer-Encoding"), "chunked")
+	if _, err := c.Ended(); err != nil {
+		if limit, ok := errors.AsType[*wire.CapError](err); ok {
+			p.Fail("the framing of the body exceeds what clients take: %s", tooLarge(limit)).Hint("clients stop reading there").At(c.WireEvidence(limit.Offset, limit.Offset))
+		}
+	}
 	for _, f := range c.Faults() {
 		at := c.WireEvidence(f.Offset, f.Offset+int64(f.Length))
 		switch {

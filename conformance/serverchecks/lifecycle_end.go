@@ -42,7 +42,12 @@ func judgePersists(ctx context.Context, p *conformance.Probe) {
 		}
 	}
 	if len(ended) == 0 {
-		if at, err := conns[0].Ended(); err != nil {
+		at, err := conns[0].Ended()
+		if err != nil && err != io.EOF && at-conns[0].Timing.Head < young {
+			p.NotObserved("the stream broke off after %v: %s", ms(at-conns[0].Timing.Head), conformance.Cause(err))
+			return
+		}
+		if err != nil {
 			p.Pass("open for %v, then the server ended it", ms(at-conns[0].Timing.Head))
 			return
 		}
