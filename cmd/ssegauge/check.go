@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -211,6 +213,10 @@ func (c *checkFlags) selected(narrow func([]conformance.Check) []conformance.Che
 // judge is conformance.Run, or what stands in for it.
 type judge func(context.Context, conformance.Target, []conformance.Check, conformance.Options) (*result.Run, error)
 
+// collectAt is how much memory the collector lets garbage take while a target is judged: what is kept of a target is bounded, and a hostile one makes
+// much garbage besides.
+const collectAt = 128 << 20
+
 // runCheck runs checks with progress on stderr; of says of which target.
 func runCheck(ctx context.Context, a *app, judge judge, t conformance.Target, checks []conformance.Check, o conformance.Options, quiet bool, of string) (*result.Run, error) {
 	var decided atomic.Int64
@@ -231,6 +237,10 @@ func runCheck(ctx context.Context, a *app, judge judge, t conformance.Target, ch
 			of + fmt.Sprintf("%d of %d checks decided, %.0f s of at most %.0f s", decided.Load(), built, time.Since(started).Seconds(), most.Seconds()),
 		}
 	})
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(collectAt)
+	}
 	o.Progress = func(n, _ int, _ string) { decided.Store(int64(n)) }
 	run, err := judge(ctx, t, checks, o)
 	shown.finish()
