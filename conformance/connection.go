@@ -34,6 +34,7 @@ type Connection struct {
 	Woken time.Duration
 	Proto wire.Proto
 
+	hide    *secrets         // nil: nothing
 	record  *wire.Transcript // nil where not even a connection came about
 	stream  *wire.Stream     // nil where Err is not
 	encoded bool             // a content coding was removed: content offsets have no place on the wire
@@ -97,6 +98,7 @@ func (c *Connection) begin(stop func()) {
 func (c *Connection) Saw(s *wire.Stream, err error) {
 	if c.Err = err; s != nil {
 		c.stream, c.Head, c.Hops, c.Timing = s, s.Head, s.Hops, s.Timing
+		c.hide.heads(s.Head, s.Hops)
 	}
 }
 

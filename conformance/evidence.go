@@ -17,7 +17,7 @@ func (c *Connection) Evidence(from, to int64) result.Evidence {
 	from = min(max(from, 0), int64(len(b)))
 	to = min(max(to, from), int64(len(b)))
 	lo, hi := max(0, from-around), min(int64(len(b)), to+around)
-	e := result.NewEvidence(b[lo:hi], int(from-lo), int(to-lo))
+	e := result.NewEvidence(c.secrets().Blank(b[lo:hi]), int(from-lo), int(to-lo))
 	e.Connection, e.Offset = c.Name, from
 	at := from
 	if at == int64(len(b)) && at > 0 {
@@ -58,7 +58,15 @@ func (c *Connection) WireEvidence(from, to int64) result.Evidence {
 	if length > 2*around {
 		to = from + around // a target can send as much as it likes: where it begins shows what it is
 	}
-	base, at, b := c.received(max(floor, from-around), to+around, from)
+	start := max(floor, from-around)
+	if c.Proto == wire.HTTP11 && (c.Head == nil || from < c.Head.End) {
+		start = 0 // the names of its fields tell what is a credential
+	}
+	base, at, b := c.received(start, to+around, from)
+	if start == 0 {
+		b = result.BlankFields(b)
+	}
+	b = c.secrets().Blank(b)
 	lo := min(max(int(from-base), 0), len(b))
 	hi := min(max(int(to-base), lo), len(b))
 	e := result.NewEvidence(b, lo, hi)
@@ -107,7 +115,7 @@ func (c *Connection) FieldEvidence(name string) result.Evidence {
 		}
 		text = append(text, line...)
 	}
-	e := result.NewEvidence(text, from, to)
+	e := result.NewEvidence(c.secrets().Blank(text), from, to)
 	e.Connection, e.Offset, e.TimeMS = c.Name, c.Head.Offset, millis(c.Timing.Head)
 	if c.Proto == wire.HTTP11 && c.record != nil && to > from {
 		if off, n, ok := c.findField(name); ok {

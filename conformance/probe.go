@@ -151,6 +151,7 @@ func (p *Probe) finding() result.Finding {
 	if f.Reproduce == "" && (n.verdict == result.Fail || n.verdict == result.Warn) {
 		f.Reproduce = p.Curl(nil)
 	}
+	p.s.secrets.conceal(&f)
 	return f
 }
 
@@ -262,7 +263,7 @@ func (p *Probe) OpenAwake(ctx context.Context, r *wire.Request, within time.Dura
 // Dial connects without asking for anything, for checks that use one connection several times and read it themselves; the [Connection] is
 // the record. Close the wire.Conn.
 func (p *Probe) Dial(ctx context.Context, r *wire.Request, within time.Duration) (*wire.Conn, *Connection, error) {
-	c := &Connection{Name: p.s.name(), Request: r, changed: make(chan struct{})}
+	c := &Connection{Name: p.s.name(), Request: r, changed: make(chan struct{}), hide: p.s.secrets}
 	conn, err := p.s.dialer(within, 0).Dial(ctx, r.URL)
 	if err != nil {
 		c.Err = err

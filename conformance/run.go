@@ -83,7 +83,7 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	}
 	start := time.Now()
 	s := &session{
-		target: t, over: make(chan struct{}),
+		target: t, over: make(chan struct{}), secrets: secretsOf(&t),
 		stage: &stage{hold: t.Window, idle: make(chan struct{})},
 	}
 	publishing := 0

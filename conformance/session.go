@@ -25,6 +25,7 @@ type session struct {
 	target   Target
 	first    *Connection
 	oracle   *oracle
+	secrets  *secrets
 	over     chan struct{} // the observation is over
 	stage    *stage
 	shared   sync.Map
@@ -74,7 +75,8 @@ func (s *session) open(ctx context.Context, r *wire.Request, within time.Duratio
 // request makes one request and reads no more than the head. stop ends what ctx governs; it is called already where there is no stream.
 func (s *session) request(ctx context.Context, r *wire.Request, d *wire.Dialer) (c *Connection, stop func()) {
 	life, stop := context.WithCancel(ctx)
-	c = &Connection{Name: s.name(), Request: r, changed: make(chan struct{}), Proto: s.target.Dialer.Proto, life: life}
+	c = &Connection{Name: s.name(), Request: r, changed: make(chan struct{}), Proto: s.target.Dialer.Proto, life: life, hide: s.secrets}
+	defer func() { s.secrets.heads(c.Head, c.Hops) }()
 	st, err := d.Open(life, r)
 	if err != nil {
 		stop()
