@@ -14,13 +14,15 @@ import (
 
 // Check is one requirement that a target can be held to.
 type Check struct {
-	ID     string       // stable name, never reused: "data/multiline"
-	Title  string       // one line, what a right server does
-	Level  result.Level // a fact with a citation
-	Clause string       // "WHATWG HTML 9.2.5", or "no clause; contract"
-	Needs  Needs        // cooperation it cannot do without
-	Core   bool         // of the core set: a run that decides too little of it concludes nothing
-	Turn   Turn         // when it talks to the target, of those that do it alone
+	ID      string       // stable name, never reused: "data/multiline"
+	Title   string       // one line, what a right server does
+	Level   result.Level // a fact with a citation
+	Clause  string       // "WHATWG HTML 9.2.5", or "no clause; contract"
+	Needs   Needs        // cooperation it cannot do without
+	Core    bool         // of the core set: a run that decides too little of it concludes nothing
+	Turn    Turn         // when it talks to the target, of those that do it alone
+	Profile string       // the optional profile that it belongs to, set by the list of those; "": it is everyone's
+	Gentle  bool         // its further requests do not act, whatever the method of the nominal one
 
 	// For `explain`, in our own words.
 	Text     string   // the requirement

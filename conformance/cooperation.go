@@ -111,6 +111,11 @@ func (p *Probe) Require(n Needs) bool {
 	case 0:
 		return true
 	case Publish:
+		if p.Call() {
+			p.NotApplicable("the stream is the answer to a call (%s), to which nothing is published", p.s.nominal().Method).
+				Hint("with a publish hook (--publish) it is judged as a subscription")
+			return false
+		}
 		p.NotObserved("what was published is not known").
 			Hint("give a publish hook: --publish 'POST URL' or --publish-cmd CMD").By("--publish")
 	case Scenario:

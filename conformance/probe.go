@@ -205,9 +205,12 @@ func (p *Probe) Window() string { return p.s.target.Window.String() }
 
 // Alone waits until the observation is over (nothing more is published on it) and no other check is talking to the target: a server may serve one connection at a
 // time, and its being busy with one of ours is not its fault. The context bounds what the check may take, all such checks together included;
-// call release when done. ok is false where there is no time left, which has been reported then.
+// call release when done. ok is false where there is no time left, or the target must not be asked again (see [Probe.Call]), which has been reported then.
 func (p *Probe) Alone(ctx context.Context) (_ context.Context, release func(), ok bool) {
 	p.Apart()
+	if p.spare() {
+		return nil, nil, false
+	}
 	st := p.s.stage
 	st.wait(ctx, cue{p: p, rank: p.rankAlone(), apart: true, when: func() bool { return st.over && !st.alone }})
 	if ctx.Err() != nil {

@@ -143,7 +143,7 @@ func (s *session) openFirst(ctx context.Context) error {
 		case wire.PhaseWrite, wire.PhaseHead:
 			// Nothing at all came back and the connection is gone: perhaps a server that restarts. Once more, then nobody is there.
 			if e.Transcript.Received() == 0 && !errors.Is(e.Err, context.DeadlineExceeded) {
-				if again == 1 {
+				if again == 1 || s.call() { // what was asked may have been done
 					return &UnreachableError{e}
 				}
 				sleep(ctx, quiet)

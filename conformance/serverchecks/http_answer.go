@@ -321,6 +321,8 @@ var httpCacheControl = conformance.Check{
 		case public || positive(d["max-age"]) || positive(d["s-maxage"]):
 			p.Warn("Cache-Control lets caches store the stream").Hint("send Cache-Control: no-store, unless caches are meant to fan the stream out").
 				At(c.FieldEvidence("Cache-Control"))
+		case p.Call():
+			p.Pass("nothing lets caches store it, and the answer to %s they store only then", p.Request().Method)
 		case !c.Head.Header.Has("Cache-Control"):
 			p.Warn("there is no Cache-Control").Hint("send Cache-Control: no-store").At(c.FieldEvidence("Cache-Control"))
 		default:

@@ -112,6 +112,14 @@ func judgeHeadersFlushed(ctx context.Context, p *conformance.Probe) {
 		p.Pass("%s", &first)
 		return
 	}
+	if p.Call() {
+		if first.none {
+			p.NotObserved("%s: a call may take its time", &first).Hint("a longer --window would decide it").By("--window")
+		} else {
+			p.Info("%s: a call may take its time", &first)
+		}
+		return
+	}
 	ctx, release, ok := p.Alone(ctx)
 	if !ok {
 		return
