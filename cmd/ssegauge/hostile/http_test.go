@@ -1,4 +1,4 @@
-package main
+package hostile
 
 import (
 	"bufio"
@@ -51,15 +51,22 @@ func endless(head, unit string) func(net.Conn) {
 	return answering(func(c net.Conn, _ *http.Request) { flood(c, head, unit) })
 }
 
-// flood writes head, and then unit until the other side has had enough.
+// flood writes head, and then unit until the other side has had enough. Past what anybody may keep it takes its time: it need not burn the machine.
 func flood(c net.Conn, head, unit string) {
 	if _, err := io.WriteString(c, head); err != nil {
 		return
 	}
-	block := []byte(strings.Repeat(unit, max(1, 64<<10/len(unit))))
-	for {
+	pour(c, []byte(strings.Repeat(unit, max(1, 64<<10/len(unit)))))
+}
+
+// pour writes block again and again.
+func pour(c net.Conn, block []byte) {
+	for sent := 0; ; sent += len(block) {
 		if _, err := c.Write(block); err != nil {
 			return
+		}
+		if sent > memory/2 {
+			time.Sleep(5 * time.Millisecond)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package hostile
 
 import (
 	"bytes"
@@ -92,11 +92,7 @@ func (p *h2peer) repeat(do func(p *h2peer)) {
 	for w := newH2Peer(&frames, nil); frames.Len() < 64<<10; {
 		do(w)
 	}
-	for {
-		if _, err := p.c.Write(frames.Bytes()); err != nil {
-			return
-		}
-	}
+	pour(p.c, frames.Bytes())
 }
 
 // headers writes the head of a stream; end: it is all of it.
@@ -158,7 +154,7 @@ func push(p *h2peer, id uint32) {
 }
 
 func goAway(p *h2peer, _ uint32) {
-	p.WriteGoAway(1<<31-1, http2.ErrCodeNo, bytes.Repeat([]byte("\x1b[2J"), 2000))
+	p.WriteGoAway(1<<31-1, http2.ErrCodeNo, bytes.Repeat([]byte("\x1b[2J"), 50))
 }
 
 // deaf asks for answers for ever and reads none of them.
