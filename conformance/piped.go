@@ -32,8 +32,9 @@ var ErrHead = errors.New("it begins with a response head: give the body alone (c
 func OfBytes(checks []Check, finite bool) []Check {
 	return slices.DeleteFunc(slices.Clone(checks), func(c Check) bool {
 		group, _, _ := strings.Cut(c.ID, "/")
-		return !slices.Contains([]string{"encoding", "framing", "data", "id", "retry"}, group) ||
-			c.Needs&Observe == 0 || c.Needs&(Extra|Many|Scenario|Gauge) != 0 || c.ID == "framing/terminated" && !finite
+		ending := c.ID == "framing/terminated" || c.ID == "llm/done"
+		return !slices.Contains([]string{"encoding", "framing", "data", "id", "retry", "llm"}, group) ||
+			c.Needs&Observe == 0 || c.Needs&(Extra|Many|Scenario|Gauge) != 0 || ending && !finite
 	})
 }
 

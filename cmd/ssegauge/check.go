@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,7 @@ type checkFlags struct {
 
 	window     time.Duration
 	only, skip []string
+	profiles   []string
 }
 
 func newCheck(a *app) *cobra.Command {
@@ -35,6 +37,8 @@ func newCheck(a *app) *cobra.Command {
 		Long: `Opens streams of URL as a client does, watches them for the window, and judges what the server sent and did,
 byte by byte. With a way to publish it also proves what only an oracle can: that payloads arrive as they were
 meant, that nothing can be injected, that a client which comes back gets what it missed.
+
+A stream that answers a POST is asked for once, and not held to what only a feed can be: --active allows further requests.
 
 Several URLs are judged one after the other, each by itself, and set side by side at the end. {{.Origin}} stands
 for scheme, host and port of the URL at hand wherever a flag says how to publish, end, restart or measure.
@@ -49,6 +53,8 @@ Of several targets the worst counts: 1, then 3, then 4.`,
   ssegauge check http://localhost:8080/events --only 'http/*' --format json
   ssegauge check http://origin:8080/events https://cdn.example/events --publish 'POST http://origin:8080/publish' --report html=both.html
   ssegauge check http://a:8080/sse http://b:9090/events --publish 'POST {{.Origin}}/publish'
+  ssegauge check http://localhost:3000/mcp --profile-set mcp --method POST --body @call.json -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2025-11-25'
+  ssegauge check https://api.example/v1/chat/completions --profile-set llm --body @prompt.json -H 'Content-Type: application/json' -H 'Authorization: Bearer ...'
   curl -sN http://localhost:8080/events | ssegauge check - --window 10s`,
 		Args: someURLs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -65,6 +71,7 @@ Of several targets the worst counts: 1, then 3, then 4.`,
 	f.DurationVar(&c.window, "window", conformance.DefaultWindow, "how long to watch; where the target does not answer, at most 25s more")
 	f.StringSliceVar(&c.only, "only", nil, "only checks whose id matches the `glob` (repeatable)")
 	f.StringSliceVar(&c.skip, "skip", nil, "no checks whose id matches the `glob` (repeatable)")
+	f.StringSliceVar(&c.profiles, "profile-set", nil, "also what a protocol on top of event streams asks: `name` "+strings.Join(catalogue.Profiles(), ", ")+" (repeatable)")
 	c.policy.add(cmd)
 	c.output.add(cmd)
 	return cmd
@@ -199,8 +206,21 @@ func (c *checkFlags) selected(narrow func([]conformance.Check) []conformance.Che
 	if c.window < time.Second || c.window > 24*time.Hour {
 		return nil, usagef("--window %v is out of range: 1s to 24h", c.window)
 	}
-	checks, err := catalogue.Filter(narrow(catalogue.All()), c.only, c.skip)
+	all := catalogue.All()
+	if len(c.profiles) > 0 {
+		more, err := catalogue.InProfiles(c.profiles...)
+		if err != nil {
+			return nil, usagef("--profile-set %v", err)
+		}
+		all = append(all, more...)
+	}
+	checks, err := catalogue.Filter(narrow(all), c.only, c.skip)
 	if err != nil {
+		for _, id := range c.only {
+			if check, ok := catalogue.Lookup(id); ok && check.Profile != "" && !slices.Contains(c.profiles, check.Profile) {
+				return nil, usagef("--only %s: the check is of an optional profile: add --profile-set %s", id, check.Profile)
+			}
+		}
 		return nil, usagef("%v", err)
 	}
 	checks = slices.DeleteFunc(checks, func(c conformance.Check) bool { return c.Run == nil })

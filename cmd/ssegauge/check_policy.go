@@ -84,7 +84,7 @@ func (p *policyFlags) readSeverities() error {
 		if err != nil {
 			return usagef("--severity %s: %v", glob, err)
 		}
-		some, err := catalogue.Filter(catalogue.All(), []string{glob}, nil)
+		some, err := catalogue.Filter(catalogue.Everything(), []string{glob}, nil)
 		if err != nil {
 			return usagef("--severity: %v%s", err, nearest(glob))
 		}

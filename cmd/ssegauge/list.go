@@ -19,12 +19,14 @@ func newList(a *app) *cobra.Command {
 		Use:   "list [GLOB...]",
 		Short: "List the catalogue of requirements",
 		Long: `Lists every requirement: its id, its level, and what a right server does. Requirements
-of the core set carry a star; those that are in the catalogue but not built yet say so.`,
+of the core set carry a star; those that are in the catalogue but not built yet say so, and those of an
+optional profile name the flag that holds a server to it.`,
 		Example: `  ssegauge list
   ssegauge list 'resume/*' 'id/*'
+  ssegauge list 'mcp/*' 'llm/*'
   ssegauge list --format json | jq -r '.[] | select(.core) | .id'`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			checks, err := catalogue.Filter(catalogue.All(), args, nil)
+			checks, err := catalogue.Filter(catalogue.Everything(), args, nil)
 			if err != nil {
 				return usagef("%v", err)
 			}
@@ -42,7 +44,7 @@ of the core set carry a star; those that are in the catalogue but not built yet 
 }
 
 func listText(w io.Writer, checks []conformance.Check) error {
-	width, built := 0, 0
+	width, built, optional := 0, 0, 0
 	for i := range checks {
 		width = max(width, len(checks[i].ID))
 	}
@@ -52,16 +54,24 @@ func listText(w io.Writer, checks []conformance.Check) error {
 		if c.Core {
 			mark = "*"
 		}
-		if c.Run == nil {
+		switch {
+		case c.Profile != "":
+			note = " (--profile-set " + c.Profile + ")"
+			optional++
+		case c.Run == nil:
 			note = " (not built yet)"
-		} else {
+		default:
 			built++
 		}
 		if _, err := fmt.Fprintf(w, "%s %-*s  %-8s  %s%s\n", mark, width, c.ID, c.Level, c.Title, note); err != nil {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d requirements, %d of them built; * core set. 'ssegauge explain ID' tells more.\n", len(checks), built)
+	more := ""
+	if optional > 0 {
+		more = fmt.Sprintf(", and %d of optional profiles", optional)
+	}
+	_, err := fmt.Fprintf(w, "\n%d requirements, %d of them built%s; * core set. 'ssegauge explain ID' tells more.\n", len(checks)-optional, built, more)
 	return err
 }
 
@@ -75,13 +85,15 @@ type listed struct {
 	Core   bool     `json:"core"`
 	Built  bool     `json:"built"`
 	Since  string   `json:"since"` // the first set of requirements that holds it; "" for those after all of them
+	// The optional profile that it belongs to; "" where everyone is held to it.
+	Profile string `json:"profile"`
 }
 
 func listJSON(w io.Writer, checks []conformance.Check) error {
 	out := make([]listed, 0, len(checks))
 	for i := range checks {
 		c := &checks[i]
-		out = append(out, listed{c.ID, c.Title, string(c.Level), c.Clause, c.Needs.Names(), c.Core, c.Run != nil, catalogue.Since(c.ID)})
+		out = append(out, listed{c.ID, c.Title, string(c.Level), c.Clause, c.Needs.Names(), c.Core, c.Run != nil, catalogue.Since(c.ID), c.Profile})
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -98,7 +110,7 @@ func newExplain(a *app) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var ids []string
-			for _, c := range catalogue.All() {
+			for _, c := range catalogue.Everything() {
 				ids = append(ids, c.ID)
 			}
 			return ids, cobra.ShellCompDirectiveNoFileComp
@@ -119,6 +131,9 @@ func explain(w io.Writer, c *conformance.Check) error {
 	fmt.Fprintf(&b, "%s (%s)", c.Level, c.Clause)
 	if c.Core {
 		b.WriteString("; core set")
+	}
+	if c.Profile != "" {
+		fmt.Fprintf(&b, "; optional: --profile-set %s", c.Profile)
 	}
 	if since := catalogue.Since(c.ID); since != "" {
 		fmt.Fprintf(&b, "; since %s", since)
@@ -156,7 +171,7 @@ func explain(w io.Writer, c *conformance.Check) error {
 func nearest(typed string) string {
 	part := typed[strings.LastIndex(typed, "/")+1:]
 	var near []string
-	for _, c := range catalogue.All() {
+	for _, c := range catalogue.Everything() {
 		if part != "" && strings.Contains(c.ID, part) && len(near) < 3 {
 			near = append(near, c.ID)
 		}

@@ -48,7 +48,7 @@ func (t *targetFlags) addWithin(cmd *cobra.Command, timeout time.Duration) {
 
 // shared holds the names of flags that one profile may set for several commands; a command passes over those it lacks.
 var shared = []string{
-	"publish", "publish-header", "publish-body", "publish-cmd", "window", "only", "skip", "require", "fail-on", "severity", "baseline", "requirements",
+	"publish", "publish-header", "publish-body", "publish-cmd", "window", "only", "skip", "profile-set", "require", "fail-on", "severity", "baseline", "requirements",
 	"streams", "ramp", "duration", "streams-per-conn", "publish-rate", "threshold",
 }
 

@@ -7,6 +7,7 @@ package catalogue
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"ssegauge/conformance"
 	"ssegauge/conformance/serverchecks"
@@ -15,9 +16,31 @@ import (
 // All returns every check in the catalogue's order, those that are not built yet (Run is nil) included.
 func All() []conformance.Check { return serverchecks.All() }
 
-// Lookup finds a check by its id.
+// Profiles names the optional profiles: "mcp". Nobody is held to one by default.
+func Profiles() []string {
+	var names []string
+	for _, p := range serverchecks.Profiles {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// InProfiles returns the checks of the named profiles; of all where none is named.
+func InProfiles(names ...string) ([]conformance.Check, error) {
+	for _, name := range names {
+		if !slices.Contains(Profiles(), name) {
+			return nil, fmt.Errorf("%q is unknown: %s is right", name, strings.Join(Profiles(), ", "))
+		}
+	}
+	return serverchecks.InProfiles(names...), nil
+}
+
+// Everything is All, and the checks of all optional profiles.
+func Everything() []conformance.Check { return append(All(), serverchecks.InProfiles()...) }
+
+// Lookup finds a check by its id, in the profiles too.
 func Lookup(id string) (conformance.Check, bool) {
-	all := All()
+	all := Everything()
 	i := slices.IndexFunc(all, func(c conformance.Check) bool { return c.ID == id })
 	if i < 0 {
 		return conformance.Check{}, false

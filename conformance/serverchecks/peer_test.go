@@ -429,7 +429,7 @@ func run(t *testing.T, p *peer, change func(*conformance.Target)) map[string]res
 func runChecks(t *testing.T, p *peer, change func(*conformance.Target), checks []conformance.Check) map[string]result.Finding {
 	t.Helper()
 	found := map[string]result.Finding{}
-	bubble(t, p, change, serverchecks.All(), found)
+	bubble(t, p, change, checks, found)
 	return found
 }
 

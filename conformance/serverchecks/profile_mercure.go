@@ -1,7 +1,6 @@
 package serverchecks
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/url"
@@ -68,7 +67,7 @@ var mercureLastEventID = conformance.Check{
 		}
 		unknown := p.Request()
 		unknown.Header = conformance.WithLastEventID(unknown.Header, []byte(unknownUpdate))
-		asked, ok := askHub(ctx, p, unknown)
+		asked, ok := askHub(ctx, p, unknown, nil)
 		if !ok {
 			return
 		}
@@ -83,7 +82,7 @@ var mercureLastEventID = conformance.Check{
 		if id := lastID(conns); len(id) > 0 {
 			known := p.Request()
 			known.Header = conformance.WithLastEventID(known.Header, id)
-			if asked, ok = askHub(ctx, p, known); !ok || judgeAnchor(p, asked, "an id that was sent") {
+			if asked, ok = askHub(ctx, p, known, nil); !ok || judgeAnchor(p, asked, "an id that was sent") {
 				return
 			}
 		}
@@ -108,7 +107,7 @@ var mercureQuery = conformance.Check{
 		q.Del("lastEventID")
 		u.RawQuery = joined(q.Encode(), "lastEventID="+url.QueryEscape(unknownUpdate))
 		r.URL = &u
-		if asked, ok := askHub(ctx, p, r); ok && !judgeAnchor(p, asked, "lastEventID in the query") {
+		if asked, ok := askHub(ctx, p, r, nil); ok && !judgeAnchor(p, asked, "lastEventID in the query") {
 			p.Pass("answered with Last-Event-ID: %s", brief(asked.conn.Head.Header.Get(lastEventID)))
 		}
 	},
@@ -135,13 +134,24 @@ var mercureEarliest = conformance.Check{
 		}
 		r := p.Request()
 		r.Header = conformance.WithLastEventID(r.Header, []byte(earliest))
-		id := firstID(conns[0].Events())
-		asked, ok := askHub(ctx, p, r, id...)
+		before := map[string]bool{}
+		for _, c := range conns {
+			for _, e := range c.Events() {
+				if len(e.ID) > 0 {
+					before[string(e.ID)] = true
+				}
+			}
+		}
+		if len(before) == 0 {
+			p.NotObserved("no update had an id by which it could be known again").Hint("see mercure/id")
+			return
+		}
+		asked, ok := askHub(ctx, p, r, before)
 		if !ok {
 			return
 		}
-		if asked.came {
-			p.Pass("what was sent before came again: %s and on", brief(string(id)))
+		if asked.again != "" {
+			p.Pass("what was sent before comes again, from %s on", brief(asked.again))
 			return
 		}
 		p.Info("what was sent before does not come again: the hub keeps no history, or declines to give it")
@@ -152,12 +162,12 @@ const lastEventID = "Last-Event-ID"
 
 // hub is the answer of a hub.
 type hub struct {
-	conn *conformance.Connection
-	came bool // the update that was looked for
+	conn  *conformance.Connection
+	again string // the first id that was sent before
 }
 
 // askHub makes one request; where there is no stream in answer it has been reported.
-func askHub(ctx context.Context, p *conformance.Probe, r *wire.Request, lookFor ...byte) (hub, bool) {
+func askHub(ctx context.Context, p *conformance.Probe, r *wire.Request, before map[string]bool) (hub, bool) {
 	ctx, release, ok := p.Alone(ctx)
 	if !ok {
 		return hub{}, false
@@ -174,12 +184,14 @@ func askHub(ctx context.Context, p *conformance.Probe, r *wire.Request, lookFor 
 		return hub{}, false
 	}
 	h := hub{conn: c}
-	if len(lookFor) > 0 {
+	if len(before) > 0 {
 		until(ctx, c, 2*time.Second, func() bool {
 			for _, e := range c.Events() {
-				h.came = h.came || bytes.Equal(e.ID, lookFor)
+				if h.again == "" && before[string(e.ID)] {
+					h.again = string(e.ID)
+				}
 			}
-			return h.came
+			return h.again != ""
 		})
 	}
 	return h, true

@@ -256,3 +256,44 @@ func TestProfiles(t *testing.T) {
 		})
 	}
 }
+
+// profileTarget is how the routes of the reference server for a profile are asked.
+var profileTarget = map[string]func(*conformance.Target){
+	"mcp":     func(t *conformance.Target) { unlent(t); called(toolCall, "MCP-Protocol-Version", "2025-11-25")(t) },
+	"llm":     func(t *conformance.Target) { unlent(t); called(chat)(t) },
+	"mercure": unlent,
+	"jakarta": unlent,
+}
+
+// unlent takes away what the operator lends and declares.
+func unlent(t *conformance.Target) {
+	*t = conformance.Target{Request: t.Request, Dialer: t.Dialer}
+}
+
+var profileFollows = map[string]string{
+	"mcp/priming":           "mcp/retry retry/early retry/range id/control-frames", // the event has a retry field, and is the only one without data
+	"mcp/retry":             "retry/early retry/range",
+	"mercure/last-event-id": "resume/unknown-id",                                                 // the answer does not tell any more
+	"mercure/id":            "mercure/* id/* resume/* id/present id/cors-safe resume/unknown-id", // who has no id cannot come back
+}
+
+// The reference server's routes for the profiles keep to them, and to all that everyone is held to.
+func TestReferenceServerProfiles(t *testing.T) {
+	for _, profile := range serverchecks.Profiles {
+		t.Run(profile.Name, func(t *testing.T) {
+			found := checkReference(t, "/profile/"+profile.Name, "", wire.HTTP11, profileTarget[profile.Name])
+			for _, c := range profile.Checks {
+				if f := found[c.ID]; f.Verdict != result.Pass {
+					t.Error(show(f))
+				}
+			}
+			for id, f := range found {
+				if f.Verdict == result.Fail || f.Verdict == result.Warn || f.Verdict == result.Error {
+					if profile.Name != "jakarta" || id != "http/status" { // which it is there to break
+						t.Error(show(f))
+					}
+				}
+			}
+		})
+	}
+}

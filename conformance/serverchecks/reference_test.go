@@ -149,7 +149,11 @@ func checkSite(t *testing.T, path, fault string, proto wire.Proto, lent conforma
 		if change != nil {
 			change(&tg)
 		}
-		r, err := conformance.Run(t.Context(), tg, serverchecks.All(), conformance.Options{})
+		checks := serverchecks.All()
+		if profile, ok := strings.CutPrefix(path, "/profile/"); ok {
+			checks = append(checks, serverchecks.InProfiles(profile)...)
+		}
+		r, err := conformance.Run(t.Context(), tg, checks, conformance.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,13 +259,16 @@ func TestReferenceServerFaults(t *testing.T) {
 			continue
 		}
 		t.Run(f.ID, func(t *testing.T) {
-			proto := wire.HTTP11
+			proto, path := wire.HTTP11, "/events?channel=t"
 			if strings.HasPrefix(f.ID, "h2/") {
 				proto = wire.H2C
 			}
 			clean := base[proto]
 			var means conformance.Needs
 			switch {
+			case c.Profile != "":
+				path, change[f.ID], follows[f.ID] = "/profile/"+c.Profile, profileTarget[c.Profile], profileFollows[f.ID]
+				clean = checkReference(t, path, "", proto, change[f.ID])
 			case f.ID == "load/six":
 				proto = wire.Auto
 				clean = checkReference(t, "/events?channel=t", "", proto, change[f.ID])
@@ -276,7 +283,7 @@ func TestReferenceServerFaults(t *testing.T) {
 			case f.ID == "live/no-deadline":
 				clean = checkReference(t, "/events?channel=t", "", proto, change[f.ID])
 			}
-			found := checkSite(t, "/events?channel=t", f.ID, proto, means, change[f.ID])
+			found := checkSite(t, path, f.ID, proto, means, change[f.ID])
 			row := m.add(c, clean, found, follows[f.ID])
 			if !row.caught {
 				t.Errorf("not found, or too mild (%s on the clean server): %s", row.clean, show(found[f.ID]))
@@ -291,7 +298,7 @@ func TestReferenceServerFaults(t *testing.T) {
 }
 
 func lookup(id string) (conformance.Check, bool) {
-	for _, c := range serverchecks.All() {
+	for _, c := range append(serverchecks.All(), serverchecks.InProfiles()...) {
 		if c.ID == id {
 			return c, true
 		}

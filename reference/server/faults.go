@@ -41,6 +41,7 @@ var faults = slices.Concat(
 	liveFaults,
 	proxyFaults,
 	resumeFaults,
+	profileFaults,
 )
 
 var coreFaults = []Fault{

@@ -194,6 +194,10 @@ func (s *Server) routes() []route {
 		{"/connect", get, s.classicConnect},
 		{"/{$}", get, s.page},
 		{"/pages/", get, s.page},
+		{"/profile/mcp", []string{http.MethodGet, http.MethodPost}, s.mcp},
+		{"/profile/llm", post, s.llm},
+		{"/profile/mercure", get, s.mercure},
+		{"/profile/jakarta", get, s.jakarta},
 		{"/scenario/", get, s.scenario},
 		{faultPrefix, []string{http.MethodGet, http.MethodHead, http.MethodPost}, s.faulty},
 	}
