@@ -38,6 +38,8 @@ const (
 	crowdEvents = 20
 	settled     = 300 * time.Millisecond // a server may subscribe only after it has sent the head
 	stall       = 3 * time.Second        // nothing new for so long: what is missing does not come
+	lull        = 400 * time.Millisecond // nothing new for so long: see whether later events still come
+	overtake    = time.Second            // what a later event overtook by more does not come
 )
 
 // round is one attempt: what was published, and which of it arrived on each connection, in the order of arrival.
@@ -45,6 +47,7 @@ type round struct {
 	posts   []*conformance.Posted
 	arrived [][]string
 	ended   []bool // by the target, before all had arrived
+	after   bool   // what was published afterwards did arrive
 	wire    []*conformance.Connection
 }
 
@@ -80,6 +83,7 @@ func closeAll(conns []*conformance.Connection) {
 }
 
 // publishRound publishes n events as fast as the hook takes them, for at most limit, and waits until all arrived on each connection or nothing new came for a while.
+// A plain event published afterwards that does arrive makes that while shorter: what is missing was overtaken.
 func publishRound(ctx context.Context, p *conformance.Probe, conns []*conformance.Connection, n int, limit time.Duration) *round {
 	r := &round{arrived: make([][]string, len(conns)), ended: make([]bool, len(conns)), wire: conns}
 	for start := time.Now(); n > 0 && ctx.Err() == nil && (len(r.posts) == 0 || time.Since(start) < limit); n-- {
@@ -94,7 +98,9 @@ func publishRound(ctx context.Context, p *conformance.Probe, conns []*conformanc
 		published[d.Nonce] = true
 	}
 	last, before := time.Now(), -1
-	for {
+	var later []*conformance.Posted
+	var overtaken time.Time
+	for asked := 0; ; {
 		total, done := 0, true
 		for i, c := range conns {
 			r.arrived[i] = order(c, published)
@@ -106,8 +112,17 @@ func publishRound(ctx context.Context, p *conformance.Probe, conns []*conformanc
 		if total != before {
 			last, before = time.Now(), total
 		}
-		if done || time.Since(last) > stall || ctx.Err() != nil {
+		if done || time.Since(last) > stall || ctx.Err() != nil || r.after && min(time.Since(overtaken), time.Since(last)) > overtake {
 			return r
+		}
+		if asked < 3 && time.Since(last) > time.Duration(asked+1)*lull {
+			if d := p.Post(ctx, 0); d.Taken() {
+				later = append(later, d)
+			}
+			asked++
+		}
+		if !r.after && slices.ContainsFunc(conns, func(c *conformance.Connection) bool { return conformance.Find(later, c) > 0 }) {
+			r.after, overtaken = true, time.Now()
 		}
 		pause(ctx, 20*time.Millisecond)
 	}
@@ -252,6 +267,9 @@ func judgeEverySubscriber(ctx context.Context, p *conformance.Probe) {
 		p.NotObserved("streams ended meanwhile: %s; then %s", a, b)
 	case partial(a) && partial(b):
 		p.Fail("events reached only some of %d streams: %s; then %s", crowdSize, a, b).Hint(hint)
+	case a.after && b.after:
+		p.Fail("events reached none of %d streams, and later ones did: %s; then %s", crowdSize, a, b).
+			Hint("wait for room in a subscriber's queue, or end its stream so that it resumes")
 	default:
 		p.NotObserved("not every event arrived anywhere: %s; then %s", a, b).Hint("see delivery/burst")
 	}

@@ -194,6 +194,8 @@ func TestDelivers(t *testing.T) {
 		}, want: result.Fail, says: "ends an earlier one"},
 		{id: "delivery/every-subscriber", name: "one at a time", make: func(p *peer) { p.one = true }, want: result.NotObserved},
 		{id: "delivery/every-subscriber", name: "ends each", make: func(p *peer) { p.ticks, p.tick = 1, 0 }, want: result.NotObserved},
+		{id: "delivery/every-subscriber", name: "every fifth reaches nobody", make: with(mute, func(p *peer) { p.hears = func(_ *request, id int) bool { return id%5 != 0 } }), want: result.Fail, says: "none of 3"},
+		{id: "delivery/burst", name: "comes twice", make: with(mute, raw(func(id int, d string) string { return encode(id, d) + encode(id, d) })), want: result.Warn, says: "more than once"},
 		{id: "delivery/burst", name: "loses some", make: with(mute, func(p *peer) { p.hears = lossy }), want: result.Fail, says: "never arrived"},
 		{id: "delivery/burst", name: "coalesces", make: with(mute, coalescing), want: result.Warn, says: "together"},
 		{id: "delivery/burst", name: "gives up", make: with(mute, func(p *peer) { p.refuse = afterMany(100, 429) }), want: result.Pass, says: "events in"},

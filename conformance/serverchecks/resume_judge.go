@@ -85,7 +85,7 @@ func judgeReplay(ctx context.Context, p *conformance.Probe) {
 		p.Declared(true, "nothing was sent again after id %s, only an event (%s) that tells so, though no more than %s came after it", id, orMessage(e.Type), since).
 			Hint(hint).At(at).Try(curl)
 	case r.came == 0:
-		p.Declared(declared, "Last-Event-ID %s was ignored: %s came after it, and nothing was sent in %v, after %v in a first try", id, since, max(r.patience, replayPatience), replayPatience).Hint(hint).Try(curl)
+		p.Declared(declared, "Last-Event-ID %s was ignored: %s came after it, and nothing was sent in %v, after %v in a first try", id, since, ms(max(r.patience, replayPatience)), replayPatience).Hint(hint).Try(curl)
 	default:
 		p.Declared(declared, "Last-Event-ID %s was ignored: %s came after it, and none of them was sent again", id, since).Hint(hint).Try(curl)
 	}
