@@ -23,6 +23,7 @@ type resumption struct {
 	missed   []conformance.Event // seen after it, to be replayed
 
 	patience time.Duration // for the first event; 0: [replayPatience]
+	glance   bool          // it is enough to see that the stream may begin anew
 	sorted
 	restarted bool // with Last-Event-ID and without it the stream begins anew: ids count in the connection
 	status    int
@@ -55,29 +56,40 @@ func resumeOnce(ctx context.Context, p *conformance.Probe) *resumption {
 		return r
 	}
 	defer release()
-	r.observed = r.control
-	if r.reconnect(ctx, p, v, r.request(p)); r.why != "" {
+	r.observed, r.glance = r.control, true
+	if r.judged(ctx, p, v) {
 		return r
 	}
-	if r.restarted = r.status == 200 && r.beginsAnew(ctx, p, v); r.restarted || r.complete() {
+	r.glance = false
+	if r.slowly() && r.judged(ctx, p, v) { // only who asks is sent all of it: it may take its time
 		return r
 	}
 	switch f, why := r.afresh(ctx, p, v); {
 	case f != nil:
 		f.observed, f.patience = r.observed, r.lull()
-		if f.reconnect(ctx, p, v, f.request(p)); f.why == "" {
-			f.restarted = f.status == 200 && f.beginsAnew(ctx, p, v)
-		}
+		f.judged(ctx, p, v)
 		return f
 	case r.ours() && p.Target().Publisher != nil:
 		r.why = "what was missed did not all come again; whether it had left the history by then cannot be told: " + why
 	case r.status == 200 && r.came == 0 && ctx.Err() == nil:
 		r.patience = r.lull()
-		if r.reconnect(ctx, p, v, r.request(p)); r.why == "" {
-			r.restarted = r.status == 200 && r.beginsAnew(ctx, p, v)
-		}
+		r.judged(ctx, p, v)
 	}
 	return r
+}
+
+// judged comes back, and tells whether that decides: all came again, the stream begins anew, or nothing can be said.
+func (r *resumption) judged(ctx context.Context, p *conformance.Probe, v *visits) bool {
+	if r.reconnect(ctx, p, v, r.request(p)); r.why != "" {
+		return true
+	}
+	r.restarted = r.status == 200 && r.beginsAnew(ctx, p, v)
+	return r.restarted || r.complete()
+}
+
+// slowly tells whether events from before come again one by one, and none of those that were missed so far.
+func (r *resumption) slowly() bool {
+	return len(r.replayed) == 0 && r.past() >= leastMissed && r.paced()
 }
 
 func (r *resumption) complete() bool { return r.status == 200 && len(r.replayed) == len(r.missed) }
@@ -174,7 +186,7 @@ func (r *resumption) follow(ctx context.Context, c *conformance.Connection) {
 		if n := len(c.Events()); n > seen {
 			seen = n
 			r.sort(c.Events())
-			if len(r.replayed) == len(r.missed) {
+			if len(r.replayed) == len(r.missed) || r.glance && r.slowly() {
 				return
 			}
 			longest := replayLongest

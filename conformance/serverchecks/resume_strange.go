@@ -78,7 +78,7 @@ func judgeUnknownID(ctx context.Context, p *conformance.Probe) {
 		watch(ctx, c, patience, told)
 	}
 	var a *visit
-	for range 2 { // silence and an early end hang on time: they are looked at twice, and longer: a history may be sent slowly
+	for range 2 { // an early end hangs on time, and so does the silence of who replays, perhaps slowly: both are looked at twice
 		a = v.ask(ctx, p, req, look)
 		patience = replayPatience
 		switch {
@@ -98,7 +98,7 @@ func judgeUnknownID(ctx context.Context, p *conformance.Probe) {
 			p.Warn("an unknown id is answered %d, which is final for clients", a.status).Hint(unknownHint).At(a.conn.HeadEvidence()).Try(curl)
 			return
 		}
-		if says != "" {
+		if says != "" || !replays && policy == "" && !endedByItself(a.conn) {
 			break
 		}
 	}
