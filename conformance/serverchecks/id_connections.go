@@ -166,13 +166,10 @@ var controlNames = map[string]bool{
 	"endpoint": true, "retry": true, "reconnect": true,
 }
 
-// control tells whether a block is only meant for the connection.
-func (b *block) control() bool {
-	if b.event == nil || len(b.event.Data) == 0 {
-		return true
-	}
-	typ := strings.ToLower(string(b.event.Type))
-	return beatNames[typ] || controlNames[typ]
+// control tells whether an event is only meant for the connection.
+func control(e *conformance.Event) bool {
+	typ := strings.ToLower(string(e.Type))
+	return len(e.Data) == 0 || beatNames[typ] || controlNames[typ]
 }
 
 // frame is a block of this kind with an id of its own.
@@ -186,29 +183,37 @@ type frame struct {
 
 // frames finds them on one connection.
 func frames(c *conformance.Connection) (found []frame) {
-	position := c.Request.Header.Get("Last-Event-ID")
-	var events []conformance.Event
+	evs := c.Events()
 	for _, b := range blocksOf(c) {
 		id := b.last(sse.LineID)
-		if !b.control() {
-			if events = append(events, *b.event); id != nil {
-				position = id.Value
-			}
+		if id == nil || id.Value == "" || b.event != nil && !control(b.event) {
 			continue
 		}
-		if id != nil && id.Value != "" && id.Value != position {
-			found = append(found, frame{conn: c, id: id.Value, at: *id, past: events})
-		}
-	}
-	for i := range found {
-		for _, e := range events[len(found[i].past):] {
-			if named(&e) { // what has no id may be none of the history
-				found[i].next = append(found[i].next, e)
+		f := frame{conn: c, id: id.Value, at: *id}
+		position := c.Request.Header.Get("Last-Event-ID")
+		for i := range evs {
+			switch e := &evs[i]; {
+			case control(e):
+			case e.Start < b.end:
+				if f.past = append(f.past, *e); e.IDSet {
+					position = string(e.ID)
+				}
+			case named(e): // what has no id may be none of the history
+				f.next = append(f.next, *e)
 			}
+		}
+		if f.id != position {
+			found = append(found, f)
+		}
+		if len(found) == mostFrames {
+			break
 		}
 	}
 	return found
 }
+
+// mostFrames is how many of them are looked at, on one connection.
+const mostFrames = 50
 
 func judgeControlFrames(ctx context.Context, p *conformance.Probe) {
 	p.Apart()
@@ -267,12 +272,16 @@ func judgeControlFrames(ctx context.Context, p *conformance.Probe) {
 	say := func(format string, a ...any) {
 		p.Warn("a frame that is no event has the id "+brief(f.id)+", and "+format, a...).Hint(hint).At(at).Try(p.Curl(o.request(p)))
 	}
-	told := signal(append(conns[:len(conns):len(conns)], f.conn, r.control), o.again)
 	switch {
-	case o.why != "" && o.mute == "":
-		p.NotObserved("%s", o.why)
 	case o.mute != "":
 		say("a request with it %s", o.mute)
+		return
+	case o.why != "":
+		p.NotObserved("%s", o.why)
+		return
+	}
+	told := signal(append(conns[:len(conns):len(conns)], f.conn, r.control), o.again)
+	switch {
 	case o.status != 200:
 		say("coming back with it is answered %d", o.status)
 	case len(o.lost()) > 0:
@@ -301,16 +310,18 @@ func greeting(ctx context.Context, p *conformance.Probe, v *visits, r *resumptio
 	return nil
 }
 
-// strangers counts the events that the control never had and that came before the first of those that were missed.
+// strangers counts the events with ids that the control never had and that came before the first of those that were missed.
 func (r *resumption) strangers() (n int) {
 	known := map[string]bool{}
-	for _, e := range r.missed {
-		known[string(e.ID)+"\x00"+conformance.NonceOf(e.Data)] = true
+	key := func(e *conformance.Event) string { return string(e.ID) + "\x00" + conformance.NonceOf(e.Data) }
+	for i := range r.missed {
+		known[key(&r.missed[i])] = true
 	}
-	for _, b := range blocksOf(r.again) {
-		switch {
-		case b.control():
-		case known[string(b.event.ID)+"\x00"+conformance.NonceOf(b.event.Data)]:
+	evs := r.again.Events()
+	for i := range evs {
+		switch e := &evs[i]; {
+		case control(e) || !named(e):
+		case known[key(e)]:
 			return n
 		default:
 			n++

@@ -91,6 +91,22 @@ func TestResume(t *testing.T) {
 				return fmt.Sprintf("id: %d\ndata:\n\n", len(p.log)) // a priming event
 			}
 		}, nil, "resume/replay pass, resume/no-duplicate pass, id/control-frames pass", ""},
+		{"pings with the id of the last event", func(p *peer) {
+			p.encode = func(id int, d string) string {
+				return encode(id, d) + fmt.Sprintf("event: ping\nid: %d\ndata: x\n\n", id)
+			}
+		}, nil, "id/control-frames pass", ""},
+		{"marks places by blocks without data", func(p *peer) {
+			p.encode = func(id int, d string) string {
+				return fmt.Sprintf("id: %d\n\n", 10*id+5) + strings.Replace(encode(id, d), fmt.Sprintf("id: %d\n", id), fmt.Sprintf("id: %d\n", 10*id+9), 1)
+			}
+			p.replay = func(_ *request, from int) int { // 5: before the event, 9: after it
+				if from%10 == 5 {
+					return from/10 - 1
+				}
+				return from / 10
+			}
+		}, nil, "id/control-frames pass, resume/replay pass", ""},
 		{"greets each time", func(p *peer) { p.open = sendHead("id: 0\ndata: welcome\n\n") }, nil, "resume/replay pass, resume/no-duplicate pass", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
