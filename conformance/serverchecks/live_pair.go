@@ -29,6 +29,10 @@ func secondWithoutHook(ctx context.Context, p *conformance.Probe) {
 		a, b := len(two.older.Events())-two.heard[0], len(two.newer.Events())-two.heard[1]
 		_, ended := two.older.Ended()
 		told = fmt.Sprintf("%s on the older, %d on the newer", plural(a, "event"), b)
+		if two.older.Full() || two.newer.Full() {
+			p.NotObserved("the streams send more than the run keeps: %s", told)
+			return
+		}
 		if ctx.Err() != nil || ended != nil {
 			p.NotObserved("the streams could not be compared to the end: %s", told)
 			return

@@ -59,7 +59,10 @@ func plainIsServed(ctx context.Context, p *conformance.Probe, other string) bool
 	return true
 }
 
-func endedByItself(c *conformance.Connection) bool { _, err := c.Ended(); return err != nil }
+func endedByItself(c *conformance.Connection) bool {
+	_, err := c.Ended()
+	return err != nil && len(brokenFrames(c)) == 0 // else it is we who ended it
+}
 
 // resumption1 is the reconnect that the checks of this file judge; ok is false where it says nothing, which is reported then.
 func resumption1(ctx context.Context, p *conformance.Probe) (r *resumption, ok bool) {

@@ -13,7 +13,7 @@ type hostile struct {
 	name  string
 	peer  func(net.Conn)
 	flags string // of check; {URL} stands for where the peer is, and _ for a blank within a value
-	want  string // "id verdict" of what names it, or the exit code alone; another verdict after | where a busy machine sees too little in time
+	want  string // "id verdict" of what names it, or the exit code alone: then nothing is to be blamed. What is right too stands after |: a busy machine may see too little in time
 }
 
 // A hostile target wants to hang the program, to fill its memory, or to do something to who reads its reports. Each row is one such target, with what the program
@@ -36,17 +36,17 @@ var hostileTargets = []hostile{
 	{"an end before anything", func(net.Conn) {}, "", "3"},
 
 	{"an endless chunk extension", endless(chunkedHead+"5;x=", "x"), "", "http/body-framing fail"},
-	{"an extension for each byte", endless(chunkedHead, "1;"+strings.Repeat("x", 4000)+"\r\nx\r\n"), "", "4"},
+	{"an extension for each byte", endless(chunkedHead, "1;"+strings.Repeat("x", 4000)+"\r\nx\r\n"), "", "0|4"},
 	{"an endless chunk size", endless(chunkedHead, "0"), "", "http/body-framing fail"},
 	{"a chunk of 2^64-1 bytes", endless(chunkedHead+"ffffffffffffffff\r\n", "x"), "", "http/body-framing fail"},
-	{"a chunk for each byte", endless(chunkedHead, "1\r\n:\r\n1\r\n\n\r\n"), "", "4"},
+	{"a chunk for each byte", endless(chunkedHead, "1\r\n:\r\n1\r\n\n\r\n"), "", "0|4"},
 	{"endless trailers", endless(chunkedHead+"9\r\ndata: x\n\n\r\n0\r\n", "X-Fill: x\r\n"), "", "http/body-framing fail"},
 
 	{"a gzip bomb", bomb(1, "\x00"), "", "framing/not-sse-body fail"},
-	{"a gzip bomb of events", bomb(1, "data:\n\n"), "", "id/present info"},
-	{"a gzip bomb in gzip in gzip", bomb(3, "data: "+strings.Repeat("0", 50)+"\n\n"), "", "id/present info"},
-	{"gzip of nothing, for ever", bomb(1, ""), "", "4"},
-	{"gzip in gzip in gzip of nothing", bomb(3, ""), "", "4"},
+	{"a gzip bomb of events", bomb(1, "data:\n\n"), "", "0|4"},
+	{"a gzip bomb in gzip in gzip", bomb(3, "data: "+strings.Repeat("0", 50)+"\n\n"), "", "0|4"},
+	{"gzip of nothing, for ever", bomb(1, ""), "", "0|4"},
+	{"gzip in gzip in gzip of nothing", bomb(3, ""), "", "0|4"},
 	{"a thousand codings", endless(strings.Replace(streamHead, "\r\n\r\n", "\r\nContent-Encoding: "+strings.Repeat("gzip, ", 1000)+"gzip\r\n\r\n", 1), "x"), "", "4"},
 
 	{"a redirect loop", redirecting(func(string) string { return "/again" }), "", "http/status fail"},
@@ -56,13 +56,13 @@ var hostileTargets = []hostile{
 	{"an error with an endless body", endless("HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\n\r\n", "<p>"), "", "http/status fail"},
 	{"an endless page", endless("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", "<p>"), "", "http/content-type fail"},
 
-	{"empty events", endless(streamHead, "data:\n\n"), "", "id/present info"},
-	{"blank lines", endless(streamHead, "\n"), "", "4"},
-	{"comments", endless(streamHead, ":\n"), "", "4"},
+	{"empty events", endless(streamHead, "data:\n\n"), "", "0|4"},
+	{"blank lines", endless(streamHead, "\n"), "", "0|4"},
+	{"comments", endless(streamHead, ":\n"), "", "0|4"},
 	{"lines that mean nothing", endless(streamHead, "a\n"), "", "framing/not-sse-body fail"},
-	{"an event without an end", endless(streamHead+"data: x\n", "data\n"), "", "4"},
+	{"an event without an end", endless(streamHead+"data: x\n", "data\n"), "", "framing/blank-line fail|not-observed"},
 	{"ids of 1 MiB", endless(streamHead, "id: "+strings.Repeat("x", 1<<20)+"\ndata: x\n\n"), "", "id/size fail"},
-	{"names of 1 MiB", endless(streamHead, "event: "+strings.Repeat("x", 1<<20)+"\ndata: x\n\n"), "", "0"},
+	{"names of 1 MiB", endless(streamHead, "event: "+strings.Repeat("x", 1<<20)+"\ndata: x\n\n"), "", "0|4"},
 	{"a reconnection time of ages", answering(say(streamHead + "retry: 99999999999999999999999999\nid: 1\ndata: x\n\n")), "", "retry/range warn"},
 	{"come back at once", answering(say(streamHead + "retry: 0\nid: 1\ndata: x\n\n")), "", "retry/range warn"},
 	{"escapes and markup", answering(hostileMarkup), "", "retry/digits fail"},
@@ -81,7 +81,7 @@ var hostileTargets = []hostile{
 	{"h2: DATA before a head", h2flood(func(p *h2peer, id uint32) { p.WriteData(id, false, []byte("data: x\n\n")) }), overH2, "http/status fail"},
 	{"h2: DATA past the window", h2streamFlood(func(p *h2peer, id uint32) { p.WriteData(id, false, make([]byte, 16<<10)) }), overH2, "http/body-framing fail"},
 	{"h2: DATA of nothing", h2streamFlood(func(p *h2peer, id uint32) { p.WriteData(id, false, nil) }), overH2, "http/body-framing fail"},
-	{"h2: DATA of padding", h2streamFlood(func(p *h2peer, id uint32) { p.WriteDataPadded(id, false, []byte("\n"), make([]byte, 255)) }), overH2, "4"},
+	{"h2: DATA of padding", h2streamFlood(func(p *h2peer, id uint32) { p.WriteDataPadded(id, false, []byte("\n"), make([]byte, 255)) }), overH2, "0|4"},
 	{"h2: a frame of 16 MiB", streaming(func(p *h2peer, id uint32) { p.WriteRawFrame(0, 0, id, make([]byte, 1<<24-1)) }), overH2, "http/body-framing fail"},
 	{"h2: HEADERS interleaved", h2flood(func(p *h2peer, id uint32) { p.headers(id, false); p.WriteData(id, false, []byte("x")) }), overH2, "http/status fail"},
 	{"h2: CONTINUATION alone", streaming(func(p *h2peer, id uint32) { p.WriteContinuation(id, true, block()) }), overH2, "http/body-framing fail"},
