@@ -121,7 +121,7 @@ func (o *oracle) send(ctx context.Context, make func(string) publish.Message) (*
 	if err := o.ensure(ctx); err != nil {
 		return nil, err
 	}
-	d := &Delivery{Nonce: NewNonce(), shape: o.shape}
+	d := &Delivery{Nonce: o.s.nonce(ctx), shape: o.shape}
 	d.message = make(d.Nonce)
 	if d.message.Data != "" {
 		d.message.Marker = d.Nonce // an empty payload stays empty, also where the hook takes the marker for it
@@ -129,6 +129,7 @@ func (o *oracle) send(ctx context.Context, make func(string) publish.Message) (*
 	d.Sent = d.message.Data
 	c := o.s.current()
 	d.since = mark{c, len(c.Lines()), len(c.Events())}
+	_, d.again = o.s.tape.(*world)
 	receipt, err := o.s.target.Publisher.Publish(ctx, d.message)
 	for _, pause := range busyPauses {
 		if err != nil || receipt.Status != http.StatusTooManyRequests && receipt.Status != http.StatusServiceUnavailable {

@@ -180,6 +180,7 @@ func (p *Probe) Gauge(ctx context.Context) (float64, error) {
 	if g.URL.Host != p.s.target.Request.URL.Host {
 		d.ConnectTo = ""
 	}
+	p.s.onTape(ctx, &d)
 	ctx, cancel := context.WithTimeout(ctx, gaugeBudget)
 	defer cancel()
 	st, err := d.Open(ctx, &wire.Request{URL: g.URL, Header: append(wire.Header{{Name: "Accept", Value: "*/*"}}, g.Header...)})

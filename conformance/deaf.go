@@ -20,7 +20,7 @@ const (
 // bytes the target may get rid of although nobody reads. To the target it looks like a client behind a path that has fallen silent: what was sent is
 // acknowledged until the buffers are full, and neither FIN nor RST comes. Close it.
 func (p *Probe) Deaf(ctx context.Context, within time.Duration) (c *Connection, slack int) {
-	d := p.s.dialer(within, 0)
+	d := p.s.dialer(ctx, within, 0)
 	dial := d.NetDial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -45,11 +45,16 @@ func (p *Probe) Deaf(ctx context.Context, within time.Duration) (c *Connection, 
 	case c.Err != nil:
 		return c, 0
 	case under == nil:
-		return c, slackMemory
+		slack = slackMemory
 	case loopback(under.RemoteAddr()):
-		return c, slackLoopback
+		slack = slackLoopback
+	default:
+		slack = slackPath
 	}
-	return c, slackPath
+	if p.s.tape != nil {
+		slack = p.s.tape.slack(slack)
+	}
+	return c, slack
 }
 
 func loopback(a net.Addr) bool {
@@ -68,7 +73,7 @@ func (c *Connection) Hear() {
 // Offers tells which protocol the target chooses where HTTP/2 is offered.
 func (p *Probe) Offers(ctx context.Context, within time.Duration) (wire.Proto, error) {
 	p.s.name() // it counts as a connection of the run
-	d := p.s.dialer(within, 0)
+	d := p.s.dialer(ctx, within, 0)
 	d.Proto = wire.Auto
 	conn, err := d.Dial(ctx, p.Request().URL)
 	if err != nil {

@@ -2,9 +2,7 @@ package conformance
 
 import (
 	"bytes"
-	"crypto/rand"
 	"slices"
-	"strings"
 	"time"
 
 	"ssegauge/reference/publish"
@@ -26,6 +24,7 @@ type Delivery struct {
 	message publish.Message
 	shape   shape
 	since   mark
+	again   bool // judged again: it may come a moment before it is published, and the nonce tells what it is
 }
 
 // mark is where the observation stood.
@@ -37,7 +36,9 @@ type mark struct {
 // look collects what came with the nonce since the publish, on the first connection where anything does.
 func (d *Delivery) look(conns []*Connection) {
 	word := []byte(d.Nonce)
-	conns = conns[slices.Index(conns, d.since.conn):]
+	if !d.again {
+		conns = conns[slices.Index(conns, d.since.conn):]
+	}
 	for _, c := range conns {
 		if d.Conn != nil && d.Conn != c {
 			continue
@@ -45,7 +46,7 @@ func (d *Delivery) look(conns []*Connection) {
 		// The stream goes on meanwhile: what was taken last holds what was taken before.
 		events, lines := c.Events(), c.Lines()
 		content := c.Content()
-		if c == d.since.conn {
+		if c == d.since.conn && !d.again {
 			lines, events = lines[d.since.lines:], events[d.since.events:]
 		}
 		d.Lines, d.Events = nil, nil
@@ -72,11 +73,6 @@ const (
 	nonceStart = "gauge"
 	nonceSize  = len(nonceStart) + 14
 )
-
-// NewNonce makes a plain word that [NonceOf] finds again.
-func NewNonce() string {
-	return nonceStart + strings.ToLower(rand.Text()[:nonceSize-len(nonceStart)])
-}
 
 // NonceOf finds the nonce of what a run published in an event's data; "" where there is none.
 func NonceOf(data []byte) string {

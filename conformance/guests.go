@@ -58,7 +58,7 @@ func (p *Probe) Guests(ctx context.Context, n int, within time.Duration) *Guests
 
 // guest asks for one stream.
 func (p *Probe) guest(ctx context.Context, within time.Duration) *guest {
-	d := p.s.dialer(within, 0)
+	d := p.s.dialer(ctx, within, 0)
 	d.Record = guestRecord
 	dial := d.NetDial
 	if dial == nil {
@@ -94,7 +94,7 @@ func (p *Probe) wake(ctx context.Context) (done func()) {
 	go func() {
 		defer close(over)
 		for sleep(ctx, after); ctx.Err() == nil; sleep(ctx, quiet) {
-			_, _ = p.s.target.Publisher.Publish(ctx, plainMessage(NewNonce()))
+			_, _ = p.s.target.Publisher.Publish(ctx, plainMessage(p.Nonce()))
 		}
 	}()
 	return func() { cancel(); <-over }

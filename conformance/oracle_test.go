@@ -6,7 +6,8 @@ import (
 )
 
 func TestNonce(t *testing.T) {
-	n := NewNonce()
+	var run session
+	n := run.nonce(t.Context())
 	for _, s := range []string{n, "<p>" + n + "</p>", `{"a":"gauge ` + n + `"}`, "x" + n + n} {
 		if got := NonceOf([]byte(s)); got != n {
 			t.Errorf("NonceOf(%q) = %q, want %q", s, got, n)
@@ -17,7 +18,7 @@ func TestNonce(t *testing.T) {
 			t.Errorf("NonceOf(%q) = %q, want none", s, got)
 		}
 	}
-	if NewNonce() == n {
+	if run.nonce(t.Context()) == n {
 		t.Error("twice the same nonce")
 	}
 }

@@ -46,7 +46,7 @@ func (s *session) goPast(ctx context.Context, findings []result.Finding, built [
 	if ctx.Err() != nil {
 		w.err = errors.New("interrupted")
 	} else {
-		w.direct, w.err = Run(ctx, t, same, Options{})
+		w.direct, w.err = Run(ctx, t, same, Options{tape: s.tape, scope: "direct", seed: s.seed})
 	}
 	if w.err == nil && w.direct.Interrupted {
 		w.err = errors.New("interrupted")

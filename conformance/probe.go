@@ -25,8 +25,9 @@ type Probe struct {
 
 	published sync.Once // it publishes no more on the observed stream
 
-	mu   sync.Mutex
-	best *Note
+	mu     sync.Mutex
+	best   *Note
+	missed string // what it asked for that is not in the recording
 }
 
 // Note is one report of a check; its methods add to it.
@@ -134,6 +135,9 @@ func (p *Probe) finding() result.Finding {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := p.best
+	if p.missed != "" {
+		n = &Note{verdict: result.NotObserved, message: "not in the recording: " + oneLine(p.missed), hint: "the recording was made for other questions: record again"}
+	}
 	if n == nil {
 		n = &Note{verdict: result.Error, message: "the check came to no verdict: a fault of ours"}
 		if p.ctx.Err() != nil {
@@ -153,6 +157,15 @@ func (p *Probe) finding() result.Finding {
 	}
 	p.s.secrets.conceal(&f)
 	return f
+}
+
+// miss notes that it asked for what is not in the recording, and so cannot be judged by it.
+func (p *Probe) miss(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.missed == "" {
+		p.missed = what
+	}
 }
 
 // Target is who is judged.
@@ -267,7 +280,7 @@ func (p *Probe) OpenAwake(ctx context.Context, r *wire.Request, within time.Dura
 // the record. Close the wire.Conn.
 func (p *Probe) Dial(ctx context.Context, r *wire.Request, within time.Duration) (*wire.Conn, *Connection, error) {
 	c := &Connection{Name: p.s.name(), Request: r, changed: make(chan struct{}), hide: p.s.secrets}
-	conn, err := p.s.dialer(within, 0).Dial(ctx, r.URL)
+	conn, err := p.s.dialer(ctx, within, 0).Dial(ctx, r.URL)
 	if err != nil {
 		c.Err = err
 		return nil, c, err
@@ -284,10 +297,16 @@ func (p *Probe) Once(key string, produce func() any) any {
 		o = v.(*once)
 		// Whoever makes it needs the observation, or does not.
 		st.wait(context.Background(), cue{p: p, rank: p.order, apart: true, when: func() bool { return o.made }})
+		if o.missed != "" {
+			p.miss(o.missed)
+		}
 		return o.value
 	}
 	defer st.tell(func() { o.made = true })
 	o.value = produce()
+	p.mu.Lock()
+	o.missed = p.missed
+	p.mu.Unlock()
 	return o.value
 }
 
@@ -299,6 +318,7 @@ func (p *Probe) Remembers(fact string) bool { _, ok := p.s.facts.Load(fact); ret
 
 // once is a value in the making.
 type once struct {
-	made  bool // the stage's
-	value any
+	made   bool // the stage's
+	value  any
+	missed string // what of it is not in the recording
 }

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"mime"
 	"net/url"
@@ -51,6 +52,12 @@ type Options struct {
 	Finding func(result.Finding)
 	// Severity overrides, by id, what it counts for when a requirement is not met.
 	Severity map[string]Severity
+	// Recording, where set, is filled with all that the run asks and all that comes back.
+	Recording *Recording
+
+	tape  tape   // of a run within a run, or of a replay
+	scope string // of a run within a run
+	seed  string // of its nonces; "": a new one
 }
 
 // A run ends with its window where the target answers; where it doesn't, those checks that talk to it alone wait for it.
@@ -83,9 +90,21 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	}
 	start := time.Now()
 	s := &session{
-		target: t, over: make(chan struct{}), secrets: secretsOf(&t),
+		target: t, over: make(chan struct{}), secrets: secretsOf(&t), scope: o.scope, seed: o.seed, tape: o.tape,
 		stage: &stage{hold: t.Window, idle: make(chan struct{})},
 	}
+	if s.seed == "" {
+		s.seed = rand.Text()
+	}
+	if r := o.Recording; r != nil {
+		r.begin(s, start, built)
+		s.tape = r
+		defer func() { r.end(s.secrets.all(), ctx.Err() != nil) }()
+	}
+	if s.tape != nil && s.scope == "" {
+		s.tape.wrap(&s.target, built)
+	}
+	ctx = asker{scope: s.scope}.in(ctx)
 	publishing := 0
 	for _, c := range built {
 		if c.Needs&Publish != 0 {
@@ -173,6 +192,9 @@ func (s *session) judge(ctx context.Context, p *Probe, on *cue) result.Finding {
 		defer close(done)
 		<-on.on
 		defer s.stage.leave(p)
+		if s.tape != nil {
+			defer s.tape.left(asker{s.scope, c.ID, p})
+		}
 		defer p.Apart()
 		defer func() {
 			if v := recover(); v != nil {
@@ -187,7 +209,7 @@ func (s *session) judge(ctx context.Context, p *Probe, on *cue) result.Finding {
 			p.Require(Publish)
 			return
 		}
-		c.Run(ctx, p)
+		c.Run(asker{s.scope, c.ID, p}.in(ctx), p)
 	}()
 	limit := time.NewTimer(s.target.Window + beyond + grace)
 	defer limit.Stop()

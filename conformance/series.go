@@ -27,7 +27,7 @@ func (d *Posted) Late() time.Duration {
 
 // Post publishes one plain event, padded to size bytes where the hook carries data.
 func (p *Probe) Post(ctx context.Context, size int) *Posted {
-	d := &Posted{Nonce: NewNonce()}
+	d := &Posted{Nonce: p.Nonce()}
 	m := plainMessage(d.Nonce)
 	if pad := size - len(m.Data) - 1; pad > 0 {
 		m.Data += " " + strings.Repeat("x", pad)

@@ -31,14 +31,27 @@ type session struct {
 	shared   sync.Map
 	facts    sync.Map  // what checks remember of the target
 	deadline time.Time // of the observation; set before it begins
-	past     *past     // set before the checks that need the direct way run; nil where there is none
+	scope    string    // "direct": of the run within a run that goes past the proxy
+	seed     string    // of nonces
+	tape     tape
+	past     *past // set before the checks that need the direct way run; nil where there is none
 
 	afterwards sync.Once
 	until      time.Time // when those who talk to it alone must be done; set as the first of them begins
 
-	mu    sync.Mutex
-	conns []*Connection
-	named int
+	mu     sync.Mutex
+	conns  []*Connection
+	named  int
+	nonces map[string]int // made so far, by who asked
+}
+
+// tape is what stands between a run and the network: a [Recording] that keeps what is asked, or the world that is made of one.
+type tape interface {
+	wrap(*Target, []*Check)
+	dial(context.Context, *wire.Dialer)
+	left(asker) // a check is done
+	slack(int) int
+	drain() // connections are about to be left: what came on them by now is to be there
 }
 
 // UnreachableError tells that the target could not be judged at all: nobody answered there.
@@ -55,17 +68,24 @@ func (s *session) name() string {
 	return fmt.Sprintf("c%d", s.named)
 }
 
-func (s *session) dialer(within time.Duration, redirects int) *wire.Dialer {
+func (s *session) dialer(ctx context.Context, within time.Duration, redirects int) *wire.Dialer {
 	d := s.target.Dialer
 	d.HeadTimeout, d.MaxRedirects = within, redirects
 	d.Decode = true
 	d.Record = 2 * maxContent
+	s.onTape(ctx, &d)
 	return &d
+}
+
+func (s *session) onTape(ctx context.Context, d *wire.Dialer) {
+	if s.tape != nil {
+		s.tape.dial(ctx, d)
+	}
 }
 
 // open makes one request. The connection's stream is read in the background until it ends, ctx does, or it is closed.
 func (s *session) open(ctx context.Context, r *wire.Request, within time.Duration, redirects int) *Connection {
-	c, stop := s.request(ctx, r, s.dialer(within, redirects))
+	c, stop := s.request(ctx, r, s.dialer(ctx, within, redirects))
 	if c.Err == nil {
 		c.begin(stop)
 	}
@@ -103,11 +123,12 @@ func (s *session) openAwake(ctx context.Context, r *wire.Request, within time.Du
 			after = quiet // it is known to wait: two seconds more would only be lost
 		}
 		wake := time.AfterFunc(after, func() {
-			ctx, cancel := context.WithTimeout(ctx, wakeAfter)
+			a := askerOf(ctx)
+			ctx, cancel := context.WithTimeout(asker{a.scope, "wake " + a.id, nil}.in(ctx), wakeAfter)
 			defer cancel()
 			woken <- time.Since(start)
 			// Whether it went well shows on the stream.
-			_, _ = s.target.Publisher.Publish(ctx, plainMessage(NewNonce()))
+			_, _ = s.target.Publisher.Publish(ctx, plainMessage(s.nonce(ctx)))
 		})
 		defer wake.Stop()
 	}
@@ -212,6 +233,9 @@ func (s *session) observe(ctx context.Context) {
 		<-published
 		s.oracle.turn <- struct{}{} // no check opens another connection from here on
 		defer func() { <-s.oracle.turn }()
+		if s.tape != nil {
+			s.tape.drain()
+		}
 		for _, c := range s.observed() {
 			c.Close()
 		}

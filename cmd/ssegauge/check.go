@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -24,9 +25,11 @@ type checkFlags struct {
 	lent    cooperationFlags
 	policy  policyFlags
 
-	window     time.Duration
-	only, skip []string
-	profiles   []string
+	window         time.Duration
+	only, skip     []string
+	profiles       []string
+	record, replay string
+	proves         bool // the recording is of a run with a publish hook
 }
 
 func newCheck(a *app) *cobra.Command {
@@ -45,6 +48,12 @@ for scheme, host and port of the URL at hand wherever a flag says how to publish
 
 With - it judges the bytes of a stream that comes on stdin, and nothing of how it came.
 
+--record keeps all that was asked and all that came back, with times, in one file; credentials are masked in it, what the
+server sent is not. --replay judges such a file again without a network: the same verdicts, by the checks of today. It
+takes as long as the run did, because what a check does about silence is to wait; what it measures is as it was,
+however busy this machine is. The file is NDJSON: a line "recording" (what was judged), a line for each "connection",
+"publish" and "action", and an "end".
+
 Exit code 0: every check passed or warned; 1: a check failed; 3: nobody was there; 4: too little could be decided.
 Of several targets the worst counts: 1, then 3, then 4.`,
 		Example: `  ssegauge check http://localhost:8080/events
@@ -55,9 +64,22 @@ Of several targets the worst counts: 1, then 3, then 4.`,
   ssegauge check http://a:8080/sse http://b:9090/events --publish 'POST {{.Origin}}/publish'
   ssegauge check http://localhost:3000/mcp --profile-set mcp --method POST --body @call.json -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2025-11-25'
   ssegauge check https://api.example/v1/chat/completions --profile-set llm --body @prompt.json -H 'Content-Type: application/json' -H 'Authorization: Bearer ...'
+  ssegauge check https://host/stream --record run.ndjson
+  ssegauge check --replay run.ndjson --only 'resume/*'
   curl -sN http://localhost:8080/events | ssegauge check - --window 10s`,
-		Args: someURLs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if c.replay != "" {
+				if len(args) > 0 {
+					return fmt.Errorf("--replay: the target stands in the recording, no URL is wanted")
+				}
+				return nil
+			}
+			return someURLs(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if c.replay != "" {
+				return c.again(cmd.Context(), a, cmd)
+			}
 			if args[0] == "-" {
 				return c.piped(cmd.Context(), a, cmd)
 			}
@@ -72,6 +94,8 @@ Of several targets the worst counts: 1, then 3, then 4.`,
 	f.StringSliceVar(&c.only, "only", nil, "only checks whose id matches the `glob` (repeatable)")
 	f.StringSliceVar(&c.skip, "skip", nil, "no checks whose id matches the `glob` (repeatable)")
 	f.StringSliceVar(&c.profiles, "profile-set", nil, "also what a protocol on top of event streams asks: `name` "+strings.Join(catalogue.Profiles(), ", ")+" (repeatable)")
+	f.StringVar(&c.record, "record", "", "keep every connection with its times in this `file`, to be judged again by --replay")
+	f.StringVar(&c.replay, "replay", "", "judge what --record kept in this `file`, without a network")
 	c.policy.add(cmd)
 	c.output.add(cmd)
 	return cmd
@@ -92,6 +116,14 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, urls [
 	checks, err := c.selected(func(checks []conformance.Check) []conformance.Check { return checks })
 	if err != nil {
 		return err
+	}
+	if c.record != "" {
+		if len(targets) > 1 {
+			return usagef("--record keeps the run of one target: give one URL with it")
+		}
+		if info, err := os.Stat(filepath.Dir(c.record)); err != nil || !info.IsDir() {
+			return usagef("--record %q: there is no directory %s", c.record, filepath.Dir(c.record))
+		}
 	}
 	if c.lent.direct != "" && len(targets) > 1 {
 		return usagef("--direct-url is the other way to one target: give one URL with it")
@@ -123,14 +155,20 @@ func (c *checkFlags) judge(ctx context.Context, a *app, judge judge, targets []c
 			of = fmt.Sprintf("target %d of %d, ", i+1, len(targets))
 		}
 		o := conformance.Options{Severity: c.policy.severities}
+		if c.record != "" {
+			o.Recording = conformance.NewRecording()
+		}
 		c.output.lines.follow(&o)
 		run, err := runCheck(ctx, a, judge, t, checks, o, c.output.quiet, of)
+		if werr := c.keep(o.Recording); werr != nil {
+			failed = append(failed, werr)
+		}
 		if err != nil {
 			switch {
 			case len(targets) > 1 && ctx.Err() == nil && exitCode(err) == exitUnreachable:
 				run = unreached(&t, err) // the others are judged all the same
 			case len(runs) == 0:
-				return err
+				return worst(append([]error{err}, failed...))
 			}
 			failed = append(failed, err)
 		}
@@ -141,11 +179,28 @@ func (c *checkFlags) judge(ctx context.Context, a *app, judge judge, targets []c
 		if runs = append(runs, run); run.Interrupted {
 			break
 		}
-		if err == nil && t.Publisher != nil {
+		if err == nil && (t.Publisher != nil || c.proves) {
 			failed = append(failed, unproved(run, checks))
 		}
 	}
 	return worst(append([]error{c.conclude(ctx, a, runs)}, failed...))
+}
+
+// keep writes a recording, also of a run that was interrupted or never got through.
+func (c *checkFlags) keep(rec *conformance.Recording) error {
+	if rec == nil || !rec.Begun() {
+		return nil
+	}
+	rec.Tool = "ssegauge " + toolVersion()
+	for _, check := range catalogue.All() {
+		if check.Run != nil {
+			rec.Known = append(rec.Known, check.ID)
+		}
+	}
+	if err := writeFile(c.record, rec.Write); err != nil {
+		return &outcome{exitInternal, fmt.Sprintf("could not write the recording: %v", plain(err))}
+	}
+	return nil
 }
 
 // unreached is the run of one of several targets where there was nobody.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -163,11 +164,11 @@ func appendTo(path string, render func(io.Writer) error) error {
 
 // writeFile replaces path atomically: a reader sees the old file or the whole new one.
 func writeFile(path string, render func(io.Writer) error) error {
-	var b bytes.Buffer
-	if err := render(&b); err != nil {
-		return err
-	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		var b bytes.Buffer
+		if err := render(&b); err != nil {
+			return err
+		}
 		f, err := os.OpenFile(path, os.O_WRONLY, 0) // a pipe or a device: nothing to replace
 		if err != nil {
 			return err
@@ -184,11 +185,15 @@ func writeFile(path string, render func(io.Writer) error) error {
 		return err
 	}
 	defer os.Remove(tmp.Name()) // in vain after the rename
-	if _, err := tmp.Write(b.Bytes()); err != nil {
-		tmp.Close()
-		return err
+	w := bufio.NewWriter(tmp)
+	err = render(w)
+	if err == nil {
+		err = w.Flush()
 	}
-	if err := tmp.Close(); err != nil {
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
 		return err
 	}
 	return os.Rename(tmp.Name(), path)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -183,5 +184,23 @@ func cmdInterrupt(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got := cmd.ProcessState.ExitCode(); strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s; stdout: %s; stderr: %s", got, args[0], wrote[0].Bytes(), wrote[1].Bytes())
+	}
+}
+
+// cmdVerdicts demands that two reports of checks in CSV have the same ids with the same verdicts: verdicts A B.
+func cmdVerdicts(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: verdicts a.csv b.csv")
+	}
+	var read [2][]string
+	for i, name := range args {
+		rows, err := csv.NewReader(strings.NewReader(ts.ReadFile(name))).ReadAll()
+		ts.Check(err)
+		for _, row := range rows {
+			read[i] = append(read[i], row[0]+" "+row[1])
+		}
+	}
+	if !slices.Equal(read[0], read[1]) {
+		ts.Fatalf("%s: %q\n%s: %q", args[0], read[0], args[1], read[1])
 	}
 }

@@ -101,6 +101,12 @@ func checkReference(t *testing.T, path, fault string, proto wire.Proto, change f
 // checkSite is checkReference with these means of cooperation besides. Over TLS it is with proto [wire.Auto].
 func checkSite(t *testing.T, path, fault string, proto wire.Proto, lent conformance.Needs, change func(*conformance.Target)) map[string]result.Finding {
 	t.Helper()
+	return checkRecorded(t, path, fault, proto, lent, change, nil)
+}
+
+// checkRecorded is checkSite with a recording of it.
+func checkRecorded(t *testing.T, path, fault string, proto wire.Proto, lent conformance.Needs, change func(*conformance.Target), rec *conformance.Recording) map[string]result.Finding {
+	t.Helper()
 	found := map[string]result.Finding{}
 	synctest.Test(t, func(t *testing.T) {
 		origin := "http://reference.example"
@@ -153,7 +159,7 @@ func checkSite(t *testing.T, path, fault string, proto wire.Proto, lent conforma
 		if profile, ok := strings.CutPrefix(path, "/profile/"); ok {
 			checks = append(checks, serverchecks.InProfiles(profile)...)
 		}
-		r, err := conformance.Run(t.Context(), tg, checks, conformance.Options{})
+		r, err := conformance.Run(t.Context(), tg, checks, conformance.Options{Recording: rec})
 		if err != nil {
 			t.Fatal(err)
 		}

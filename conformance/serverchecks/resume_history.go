@@ -194,7 +194,7 @@ func seamOnce(ctx context.Context, p *conformance.Probe, v *visits, r *resumptio
 	}
 	pub := p.Target().Publisher
 	publishOne := func(rep *report) {
-		n := conformance.NewNonce()
+		n := p.Nonce()
 		switch receipt, err := pub.Publish(ctx, publish.Message{Data: n, Marker: n}); {
 		case err != nil:
 			rep.err = err

@@ -59,18 +59,20 @@ func judgeUnknownID(ctx context.Context, p *conformance.Probe) {
 		return
 	}
 	defer release()
-	req := withID(p, "ssegauge-never-given-out-"+conformance.NewNonce())
+	req := withID(p, "ssegauge-never-given-out-"+p.Nonce())
 	curl := p.Curl(req, "--max-time 5")
 	policy := p.Target().Declared.Replay.UnknownID
 	says, patience := "", unknownLook
 	look := func(c *conformance.Connection) {
 		says = ""
 		told := func() bool {
+			// More may come meanwhile: what the history is taken for is asked first, so that the signal in it is not passed over.
+			full := len(known(conns, c)) > 0 || len(fresh.conn.Events()) == 0 && atOnce(c) > 1
 			switch {
 			case signal(append(conns[:len(conns):len(conns)], fresh.conn), c) != nil:
 				says = "signal"
 			case r.restarted: // what came before comes anew
-			case len(known(conns, c)) > 0, len(fresh.conn.Events()) == 0 && atOnce(c) > 1:
+			case full:
 				says = "full"
 			}
 			return says != ""
@@ -274,7 +276,7 @@ func judgeHostileID(ctx context.Context, p *conformance.Probe) {
 			p.NotObserved("the target was too slow: %d of %d ids were sent, and did no harm", i, len(ids)).Hint("--only resume/hostile-id decides it")
 			return
 		}
-		nonce := conformance.NewNonce()
+		nonce := p.Nonce()
 		id = strings.ReplaceAll(id, "NONCE", nonce)
 		req := withID(p, id)
 		curl := p.Curl(req, "--max-time 5")

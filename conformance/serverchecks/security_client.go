@@ -35,7 +35,7 @@ var secInjectIDHeader = conformance.Check{
 		}
 		defer release()
 		for i := range 2 {
-			word := "inj" + conformance.NewNonce()
+			word := "inj" + p.Nonce()
 			var req *wire.Request
 			if i == 0 {
 				req = withID(p, "a%0D%0A"+word+":%201")

@@ -49,7 +49,22 @@ const maxAnswer = 64 << 10
 type Publisher struct {
 	send    sender
 	timeout time.Duration
+	hook    Hook
+	through func(context.Context, Message, Func) (Receipt, error) // nil: straight
 }
+
+// Func is how a message is published.
+type Func func(context.Context, Message) (Receipt, error)
+
+// Through returns a publisher like p whose messages go through f, which may pass them on by next: a recording, or what stands in for the target.
+func (p *Publisher) Through(f func(ctx context.Context, m Message, next Func) (Receipt, error)) *Publisher {
+	q := *p
+	q.through = f
+	return &q
+}
+
+// Hook is what p was made of; it may hold credentials.
+func (p *Publisher) Hook() Hook { return p.hook }
 
 // sender is one way to publish.
 type sender interface {
@@ -77,7 +92,7 @@ func (e *CarryError) Error() string { return "publish " + e.Part + ": " + e.Reas
 
 // Compile checks the hook and its templates. Errors are *[HookError].
 func Compile(h Hook) (*Publisher, error) {
-	p := &Publisher{timeout: h.Timeout}
+	p := &Publisher{timeout: h.Timeout, hook: h}
 	if p.timeout <= 0 {
 		p.timeout = DefaultTimeout
 	}
@@ -112,6 +127,13 @@ type Receipt struct {
 // Publish publishes m. err is a fault of the network or of the command itself (or a [CarryError]), never a refusal; it names no
 // credentials.
 func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
+	if p.through != nil {
+		return p.through(ctx, m, p.publish)
+	}
+	return p.publish(ctx, m)
+}
+
+func (p *Publisher) publish(ctx context.Context, m Message) (Receipt, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, timeoutError(p.timeout))
 	defer cancel()
 	r := Receipt{Sent: time.Now()}

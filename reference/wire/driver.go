@@ -28,6 +28,7 @@ type Dialer struct {
 	Decode       bool                                                              // decode gzip and deflate content where the response declares it, flush boundaries preserved
 	Record       int                                                               // keep a Transcript of at most this many bytes a connection, bookkeeping included; 0: none
 	Recording    func(*Transcript)                                                 // called with each transcript as it begins, also of connections that fail or only redirect
+	Order        func(sent bool) int64                                             // with a transcript: called as a request goes out (sent), and as each read returns; see Chunk.Order
 	MaxEvent     int                                                               // cap for the sse.Decoder of Stream.Next
 	Limits       *Limits                                                           // caps of the HTTP/1.1 reader; nil: the defaults
 	Frames       FramesOptions
@@ -72,6 +73,8 @@ type Conn struct {
 	proto  Proto
 	timing Timing
 	record *Transcript
+
+	recorded Recorded // raw, where it is of a recording
 
 	closing atomic.Bool // we are closing: what reads and writes say from now on is not the peer's doing
 	close   sync.Once
@@ -157,11 +160,13 @@ func hostPort(u *url.URL) (string, error) {
 	return addr, nil
 }
 
-func (d *Dialer) dial(ctx context.Context, u *url.URL, connectTo string) (*Conn, error) {
+func (d *Dialer) dial(ctx context.Context, u *url.URL, connectTo string) (_ *Conn, failed error) {
 	c := &Conn{dialer: d, proto: HTTP11}
+	defer func() { c.record.dialled(c, failed) }()
 	c.timing.Start = time.Now()
 	if d.Record > 0 {
 		c.record = newTranscript(c.timing.Start, d.Record)
+		c.record.order = d.Order
 	}
 	host, err := hostPort(u)
 	if c.addr = host; err != nil {
@@ -190,16 +195,25 @@ func (d *Dialer) dial(ctx context.Context, u *url.URL, connectTo string) (*Conn,
 		if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
 			phase = PhaseResolve
 		}
+		if e := (*Error)(nil); errors.As(err, &e) {
+			phase, err = e.Phase, e.Err // of a recording
+		}
 		return nil, c.error(ctx, phase, err)
 	}
 	c.timing.Connected = time.Since(c.timing.Start)
+	if c.recorded, _ = c.raw.(Recorded); c.recorded != nil {
+		c.timing = c.recorded.Dialled()
+		c.record.dialled(c, nil)
+	}
 	if c.nc = c.raw; u.Scheme == "https" {
 		if err := c.shakeHands(ctx, u); err != nil {
 			c.record.end(time.Now(), howClosed(err))
 			c.abort()
 			return nil, c.error(ctx, PhaseTLS, err)
 		}
-		c.timing.TLS = time.Since(c.timing.Start)
+		if c.recorded == nil {
+			c.timing.TLS = time.Since(c.timing.Start)
+		}
 	}
 	if c.proto != HTTP11 {
 		c.startH2()
@@ -284,6 +298,9 @@ func (c *Conn) read(p []byte) (n int, at time.Time, err error) {
 		n, err = c.nc.Read(p)
 		at = time.Now()
 	}
+	if n > 0 && c.closing.Load() {
+		return 0, at, net.ErrClosed // what comes when we have left is of no account
+	}
 	c.record.chunk(at, false, p[:n])
 	if err != nil {
 		err = c.closedBy(err, at)
@@ -294,6 +311,9 @@ func (c *Conn) read(p []byte) (n int, at time.Time, err error) {
 // closedBy notes how the peer ended the connection and gives the error to go by.
 func (c *Conn) closedBy(err error, at time.Time) error {
 	how := howClosed(err)
+	if told := (*ClosedError)(nil); errors.As(err, &told) {
+		how, err = told.How, told.Err
+	}
 	if err == io.EOF && c.under != nil {
 		if how = "close_notify"; c.under.fin.Load() {
 			how, err = howClosed(io.ErrUnexpectedEOF), io.ErrUnexpectedEOF
@@ -305,13 +325,14 @@ func (c *Conn) closedBy(err error, at time.Time) error {
 	return err
 }
 
-// write sends p and keeps what went out.
-func (c *Conn) write(p []byte) error {
+// write sends p and keeps what went out. It returns when that was done.
+func (c *Conn) write(p []byte) (time.Time, error) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	n, err := c.nc.Write(p)
-	c.record.chunk(time.Now(), true, p[:n])
-	return err
+	at := time.Now()
+	c.record.chunk(at, true, p[:n])
+	return at, err
 }
 
 func isTimeout(err error) bool {

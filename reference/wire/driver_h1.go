@@ -38,6 +38,8 @@ type h1Source struct {
 	life    context.Context
 	resp    Response
 	content int64
+	ask     int         // which of the connection's requests it is
+	written time.Time   // when it was written, in a recording
 	keep    bool        // the connection may carry another exchange
 	ended   bool        // under h1.mu
 	stop    func() bool // detaches life
@@ -58,13 +60,17 @@ func (c *Conn) openH1(life, head context.Context, r *Request) (*Stream, error) {
 	c.h1.number++
 	c.h1.mu.Unlock()
 
+	ask, at, written, err := c.asks(r)
+	if err != nil {
+		return nil, c.error(head, PhaseWrite, err)
+	}
 	s := &Stream{Request: r, URL: r.URL, Conn: c, ID: number, Timing: c.timing}
 	if number > 0 {
-		s.Timing = Timing{Start: time.Now()}
+		s.Timing = Timing{Start: at}
 		_ = c.nc.SetReadDeadline(time.Time{}) // it was the last stream's
 	}
 	s.Decoder.SetMax(c.dialer.MaxEvent)
-	src := &h1Source{c: c, s: s, life: life}
+	src := &h1Source{c: c, s: s, life: life, ask: ask, written: written}
 	s.src, s.h1 = src, src
 	src.resp.SetLimits(c.dialer.Limits)
 	src.resp.StartAt(c.h1.off - int64(c.h1.w-c.h1.r))
@@ -99,11 +105,12 @@ func (src *h1Source) exchange(r *Request) (Phase, error) {
 	request := r.appendHTTP1(nil)
 	var werr error
 	if len(request) <= inlineWrite {
-		werr = c.write(request)
-		s.Timing.Written = time.Since(s.Timing.Start)
+		var at time.Time
+		at, werr = c.write(request)
+		src.wrote(at)
 	} else {
 		src.beside = &writing{done: make(chan struct{})}
-		go src.beside.run(c, s.Timing.Start, request)
+		go src.beside.run(c, request)
 	}
 	for {
 		var it Item
@@ -144,13 +151,21 @@ func (src *h1Source) exchange(r *Request) (Phase, error) {
 type writing struct {
 	done chan struct{} // closed when the rest is set
 	err  error
-	at   time.Duration
+	at   time.Time
 }
 
-func (w *writing) run(c *Conn, start time.Time, request []byte) {
+func (w *writing) run(c *Conn, request []byte) {
 	defer close(w.done)
-	w.err = c.write(request)
-	w.at = time.Since(start)
+	w.at, w.err = c.write(request)
+}
+
+// wrote notes when the request was written.
+func (src *h1Source) wrote(at time.Time) {
+	if !src.written.IsZero() {
+		at = src.written
+	}
+	src.s.Timing.Written = at.Sub(src.s.Timing.Start)
+	src.c.record.wrote(src.ask, at)
 }
 
 // noteWritten takes the time from a write beside the reading, and tells whether the whole request went out.
@@ -161,7 +176,7 @@ func (src *h1Source) noteWritten() bool {
 	select {
 	case <-src.beside.done:
 		if src.beside.err == nil && src.s.Timing.Written == 0 {
-			src.s.Timing.Written = src.beside.at
+			src.wrote(src.beside.at)
 		}
 		return src.beside.err == nil
 	default:

@@ -73,7 +73,7 @@ func (c *Conn) h2Write() {
 			<-h.wake
 			continue
 		}
-		err := c.write(p)
+		at, err := c.write(p)
 		h.mu.Lock()
 		if err != nil {
 			// What the peer sent before it closed is still to be read; the reader may know better why it did.
@@ -85,7 +85,7 @@ func (c *Conn) h2Write() {
 		}
 		h.sent += int64(len(p))
 		for _, src := range h.streams {
-			src.note(h)
+			src.note(h, at)
 		}
 		h.mu.Unlock()
 		if cap(p) > readBuffer {
@@ -208,8 +208,9 @@ func (c *Conn) h2Item(it *Item, at time.Time) {
 	src.last = at
 	if src.first == 0 {
 		src.first = at.Sub(src.s.Timing.Start)
-		if src.wrote == 0 && h.frames.upload(src.id) == nil {
+		if src.wrote == 0 && !src.told && h.frames.upload(src.id) == nil {
 			src.wrote = src.first // the answer overtook the writer's return from the kernel
+			c.record.wrote(src.ask, at)
 		}
 	}
 	switch it.Kind {

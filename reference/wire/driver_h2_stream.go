@@ -13,6 +13,8 @@ type h2Source struct {
 	c        *Conn
 	s        *Stream
 	id       uint32
+	ask      int           // which of the connection's requests it is
+	told     bool          // when it was written is known, of a recording
 	ready    chan struct{} // something new
 	final    *Head
 	first    time.Duration // first item, since Timing.Start
@@ -45,13 +47,14 @@ type arrival struct {
 }
 
 // note sets the time at which the request was written, body included.
-func (src *h2Source) note(h *h2) {
+func (src *h2Source) note(h *h2, at time.Time) {
 	switch {
-	case src.wrote != 0:
+	case src.wrote != 0, src.told:
 	case h.frames.upload(src.id) != nil:
 		src.mark = h.taken + int64(len(h.frames.Out()))
 	case h.sent >= src.mark:
-		src.wrote = time.Since(src.s.Timing.Start)
+		src.wrote = at.Sub(src.s.Timing.Start)
+		src.c.record.wrote(src.ask, at)
 	}
 }
 
@@ -91,14 +94,23 @@ func (c *Conn) openH2(life, head context.Context, r *Request) (*Stream, error) {
 		return nil, c.error(head, PhaseWrite, &ProtoError{HTTP10, "the connection speaks HTTP/2; ask for HTTP/1.1 by Dialer.Proto"})
 	}
 	h := c.h2
-	h.mu.Lock()
+	h.mu.Lock() // a recording answers as soon as it is asked: not before the stream is there
+	ask, at, written, err := c.asks(r)
+	if err != nil {
+		h.mu.Unlock()
+		return nil, c.error(head, PhaseWrite, err)
+	}
 	s := &Stream{Request: r, URL: r.URL, Conn: c, Timing: c.timing}
 	if c.opened {
-		s.Timing = Timing{Start: time.Now()}
+		s.Timing = Timing{Start: at}
 	}
 	c.opened = true
-	src := &h2Source{c: c, s: s, ready: make(chan struct{}, 1), last: s.Timing.Start}
-	err := h.err
+	src := &h2Source{c: c, s: s, ask: ask, ready: make(chan struct{}, 1), last: s.Timing.Start}
+	if !written.IsZero() {
+		src.wrote, src.told = written.Sub(s.Timing.Start), true
+		c.record.wrote(ask, written)
+	}
+	err = h.err
 	if err == nil {
 		src.id, err = h.frames.Open(r)
 	}

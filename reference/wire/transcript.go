@@ -26,6 +26,13 @@ type Transcript struct {
 	in, out   int64
 	closed    string
 	closedAt  time.Duration
+	timing    Timing // of connecting
+	proto     Proto
+	failed    *Error // why connecting failed
+	asked     []Ask
+
+	order       func(sent bool) int64 // set before anyone else has it
+	closedOrder int64
 }
 
 const (
@@ -42,6 +49,8 @@ type Chunk struct {
 	Sent   bool
 	Offset int64 // in the bytes of that direction
 	Data   []byte
+	// Order is what [Dialer.Order] said as the read returned: how it stands to what happened on other connections, which times that lie close together do not tell.
+	Order int64
 }
 
 // Entry is one meaning with its place and time: heads, body pieces (where content lies in the received bytes), trailers, frames, faults
@@ -83,6 +92,7 @@ func (t *Transcript) chunk(at time.Time, sent bool, p []byte) {
 		c.Offset = t.out
 		t.out += int64(len(p))
 	} else {
+		c.Order = t.orderOf(false)
 		t.in += int64(len(p))
 	}
 	if n := max(0, t.room-chunkCost); len(p) > n {
@@ -174,8 +184,15 @@ func (t *Transcript) end(at time.Time, how string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed == "" {
-		t.closed, t.closedAt = how, at.Sub(t.start)
+		t.closed, t.closedAt, t.closedOrder = how, at.Sub(t.start), t.orderOf(false)
 	}
+}
+
+func (t *Transcript) orderOf(sent bool) int64 {
+	if t.order == nil {
+		return 0
+	}
+	return t.order(sent)
 }
 
 // Chunks returns the raw bytes both ways in order of time.

@@ -154,7 +154,11 @@ func word(v string) string {
 func (p *report) head(command string) {
 	p.linef("## ssegauge %s: %s\n", command, word(p.Word()))
 	p.linef("%s\n", escape(p.Sentence()))
-	p.linef("%s · %s · %s · %s\n", code(p.Target.URL), escape(result.Protocol(p.Target.HTTP)), p.Started.UTC().Format("2006-01-02 15:04:05 UTC"), result.Micros(p.DurationMS*1e3))
+	note := ""
+	if p.Replayed {
+		note = " · from a recording"
+	}
+	p.linef("%s · %s · %s · %s%s\n", code(p.Target.URL), escape(result.Protocol(p.Target.HTTP)), p.Started.UTC().Format("2006-01-02 15:04:05 UTC"), result.Micros(p.DurationMS*1e3), note)
 }
 
 func (p *report) check() {

@@ -49,6 +49,7 @@ func NewRun(r *result.Run) any {
 type end struct {
 	Type        string          `json:"type"`
 	DurationMS  float64         `json:"duration_ms"`
+	Replayed    bool            `json:"replayed,omitempty"`
 	Error       string          `json:"error,omitempty"`
 	Status      result.Status   `json:"status"`
 	Sentence    string          `json:"sentence"`
@@ -58,7 +59,7 @@ type end struct {
 
 // NewEnd returns the line of a run that is over.
 func NewEnd(r *result.Run) any {
-	e := end{Type: "end", DurationMS: r.DurationMS, Error: r.Error, Status: r.Status(), Sentence: r.Sentence(), Interrupted: r.Interrupted}
+	e := end{Type: "end", DurationMS: r.DurationMS, Replayed: r.Replayed, Error: r.Error, Status: r.Status(), Sentence: r.Sentence(), Interrupted: r.Interrupted}
 	if r.Check != nil {
 		e.Summary = &r.Summary
 	}

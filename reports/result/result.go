@@ -31,7 +31,8 @@ type Run struct {
 	Started     time.Time `json:"started"`
 	DurationMS  float64   `json:"duration_ms"`
 	Interrupted bool      `json:"interrupted,omitempty"`
-	Error       string    `json:"error,omitempty"` // why nothing of the target could be judged: one of several that nobody answered at
+	Replayed    bool      `json:"replayed,omitempty"` // judged from a recording, which began at Started
+	Error       string    `json:"error,omitempty"`    // why nothing of the target could be judged: one of several that nobody answered at
 	// What the run comes to, [Run.Status] and [Run.Sentence], for readers of the file: written by [Encode], passed over by [Decode].
 	Outcome Status `json:"status"`
 	Words   string `json:"sentence"`

@@ -74,6 +74,9 @@ func (p *report) head(command string) {
 	}
 	facts = append(facts, p.Started.UTC().Format("2006-01-02 15:04:05 UTC"), result.Micros(p.DurationMS*1e3))
 	facts = append(facts, strings.TrimSpace("ssegauge "+result.Escape(p.Tool.Version)))
+	if p.Replayed {
+		facts = append(facts, "from a recording")
+	}
 	if p.Interrupted {
 		facts = append(facts, p.paint(yellow, "interrupted"))
 	}
