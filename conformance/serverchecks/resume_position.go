@@ -21,6 +21,7 @@ type resumption struct {
 	k        conformance.Event   // the event that was seen last
 	before   []conformance.Event // seen up to K
 	missed   []conformance.Event // seen after it, to be replayed
+	seen     *seen               // all of these, once they are looked up
 
 	patience time.Duration // for the first event; 0: [replayPatience]
 	glance   bool          // it is enough to see that the stream may begin anew

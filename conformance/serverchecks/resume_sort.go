@@ -36,46 +36,65 @@ func (s *sorted) past() int {
 	return n
 }
 
+// seen is what the control saw, by what tells one event from others; -1: more than one.
+type seen struct {
+	all                   []conformance.Event // up to K, K, and what was missed
+	byID, byNonce, byData map[string]int
+}
+
+func (r *resumption) index() *seen {
+	if r.seen != nil {
+		return r.seen
+	}
+	x := &seen{byID: map[string]int{}, byNonce: map[string]int{}, byData: map[string]int{}}
+	x.all = append(append(r.before[:len(r.before):len(r.before)], r.k), r.missed...)
+	for _, e := range r.control.Events() {
+		n := conformance.NonceOf(e.Data)
+		if _, twice := x.byNonce[n]; twice || n == "" {
+			x.byNonce[n] = -1 // a publish may have come as several events
+			continue
+		}
+		x.byNonce[n] = -2 // one, wherever it stands
+	}
+	for i := range x.all {
+		e := &x.all[i]
+		if _, twice := x.byID[string(e.ID)]; twice {
+			x.byID[string(e.ID)] = -1
+		} else if named(e) {
+			x.byID[string(e.ID)] = i
+		}
+		if n := conformance.NonceOf(e.Data); n != "" {
+			if x.byNonce[n] == -2 {
+				x.byNonce[n] = i
+			}
+		} else if _, twice := x.byData[string(e.Data)]; twice || len(e.Data) < tellingData || !named(e) {
+			x.byData[string(e.Data)] = -1
+		} else {
+			x.byData[string(e.Data)] = i
+		}
+	}
+	r.seen = x
+	return x
+}
+
 // sort says what the events of the new connection are. What the run published is known by its word, all else by its id and data; where an id is unknown, by long data that
 // stands for one event alone.
 func (r *resumption) sort(got []conformance.Event) {
 	r.sorted = sorted{came: len(got), replayed: map[int]bool{}}
-	all := append(append(r.before[:len(r.before):len(r.before)], r.k), r.missed...)
-	k := len(r.before)
-	byID, byNonce, byData := map[string]int{}, map[string]int{}, map[string]int{}
-	uses := map[string]int{} // a publish may have come as several events
-	for _, e := range r.control.Events() {
-		uses[conformance.NonceOf(e.Data)]++
-	}
-	for i := range all {
-		e := &all[i]
-		if _, twice := byID[string(e.ID)]; twice {
-			byID[string(e.ID)] = -1 // it names nothing
-		} else if named(e) {
-			byID[string(e.ID)] = i
-		}
-		if n := conformance.NonceOf(e.Data); n != "" {
-			if uses[n] == 1 {
-				byNonce[n] = i
-			}
-		} else if _, twice := byData[string(e.Data)]; twice || len(e.Data) < tellingData || !named(e) {
-			byData[string(e.Data)] = -1
-		} else {
-			byData[string(e.Data)] = i
-		}
-	}
+	x, k := r.index(), len(r.before)
+	all := x.all
 	last := -1
 	for i := range got {
 		e := &got[i]
 		at, same, alike := -1, false, false
-		if j, ok := byID[string(e.ID)]; ok && j >= 0 && named(e) {
+		if j, ok := x.byID[string(e.ID)]; ok && j >= 0 && named(e) {
 			at, same = j, sameData(e, &all[j])
 		}
 		if !same {
 			n := conformance.NonceOf(e.Data)
-			if j, ok := byNonce[n]; ok {
+			if j, ok := x.byNonce[n]; ok && j >= 0 {
 				at, same = j, true
-			} else if j, ok := byData[string(e.Data)]; ok && n == "" && j >= 0 && named(e) && at < 0 {
+			} else if j, ok := x.byData[string(e.Data)]; ok && n == "" && j >= 0 && named(e) && at < 0 {
 				at, same, alike = j, true, true
 			}
 		}
