@@ -65,8 +65,10 @@ const noClause = "no clause; contract"
 // tooLarge says which bound of ours a target went past.
 func tooLarge(e *wire.CapError) string {
 	switch e.What {
-	case "head", "field block", "field list", "trailers", "chunk-size line":
+	case "head", "field block", "field list", "chunk-size line":
 		return "a " + e.What + " of more than " + result.Bytes(float64(e.Limit))
+	case "trailers":
+		return "trailers of more than " + result.Bytes(float64(e.Limit))
 	}
 	return fmt.Sprintf("the %s, more than %d", e.What, e.Limit)
 }

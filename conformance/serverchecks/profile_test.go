@@ -98,6 +98,15 @@ func TestCallsStayClean(t *testing.T) {
 				t.Errorf("%d calls were made, of which one was asked for", p.accepts)
 			}
 		})
+		t.Run(c.name+", active", func(t *testing.T) {
+			p := clean()
+			c.make(p)
+			for _, f := range run(t, p, func(t *conformance.Target) { c.change(t); t.Active = true }) {
+				if f.Verdict == result.Fail || f.Verdict == result.Warn || f.Verdict == result.Error {
+					t.Error(show(f))
+				}
+			}
+		})
 	}
 }
 

@@ -140,7 +140,7 @@ func (f *Frames) checkIdle(it *Item) bool {
 // idled counts a frame that carries nothing.
 func (f *Frames) idled(it *Item) {
 	if f.idle++; f.idle > maxIdle && f.err == nil {
-		f.fault(it, FaultH2Flood, 0, fmt.Sprintf("more than %d frames in a row that carry nothing, the last a %v", maxIdle, f.kind))
+		f.fault(it, FaultH2Flood, 0, fmt.Sprintf("more than %d frames in a row that carry nothing, the last: %v", maxIdle, f.kind))
 	}
 }
 
