@@ -29,10 +29,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	code := exitCode(err)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(stderr, "ssegauge: %s\n", result.Escape(err.Error()))
+		fmt.Fprintf(stderr, "ssegauge: %s\n", result.Escape(secretsOf(cmd).Conceal(result.MaskText(err.Error()))))
 	}
 	return code
 }

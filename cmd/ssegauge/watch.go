@@ -92,8 +92,8 @@ func (w *watchFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL
 
 	p := &eventPrinter{w: a.stdout, color: out.colored(a.stdout), json: w.format == "ndjson"}
 	if w.format == "text" {
-		fmt.Fprintf(a.stderr, "%s HTTP/%s %d %s, %s (%s)\n", result.Escape(maskURL(stream.URL.String())), stream.Conn.Proto(), stream.Head.Status,
-			result.Escape(stream.Head.Reason), result.Escape(stream.Head.Header.Get("Content-Type")), human(stream.Timing.Head))
+		answer := secretsOf(cmd).Conceal(fmt.Sprintf("%d %s, %s", stream.Head.Status, stream.Head.Reason, stream.Head.Header.Get("Content-Type")))
+		fmt.Fprintf(a.stderr, "%s HTTP/%s %s (%s)\n", result.Escape(maskURL(stream.URL.String())), stream.Conn.Proto(), result.Escape(answer), human(stream.Timing.Head))
 	}
 	if problem := notAStream(stream.Head); problem != "" {
 		return &outcome{exitFailed, problem}

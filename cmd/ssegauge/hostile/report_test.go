@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -177,6 +178,8 @@ func without(b []byte, texts ...string) error {
 func TestSecrets(t *testing.T) {
 	program := build(t)
 	dir := t.TempDir()
+	help, _ := exec.Command(program, "check", "--help").Output()
+	recorded := bytes.Contains(help, []byte("--record"))
 	for name, peer := range map[string]func(net.Conn, *http.Request){
 		"echo": func(c net.Conn, r *http.Request) {
 			seen := r.Header.Get("Authorization") + " " + r.Header.Get("Cookie") + " " + r.URL.RawQuery
@@ -209,11 +212,23 @@ func TestSecrets(t *testing.T) {
 			for _, f := range reports.Formats() {
 				args = append(args, "--report", f.Name+"="+filepath.Join(dir, f.Name))
 			}
+			if recorded {
+				args = append(args, "--record", filepath.Join(dir, "record"))
+			}
 			r := start(t, program, args...)
 			r.wait(t, window+beyond)
 			said := map[string][]byte{"stdout": r.out.start, "stderr": r.errs.start}
 			for _, f := range reports.Formats() {
 				said[f.Name], _ = os.ReadFile(filepath.Join(dir, f.Name))
+			}
+			said["record"], _ = os.ReadFile(filepath.Join(dir, "record"))
+			if name != "echo" { // what watch shows of a stream is the stream
+				for _, command := range []string{"watch", "load"} {
+					args := []string{command, args[1], "-H", "Authorization: Bearer S3CRET-of-bearer", "-H", "Cookie: sid=S3CRET-of-cookie", "--duration", "1s"}
+					r := start(t, program, args...)
+					r.wait(t, beyond)
+					said[command+" stdout"], said[command+" stderr"] = r.out.start, r.errs.start
+				}
 			}
 			for where, b := range said {
 				if err := without(b, "S3CRET", "dXNlcjpTM0NSRVQ"); err != nil { // the latter in base64
