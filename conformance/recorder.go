@@ -200,7 +200,12 @@ func (r *Recording) connection(c *running, secrets [][]byte) recordedConn {
 		out.Failed.Phase = string(failed.Phase)
 	}
 	for _, a := range c.record.Asks() {
-		out.Requests = append(out.Requests, recordedAsk{a.At, a.Written, a.Received, a.Order, requestText(a.Request)})
+		// An id that a target made of a credential comes back in a request: as it stands in what was received.
+		asked := []byte(requestText(a.Request))
+		for _, secret := range secrets {
+			asked = bytes.ReplaceAll(asked, secret, bytes.Repeat([]byte("*"), len(secret)))
+		}
+		out.Requests = append(out.Requests, recordedAsk{a.At, a.Written, a.Received, a.Order, string(asked)})
 	}
 	var all []byte
 	for _, k := range c.record.Chunks() {
