@@ -279,3 +279,6 @@ type replayedError struct {
 func (e *replayedError) Error() string { return e.text }
 
 func (e *replayedError) Unwrap() error { return e.is }
+
+// wakes goes before the id of a check on whose behalf something is published only to make a head come.
+const wakes = "wake "

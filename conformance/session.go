@@ -124,7 +124,7 @@ func (s *session) openAwake(ctx context.Context, r *wire.Request, within time.Du
 		}
 		wake := time.AfterFunc(after, func() {
 			a := askerOf(ctx)
-			ctx, cancel := context.WithTimeout(asker{a.scope, "wake " + a.id, nil}.in(ctx), wakeAfter)
+			ctx, cancel := context.WithTimeout(asker{a.scope, wakes + a.id, nil}.in(ctx), wakeAfter)
 			defer cancel()
 			woken <- time.Since(start)
 			// Whether it went well shows on the stream.

@@ -29,6 +29,7 @@ type checkFlags struct {
 	only, skip     []string
 	profiles       []string
 	record, replay string
+	dry            bool
 	proves         bool // the recording is of a run with a publish hook
 }
 
@@ -66,6 +67,7 @@ Of several targets the worst counts: 1, then 3, then 4.`,
   ssegauge check https://api.example/v1/chat/completions --profile-set llm --body @prompt.json -H 'Content-Type: application/json' -H 'Authorization: Bearer ...'
   ssegauge check https://host/stream --record run.ndjson
   ssegauge check --replay run.ndjson --only 'resume/*'
+  ssegauge check https://host/stream --publish 'POST https://host/publish' --dry-run
   curl -sN http://localhost:8080/events | ssegauge check - --window 10s`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if c.replay != "" {
@@ -95,6 +97,7 @@ Of several targets the worst counts: 1, then 3, then 4.`,
 	f.StringSliceVar(&c.skip, "skip", nil, "no checks whose id matches the `glob` (repeatable)")
 	f.StringSliceVar(&c.profiles, "profile-set", nil, "also what a protocol on top of event streams asks: `name` "+strings.Join(catalogue.Profiles(), ", ")+" (repeatable)")
 	f.StringVar(&c.record, "record", "", "keep every connection with its times in this `file`, to be judged again by --replay")
+	f.BoolVar(&c.dry, "dry-run", false, "print every request, message and command instead of sending it: a rehearsal on the built-in reference server")
 	f.StringVar(&c.replay, "replay", "", "judge what --record kept in this `file`, without a network")
 	c.policy.add(cmd)
 	c.output.add(cmd)
@@ -118,6 +121,9 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, urls [
 		return err
 	}
 	if c.record != "" {
+		if c.dry {
+			return usagef("--record: with --dry-run there is nothing to keep")
+		}
 		if len(targets) > 1 {
 			return usagef("--record keeps the run of one target: give one URL with it")
 		}
@@ -137,6 +143,9 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, urls [
 		if err := c.lent.fill(t); err != nil {
 			return err
 		}
+	}
+	if c.dry {
+		return c.rehearse(ctx, a, targets, checks)
 	}
 	return c.judge(ctx, a, conformance.Run, targets, checks)
 }

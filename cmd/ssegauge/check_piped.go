@@ -13,7 +13,7 @@ import (
 // unasked are flags about a request or a hook, of which there is none where the stream comes on stdin. A profile may name them.
 var unasked = []string{
 	"header", "method", "body", "http", "insecure", "cacert", "cert", "key", "connect-to", "timeout",
-	"publish", "publish-header", "publish-body", "publish-cmd", "scenario-url", "kill-cmd", "restart-cmd", "gauge-url", "direct-url", "active", "record",
+	"publish", "publish-header", "publish-body", "publish-cmd", "scenario-url", "kill-cmd", "restart-cmd", "gauge-url", "direct-url", "active", "record", "dry-run",
 }
 
 // piped judges the stream on stdin.

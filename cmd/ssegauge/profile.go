@@ -11,7 +11,7 @@ import (
 )
 
 // notInProfile are flags that say how one run goes about it, not what the target is.
-var notInProfile = []string{"profile", "help", "record", "replay"}
+var notInProfile = []string{"profile", "help", "record", "replay", "dry-run"}
 
 // applyProfile sets every flag that the file names and the command line did not, once. Keys are flag names; a group may be nested, with _ for - :
 //

@@ -50,7 +50,7 @@ type Publisher struct {
 	send    sender
 	timeout time.Duration
 	hook    Hook
-	through func(context.Context, Message, Func) (Receipt, error) // nil: straight
+	through Func // nil: straight
 }
 
 // Func is how a message is published.
@@ -59,7 +59,7 @@ type Func func(context.Context, Message) (Receipt, error)
 // Through returns a publisher like p whose messages go through f, which may pass them on by next: a recording, or what stands in for the target.
 func (p *Publisher) Through(f func(ctx context.Context, m Message, next Func) (Receipt, error)) *Publisher {
 	q := *p
-	q.through = f
+	q.through = func(ctx context.Context, m Message) (Receipt, error) { return f(ctx, m, p.Publish) }
 	return &q
 }
 
@@ -128,7 +128,7 @@ type Receipt struct {
 // credentials.
 func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
 	if p.through != nil {
-		return p.through(ctx, m, p.publish)
+		return p.through(ctx, m)
 	}
 	return p.publish(ctx, m)
 }

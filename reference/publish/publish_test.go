@@ -221,3 +221,29 @@ func TestUses(t *testing.T) {
 		}
 	}
 }
+
+// What goes through several goes through all of them, the last that was added first, and reaches nobody where one of them does not pass it on.
+func TestThrough(t *testing.T) {
+	srv, last := record(t, http.StatusAccepted)
+	p := mustCompile(t, publish.Hook{HTTP: "POST " + srv.URL + "/p"})
+	var order []string
+	pass := func(name string) func(context.Context, publish.Message, publish.Func) (publish.Receipt, error) {
+		return func(ctx context.Context, m publish.Message, next publish.Func) (publish.Receipt, error) {
+			order = append(order, name)
+			m.Data += name
+			return next(ctx, m)
+		}
+	}
+	if r, err := p.Through(pass("a")).Through(pass("b")).Publish(t.Context(), publish.Message{Data: "x"}); err != nil || r.Status != http.StatusAccepted {
+		t.Fatal(r, err)
+	}
+	if got := last().body; got != "xba" || strings.Join(order, "") != "ba" {
+		t.Errorf("%q, %q", got, order)
+	}
+	stop := p.Through(func(context.Context, publish.Message, publish.Func) (publish.Receipt, error) {
+		return publish.Receipt{Status: 299}, nil
+	})
+	if r, err := stop.Through(pass("c")).Publish(t.Context(), publish.Message{Data: "y"}); err != nil || r.Status != 299 || last().body != "xba" {
+		t.Errorf("%v, %v: it was published: %q", r, err, last().body)
+	}
+}
