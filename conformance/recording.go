@@ -32,7 +32,8 @@ import (
 // clock. What is measured is not of that clock, though: connections tell when their bytes arrived ([wire.Recorded]), receipts when they were given, to the nanosecond as it was, so no
 // verdict hangs on how busy the machine is that judges again; and what came of a request, a message or an action does not come before it, however late that is. A request gets the connection that the same check asked the same of, in their order, or else one on which another
 // check did (with --only another one may be the first to ask). What is asked must be the same for that, so nonces are made of a seed, the check's id and a count, and checks act one at a
-// time, in an order of their own (stage). A check that asks what nobody asked then is not-observed: not in the recording.
+// time, in an order of their own (stage). A check that asks what nobody asked then is not-observed: not in the
+// recording; a message that nobody published then is one of a hook that fails.
 //
 // # The file
 //

@@ -53,7 +53,10 @@ func (t *Transcript) ask(at time.Time, r *Request) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.asked) < maxFaults {
-		t.asked = append(t.asked, Ask{Request: r, At: at.Sub(t.start), Written: -1, Received: t.in, Order: t.orderOf(true)})
+		// A copy: whoever asks may change it for the next time.
+		q, u := *r, *r.URL
+		q.URL, q.Header = &u, append(Header(nil), r.Header...)
+		t.asked = append(t.asked, Ask{Request: &q, At: at.Sub(t.start), Written: -1, Received: t.in, Order: t.orderOf(true)})
 	}
 	return len(t.asked) - 1
 }
