@@ -28,8 +28,8 @@ import (
 //
 // # How it is judged again
 //
-// The same code runs in a world made of the recording, in real time: [Recording.Replay] takes as long as the run did, for what a check does about silence is to wait, and it waits by the
-// clock. What is measured is not of that clock, though: connections tell when their bytes arrived ([wire.Recorded]), receipts when they were given, to the nanosecond as it was, so no
+// The same code runs in a world made of the recording, in real time: [Recording.Replay] takes as long as the run did (less where checks are
+// left out), for what a check does about silence is to wait, and it waits by the clock. What is measured is not of that clock, though: connections tell when their bytes arrived ([wire.Recorded]), receipts when they were given, to the nanosecond as it was, so no
 // verdict hangs on how busy the machine is that judges again; and what came of a request, a message or an action does not come before it, however late that is. A request gets the connection that the same check asked the same of, in their order, or else one on which another
 // check did (with --only another one may be the first to ask). What is asked must be the same for that, so nonces are made of a seed, the check's id and a count, and checks act one at a
 // time, in an order of their own (stage). A check that asks what nobody asked then is not-observed: not in the

@@ -43,13 +43,12 @@ func (r *Recording) Replay(ctx context.Context, checks []Check, o Options) (*res
 
 // world answers as the target did.
 type world struct {
-	rec  *Recording
-	base time.Time // when the run that is judged again began, by the clock of now
-
+	rec   *Recording
 	deeds *deeds
-	open  map[*replayConn]bool
 
 	mu   sync.Mutex
+	base time.Time // when the run that is judged again began, by the clock of now
+	open map[*replayConn]bool
 	used map[any]bool // what of the recording is given out: pointers into it
 }
 
@@ -72,9 +71,31 @@ func (w *world) wrap(t *Target, checks []*Check) {
 	}
 }
 
+// moment is when something of the recording is, by the clock of now.
+func (w *world) moment(offset time.Duration) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.base.Add(offset)
+}
+
+// skip goes on to a moment of the recording that is still to come, where nothing more is to come until then on any connection: with fewer checks than there were, those
+// that are left need not wait for what the others did.
+func (w *world) skip(offset time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.open {
+		if c.more() {
+			return
+		}
+	}
+	if now := time.Now().Add(-offset); now.Before(w.base) {
+		w.base = now
+	}
+}
+
 // wait lasts until the moment of the recording has come.
 func (w *world) wait(ctx context.Context, offset time.Duration) error {
-	t := time.NewTimer(time.Until(w.base.Add(offset)))
+	t := time.NewTimer(time.Until(w.moment(offset)))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -109,9 +130,9 @@ func (w *world) publish(ctx context.Context, m publish.Message, _ publish.Func) 
 	}
 	w.deeds.done(e.Order)
 	if err := w.wait(ctx, e.Done); err != nil {
-		return publish.Receipt{Sent: w.base.Add(e.Sent), Done: time.Now()}, err
+		return publish.Receipt{Sent: w.moment(e.Sent), Done: time.Now()}, err
 	}
-	return publish.Receipt{Sent: w.base.Add(e.Sent), Done: w.base.Add(e.Done), Refused: e.Refused, Status: e.Status}, e.Error.error()
+	return publish.Receipt{Sent: w.moment(e.Sent), Done: w.moment(e.Done), Refused: e.Refused, Status: e.Status}, e.Error.error()
 }
 
 func (w *world) action(name string) Action {
@@ -163,6 +184,9 @@ func (w *world) dial(ctx context.Context, d *wire.Dialer) {
 		// What will be asked is not known yet. It is most likely what was asked next on behalf of the same check.
 		e := w.connection(a, func(e *recordedConn) bool { return e.Addr == addr })
 		c := &replayConn{w: w, asker: a, addr: addr, wake: make(chan struct{}), timing: wire.Timing{Start: time.Now()}}
+		if e != nil {
+			w.skip(e.Start)
+		}
 		w.mu.Lock()
 		w.open[c] = true
 		w.mu.Unlock()
@@ -179,7 +203,7 @@ func (w *world) dial(ctx context.Context, d *wire.Dialer) {
 				return nil, err
 			}
 			c.take(e)
-			c.timing = wire.Timing{Start: w.base.Add(e.Start), Resolved: e.Resolved, Connected: e.Connected, TLS: e.TLS}
+			c.timing = wire.Timing{Start: w.moment(e.Start), Resolved: e.Resolved, Connected: e.Connected, TLS: e.TLS}
 			if e.HTTP == wire.HTTP2.String() {
 				return replayTLS{c, "h2"}, nil
 			}

@@ -240,6 +240,13 @@ func (c *replayConn) behind(by time.Time) bool {
 	return !c.closed && c.rec != nil && c.asked > 0 && (len(c.rest) > 0 || c.next < len(c.rec.Received) && !c.timing.Start.Add(c.rec.Received[c.next].At).After(by))
 }
 
+// more tells whether something is still to come.
+func (c *replayConn) more() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.closed && c.rec != nil && (len(c.rest) > 0 || c.next < len(c.rec.Received) || c.rec.Closed != "")
+}
+
 func (c *replayConn) Close() error {
 	c.w.mu.Lock()
 	delete(c.w.open, c)
