@@ -62,7 +62,7 @@ func TestReplayJudgesTheSame(t *testing.T) {
 		t.Run(c.proto.String()+c.path+" "+c.fault, func(t *testing.T) {
 			rec := conformance.NewRecording()
 			var lent conformance.Needs
-			if c.hook && c.fault == "" {
+			if c.hook && c.fault == "" && c.proto == wire.HTTP11 {
 				lent = conformance.Scenario | conformance.Gauge | conformance.Kill
 			}
 			first := checkRecorded(t, c.path, c.fault, c.proto, lent, func(t *conformance.Target) {
