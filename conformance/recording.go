@@ -47,8 +47,9 @@ import (
 //
 // Requests, messages and actions are numbered by their order in the run, from 0; the order of what came says how many of them there had been by then.
 //
-// Credentials of requests are "***", those that come back in clear text (an echo, the value of a Set-Cookie) are overwritten by as many asterisks, so that offsets stay. All else
-// that the target sent is there as it came: who gets the file can read the stream.
+// Credentials of requests are "***", those that come back in clear text (an echo, the value of a Set-Cookie over HTTP/1.1) are overwritten by as many asterisks, so that offsets stay. All
+// else that the target sent is there as it came: who gets the file can read the stream. Over HTTP/2 the fields of a response are packed (HPACK), and what is packed is not overwritten: a cookie
+// that the target sets can be read out of the file again.
 //
 // It holds at most 256 MiB of what came; connections beyond are dropped.
 type Recording struct {

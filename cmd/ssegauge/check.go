@@ -49,8 +49,8 @@ for scheme, host and port of the URL at hand wherever a flag says how to publish
 
 With - it judges the bytes of a stream that comes on stdin, and nothing of how it came.
 
---record keeps all that was asked and all that came back, with times, in one file; credentials are masked in it, what the
-server sent is not. --replay judges such a file again without a network: the same verdicts, by the checks of today. It
+--record keeps all that was asked and all that came back, with times, in one file. Credentials of requests are masked in
+it; what the server sent is not, a cookie that it sets over HTTP/2 included. --replay judges such a file again without a network: the same verdicts, by the checks of today. It
 takes as long as the run did, because what a check does about silence is to wait; what it measures is as it was,
 however busy this machine is. The file is NDJSON: a line "recording" (what was judged), a line for each "connection",
 "publish" and "action", and an "end".
