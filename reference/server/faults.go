@@ -32,11 +32,20 @@ type Fault struct {
 
 	Returning
 	Delivering
+
+	// Wrap stands before the handlers of all streams, for any method, with next for the right answer.
+	Wrap func(s *Server, w http.ResponseWriter, r *http.Request, next http.Handler)
+
+	// Of the whole server, where it has the fault: not below /scenario/fault/.
+	Capitals bool // field names over HTTP/2 in the clear have capital letters
+	Abrupt   bool // it stops without a word
 }
 
 // faults is the table: one file a group. To add one, add an entry; the id is that of the check in the catalogue.
 var faults = slices.Concat(
 	coreFaults,
+	httpFaults,
+	h2Faults,
 	bytesFaults,
 	liveFaults,
 	proxyFaults,

@@ -34,6 +34,12 @@ func TestFaultsBreakOneRule(t *testing.T) {
 				if f.ID == "resume/header-accepted" || f.ID == "resume/window" {
 					want = []string{"resume/replay"} // there is none without a stream, nor of the first events of a channel
 				}
+				if strings.HasPrefix(f.ID, "http/content-type/") {
+					want = []string{"http/content-type"} // the whole value is looked at here
+				}
+				if f.Capitals {
+					return // Go's client takes no such answer
+				}
 				h2 := newWorld(t, "h2c", Config{Fault: f.ID})
 				res := h2.do(t.Context(), "HEAD", "/scenario/", "") // no stream: the fault is not about it
 				if res.Header.Get("Keep-Alive") != "" {
@@ -70,7 +76,7 @@ func judge(w *world) (broken, rules []string) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 	defer cancel()
-	res := w.do(ctx, "GET", "/events", "")
+	res := w.do(ctx, "GET", "/events", "", "Accept: text/event-stream")
 	rule("live/headers-flushed", time.Since(start) < time.Second)
 	rule("http/status", res.StatusCode == http.StatusOK)
 	rule("http/content-type", res.Header.Get("Content-Type") == "text/event-stream")
@@ -133,6 +139,7 @@ func judge(w *world) (broken, rules []string) {
 	ctx, cancel = context.WithTimeout(w.t.Context(), 3*time.Second)
 	defer cancel()
 	req, _ := http.NewRequestWithContext(ctx, "HEAD", w.base+"/events", nil)
+	req.Header.Set("Accept", "text/event-stream")
 	head, err := w.client.Do(req)
 	rule("http/head", err == nil && head.StatusCode == res.StatusCode && head.Header.Get("Content-Type") == res.Header.Get("Content-Type"))
 	if err == nil {
@@ -142,7 +149,7 @@ func judge(w *world) (broken, rules []string) {
 	// Resumption after the first.
 	ctx, cancel = context.WithTimeout(w.t.Context(), 5*time.Second)
 	defer cancel()
-	res = w.do(ctx, "GET", "/events", "", "Last-Event-ID: "+ids[0])
+	res = w.do(ctx, "GET", "/events", "", "Accept: text/event-stream", "Last-Event-ID: "+ids[0])
 	raw, _ = io.ReadAll(res.Body)
 	res.Body.Close()
 	has := func(id string) bool { return strings.Contains(string(raw), "id: "+id) }

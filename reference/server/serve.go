@@ -43,7 +43,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, config *tls.Config) 
 		MaxHeaderBytes:    64 << 10,
 		TLSConfig:         config,
 		ConnState:         s.countConnection,
+		ConnContext:       withTurn,
 		ErrorLog:          log.New(panicsOnly{os.Stderr}, "", log.LstdFlags),
+	}
+	if s.fault.Capitals {
+		l = capitals{l}
 	}
 	if s.fault.Exact {
 		l = spelled{l}
@@ -112,6 +116,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	var errs []error
 	for _, hs := range servers {
+		if s.fault.Abrupt {
+			for s.limits.streams() > 0 && ctx.Err() == nil {
+				time.Sleep(10 * time.Millisecond) // its streams end as they should
+			}
+			_ = hs.Close()
+			continue
+		}
 		if err := hs.Shutdown(ctx); err != nil {
 			_ = hs.Close()
 			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {

@@ -131,6 +131,7 @@ type Server struct {
 	count     *counters
 	broken    brokenServers
 	returning returning
+	down      down
 
 	wptPreflights wptPreflights
 
@@ -164,7 +165,7 @@ func newServer(cfg Config, limits *limiter, count *counters, stop chan struct{})
 		}
 	}
 	s.channels = newChannels(cfg, s.encode)
-	s.handler = s.cors(s.mux())
+	s.handler = s.cors(s.wrapped(s.mux()))
 	return s
 }
 
@@ -199,7 +200,6 @@ func (s *Server) routes() []route {
 		{"/profile/mercure", get, s.mercure},
 		{"/profile/jakarta", get, s.jakarta},
 		{"/scenario/", get, s.scenario},
-		{faultPrefix, []string{http.MethodGet, http.MethodHead, http.MethodPost}, s.faulty},
 	}
 }
 
@@ -210,6 +210,7 @@ func (s *Server) mux() http.Handler {
 	for _, r := range s.routes() {
 		mux.Handle(r.pattern, allow(r.methods, r.handle))
 	}
-	mux.HandleFunc(wptPrefix, s.wpt) // answers OPTIONS by itself
+	mux.HandleFunc(wptPrefix, s.wpt)      // answers OPTIONS by itself
+	mux.HandleFunc(faultPrefix, s.faulty) // as a whole server does
 	return mux
 }
