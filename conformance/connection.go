@@ -2,9 +2,12 @@ package conformance
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
+	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -185,6 +188,20 @@ func (c *Connection) Content() []byte {
 	return c.content
 }
 
+// Unzipped returns the content so far of a stream in gzip as a reader has it that decodes each bit as it comes, as zlib does. Ours waits for the end of a block, which not
+// every way to flush a compressor gives.
+func (c *Connection) Unzipped() []byte {
+	if c.record == nil || c.stream == nil {
+		return nil
+	}
+	z, err := gzip.NewReader(bytes.NewReader(c.record.Content(c.stream.ID)))
+	if err != nil {
+		return nil
+	}
+	b, _ := io.ReadAll(io.LimitReader(z, maxContent)) // it is cut off, and gives what came all the same
+	return b
+}
+
 // Lines returns the lines so far.
 func (c *Connection) Lines() []Line {
 	c.mu.Lock()
@@ -324,6 +341,26 @@ func (c *Connection) HeadBytes() int64 {
 		return 0
 	}
 	return c.record.Received()
+}
+
+// SpeaksHTTP2 tells that an HTTP/1.1 request was answered with a frame of HTTP/2, as a port does that knows nothing else: its SETTINGS, or GOAWAY.
+func (c *Connection) SpeaksHTTP2() bool {
+	if c.HeadBytes() < 9 {
+		return false
+	}
+	var b []byte
+	for _, k := range c.record.Chunks() {
+		if !k.Sent && k.Offset == int64(len(b)) && len(b) < 9 {
+			b = append(b, k.Data...)
+		}
+	}
+	const settings, goAway = 4, 7 // RFC 9113 6.5, 6.8: both on stream 0
+	return len(b) >= 9 && b[0] == 0 && b[1] < 64 && (b[3] == settings || b[3] == goAway) && bytes.Equal(b[5:9], make([]byte, 4))
+}
+
+// GoingAway tells that GOAWAY came on the connection.
+func (c *Connection) GoingAway() bool {
+	return c.record != nil && slices.ContainsFunc(c.record.Entries(), func(e wire.Entry) bool { return e.Kind == wire.GoAway })
 }
 
 // Full tells that reading stopped because enough was kept, not because the stream ended or the window did.

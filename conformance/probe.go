@@ -279,8 +279,15 @@ func (p *Probe) OpenAwake(ctx context.Context, r *wire.Request, within time.Dura
 // Dial connects without asking for anything, for checks that use one connection several times and read it themselves; the [Connection] is
 // the record. Close the wire.Conn.
 func (p *Probe) Dial(ctx context.Context, r *wire.Request, within time.Duration) (*wire.Conn, *Connection, error) {
+	return p.DialAs(ctx, r, within, func(*wire.Dialer) {})
+}
+
+// DialAs is [Probe.Dial] in another manner than the run's: with another protocol, other windows.
+func (p *Probe) DialAs(ctx context.Context, r *wire.Request, within time.Duration, change func(*wire.Dialer)) (*wire.Conn, *Connection, error) {
 	c := &Connection{Name: p.s.name(), Request: r, changed: make(chan struct{}), hide: p.s.secrets}
-	conn, err := p.s.dialer(ctx, within, 0).Dial(ctx, r.URL)
+	d := p.s.dialer(ctx, within, 0)
+	change(d)
+	conn, err := d.Dial(ctx, r.URL)
 	if err != nil {
 		c.Err = err
 		return nil, c, err

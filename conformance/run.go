@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"mime"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -234,18 +233,6 @@ func panicSite() string {
 		}
 	}
 	return "an unknown place"
-}
-
-// MediaType is the essence of a head's media type in lower case, with its parameters; "" where there is none that can be read.
-func MediaType(h *wire.Head) (essence string, params map[string]string) {
-	v := h.Header.Get("Content-Type")
-	essence, params, err := mime.ParseMediaType(v)
-	if err != nil {
-		// A parameter that cannot be read takes nothing from the type: browsers judge the essence.
-		essence, _, _ = strings.Cut(v, ";")
-		essence = strings.ToLower(strings.TrimSpace(essence))
-	}
-	return essence, params
 }
 
 func isEventStream(h *wire.Head) bool {

@@ -103,6 +103,9 @@ func (s *session) request(ctx context.Context, r *wire.Request, d *wire.Dialer) 
 		c.Err = err
 		if e, ok := errors.AsType[*wire.Error](err); ok {
 			c.Head, c.Hops, c.Timing, c.record = e.Head, e.Hops, e.Timing, e.Transcript
+			if c.Head != nil && c.Proto == wire.Auto && (c.Head.Proto == wire.HTTP10 || c.Head.Proto == wire.HTTP11) {
+				c.Proto = wire.HTTP11
+			}
 		}
 		return c, stop
 	}

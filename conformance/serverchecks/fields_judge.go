@@ -133,6 +133,10 @@ var retryRange = conformance.Check{
 			}
 		}
 		if len(all) == 0 {
+			if bad := lines(conns, sse.LineRetryIgnored); len(bad) > 0 {
+				p.NotObserved("no retry field came that clients take, only %s", brief(bad[0].Value)).Hint("see retry/digits")
+				return
+			}
 			p.NotObserved("no retry field came")
 			return
 		}

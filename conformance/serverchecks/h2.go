@@ -8,11 +8,11 @@ import (
 // HTTP2 is HTTP/2 and HTTP/3.
 var HTTP2 = []conformance.Check{
 	h2ConnectionHeaders,
-	{ID: "h2/field-case", Title: "field names are lower case and pseudo-fields come first", Level: result.Must, Clause: "RFC 9113 8.2.1", Needs: conformance.Extra},
-	{ID: "h2/request-accepts-none", Title: "a request without Connection is served", Level: result.Advice, Clause: "RFC 9113 8.2.2", Needs: conformance.Extra},
-	{ID: "h2/flow", Title: "a stream that is not read holds up no other stream of its connection", Level: result.Must, Clause: "RFC 9113 5.2", Needs: conformance.Extra | conformance.Many},
-	{ID: "h2/end-stream", Title: "a stream that ends, ends with END_STREAM", Level: result.Must, Clause: "RFC 9113 8.1", Needs: conformance.Kill},
-	{ID: "h2/goaway", Title: "a graceful restart announces itself with GOAWAY", Level: result.Advice, Clause: "RFC 9113 6.8", Needs: conformance.Kill},
+	h2FieldCase,
+	h2AcceptsNone,
+	h2Flow,
+	h2EndStream,
+	h2GoAway,
 	{ID: "h3/connection-headers", Title: "no connection-specific field over HTTP/3", Level: result.Must, Clause: "RFC 9114 4.2", Needs: conformance.Extra},
 	{ID: "h3/request-accepts-none", Title: "a request without Connection is served over HTTP/3", Level: result.Advice, Clause: "RFC 9114 4.2", Needs: conformance.Extra},
 	{ID: "h3/flow", Title: "a stream that is not read holds up no other stream over HTTP/3", Level: result.Must, Clause: "RFC 9000 4.1", Needs: conformance.Extra | conformance.Many},

@@ -1,6 +1,7 @@
 package serverchecks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,9 @@ var httpStatus = conformance.Check{
 		switch {
 		case c.Head == nil && p.Interrupted():
 			p.NotObserved("%s", p.NoStream())
+		case redirect && wantsCookie(c):
+			p.NotObserved("answered %d, a redirect that goes round until a cookie comes back", re.Status).
+				Hint("give the cookie: --header 'Cookie: ...'").By("--header").At(c.FieldEvidence("Location"))
 		case redirect:
 			p.Fail("answered %d, a redirect that cannot be followed: %s", re.Status, result.Escape(result.MaskText(re.Error()))).
 				Hint("name the stream's own URL, or redirect with an absolute Location").At(c.FieldEvidence("Location"))
@@ -41,8 +45,13 @@ var httpStatus = conformance.Check{
 			p.Pass("200%s", via(c))
 		case c.Head != nil && c.Head.Status == 204:
 			p.Warn("204%s: the server tells clients to stop, there is no stream", via(c)).Hint("check a URL that has a stream")
+		case c.Head != nil && c.Head.Status == 405 && strings.EqualFold(c.Head.Header.Get("Allow"), "POST"):
+			p.Fail("answered 405%s: %s is not allowed", via(c), cmp.Or(p.Request().Method, "GET")).Hint("Allow names POST: try --method POST, and --body if it takes one")
 		case c.Head != nil:
 			p.Fail("answered %d%s", c.Head.Status, via(c)).Hint("clients never come back after this status; check the URL, and the credentials in --header")
+		case c.SpeaksHTTP2():
+			p.Fail("an HTTP/1.1 request is answered with an HTTP/2 frame").Hint("the port speaks HTTP/2 without TLS only: try --http h2c").
+				At(c.WireEvidence(0, 9))
 		case broken && (fault.Code == wire.FaultHeadCut || fault.Code == wire.FaultNoResponse):
 			p.Error("the connection ended within the response head")
 		case broken:
@@ -97,7 +106,7 @@ var httpContentType = conformance.Check{
 		}
 		switch got := essence(c.Head); {
 		case got == eventStream:
-			p.Pass("%s", result.Escape(c.Head.Header.Get("Content-Type")))
+			p.Pass("%s", result.Escape(mediaType(c.Head)))
 		case !c.Head.Header.Has("Content-Type"):
 			p.Fail("there is no Content-Type").Hint("send Content-Type: text/event-stream").At(c.FieldEvidence("Content-Type"))
 		default:
@@ -123,7 +132,7 @@ var httpCharset = conformance.Check{
 			p.NotObserved("the media type is not text/event-stream").Hint("see http/content-type")
 			return
 		}
-		switch charset, ok := charsetOf(c.Head.Header.Get("Content-Type")); {
+		switch charset, ok := charsetOf(mediaType(c.Head)); {
 		case !ok:
 			p.Pass("no charset parameter, and none is needed")
 		case strings.EqualFold(charset, "utf-8"):
@@ -133,6 +142,9 @@ var httpCharset = conformance.Check{
 		}
 	},
 }
+
+// mediaType is the value of Content-Type that counts.
+func mediaType(h *wire.Head) string { _, v := conformance.MediaType(h); return v }
 
 // charsetOf finds the first charset parameter, also in a value that is not quite well-formed.
 func charsetOf(v string) (string, bool) {

@@ -39,20 +39,26 @@ func judgeHead(ctx context.Context, p *conformance.Probe) {
 		p.NotApplicable("the target is asked with %s", r.Method)
 		return
 	}
-	ctx, release, ok := p.Alone(ctx)
-	if !ok {
+	r.Method = "HEAD"
+	curl := p.Curl(r, "--head", "--max-time", "3")
+	within := patience(p)
+	asked := firstHead(ctx, p)
+	if !asked.ok {
+		p.NotObserved("no time was left for further requests")
 		return
 	}
-	defer release()
-	r.Method = "HEAD"
-	curl := p.Curl(r, "--head", "--max-time 3")
-	within := headDeadline + 2*first.RoundTrip()
-	h := askHead(ctx, p, r, within)
-	if h.head == nil && timedOut(h.err) && ctx.Err() == nil {
+	h, inTime := asked.headAnswer, asked.inTime
+	if h.head == nil && timedOut(h.err) && inTime {
+		ctx, release, ok := p.Alone(ctx)
+		if !ok {
+			return
+		}
+		defer release()
 		const alike = "the target serves one connection at a time, or keeps every head until there is an event (see live/headers-flushed)"
 		before := p.OpenAwake(ctx, p.Request(), within+time.Second)
 		defer before.Close()
 		if before.Head == nil && ctx.Err() == nil {
+			journalOf(p).fellSilent()
 			p.NotObserved("neither HEAD nor GET was answered within %v after the observed stream was left", ms(within)).Hint(alike)
 			return
 		}
@@ -69,12 +75,13 @@ func judgeHead(ctx context.Context, p *conformance.Probe) {
 				return
 			}
 		}
+		inTime = ctx.Err() == nil
 	}
 	switch {
 	case h.head == nil && p.Interrupted():
 		p.NotObserved("interrupted")
 		return
-	case h.head == nil && ctx.Err() != nil:
+	case h.head == nil && !inTime:
 		p.NotObserved("the time for this check ran out")
 		return
 	case h.head == nil:
@@ -93,12 +100,57 @@ func judgeHead(ctx context.Context, p *conformance.Probe) {
 		p.Warn("HEAD is answered %d, GET %d", s, first.Head.Status).Hint("answer HEAD with the head of GET").Try(curl)
 	case got != want:
 		p.Warn("the media type is %s for HEAD and %s for GET", orNothing(got), orNothing(want)).Hint("answer HEAD with the head of GET").Try(curl)
+	case asked.blocks:
+		p.Warn("HEAD was answered after %v, and then GET was not within %v, twice: it took the only worker", ms(h.wait), ms(within)).
+			Hint("end the exchange with the head: the handler still runs").Try(curl)
+	case h.stuck && h.closes:
+		p.Warn("HEAD was answered after %v with Connection: close, but the connection was not closed within %v", ms(h.wait), ms(within)).
+			Hint("end the exchange with the head: the handler still runs").Try(curl)
 	case h.stuck:
 		p.Warn("HEAD was answered after %v, but its connection then served no further request within %v", ms(h.wait), ms(within)).
 			Hint("end the exchange with the head: the handler still runs").Try(curl)
 	default:
 		p.Pass("%d and %s after %v, no content", h.head.Status, orNothing(got), ms(h.wait))
 	}
+}
+
+// firstAsked is the first HEAD of a run.
+type firstAsked struct {
+	headAnswer
+	ok     bool // it was asked
+	inTime bool // the time for it did not run out
+	blocks bool // it was answered, and after it GET was not, twice
+}
+
+// firstHead asks HEAD, once a run: http/allow judges it too.
+func firstHead(ctx context.Context, p *conformance.Probe) *firstAsked {
+	return p.Once("HEAD", func() any {
+		f := &firstAsked{}
+		r := p.Request()
+		if r.Method != "" && r.Method != "GET" {
+			return f
+		}
+		ctx, release, ok := p.Alone(ctx)
+		if !ok {
+			return f
+		}
+		defer release()
+		r.Method = "HEAD"
+		f.headAnswer = askHead(ctx, p, r, patience(p))
+		f.ok, f.inTime = true, ctx.Err() == nil
+		f.blocks = f.stuck && f.inTime
+		for range 2 {
+			if f.blocks {
+				after := p.OpenAwake(ctx, p.Request(), patience(p))
+				after.Close()
+				f.blocks = after.Head == nil && timedOut(after.Err) && ctx.Err() == nil
+			}
+		}
+		if f.blocks {
+			journalOf(p).fellSilent()
+		}
+		return f
+	}).(*firstAsked)
 }
 
 func essence(h *wire.Head) string { e, _ := conformance.MediaType(h); return e }
@@ -110,7 +162,8 @@ type headAnswer struct {
 	err     error
 	wait    time.Duration
 	content int64
-	stuck   bool
+	stuck   bool // the connection served no further request, nor was it closed
+	closes  bool // the head says that it will be
 }
 
 func (h *headAnswer) evidence() result.Evidence {
@@ -121,7 +174,10 @@ func (h *headAnswer) evidence() result.Evidence {
 // askHead sends HEAD, and a second one on the same connection: what comes between their heads, or after the second, is content.
 func askHead(ctx context.Context, p *conformance.Probe, r *wire.Request, within time.Duration) headAnswer {
 	const moment = 300 * time.Millisecond
+	j := journalOf(p)
+	j.begin("HEAD of the stream's URL")
 	conn, c, err := p.Dial(ctx, r, within)
+	defer j.end(c)
 	if err != nil {
 		return headAnswer{err: err}
 	}
@@ -148,7 +204,9 @@ func askHead(ctx context.Context, p *conformance.Probe, r *wire.Request, within 
 			}
 		}
 	case errors.Is(err, wire.ErrBusy):
-		_ = s.Listen(time.Now().Add(moment))
+		// The head says that the connection is closed then.
+		h.closes = true
+		h.stuck = s.Listen(time.Now().Add(within)) == nil
 		_, h.content = c.PastHead()
 	case timedOut(err):
 		h.stuck = true

@@ -3,6 +3,7 @@ package serverchecks
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strconv"
 	"time"
@@ -54,6 +55,19 @@ func streamed(p *conformance.Probe) ([]*conformance.Connection, bool) {
 		return nil, false
 	}
 	return conns, true
+}
+
+// noNotify tells whether a stream that only the close delimits ended with a FIN and no TLS close_notify, as python's servers close: it may be whole, it may be cut.
+func noNotify(err error) bool {
+	f, ok := errors.AsType[*wire.Fault](err)
+	return ok && f.Code == wire.FaultNoCloseNotify
+}
+
+// finished tells whether the server ended the stream itself. Where nobody can tell an end from a cut, an end between two events is taken for what it most likely is.
+func finished(c *conformance.Connection) bool {
+	_, err := c.Ended()
+	tail, loses := c.Tail()
+	return err == io.EOF || noNotify(err) && !(loses && tail.Loses())
 }
 
 const eventStream = "text/event-stream"

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"ssegauge/conformance"
@@ -43,7 +42,7 @@ func judgePersists(ctx context.Context, p *conformance.Probe) {
 	}
 	if len(ended) == 0 {
 		at, err := conns[0].Ended()
-		if err != nil && err != io.EOF && at-conns[0].Timing.Head < young {
+		if err != nil && !finished(conns[0]) && at-conns[0].Timing.Head < young {
 			p.NotObserved("the stream broke off after %v: %s", ms(at-conns[0].Timing.Head), conformance.Cause(err))
 			return
 		}
@@ -86,9 +85,9 @@ func judgePersists(ctx context.Context, p *conformance.Probe) {
 
 // diedYoung tells whether the server ended the stream properly within five seconds. What broke off may be the network's fault.
 func diedYoung(c *conformance.Connection) (bool, string) {
-	at, err := c.Ended()
+	at, _ := c.Ended()
 	age := at - c.Timing.Head
-	return err == io.EOF && age < young, fmt.Sprintf("%v and %s", ms(age), plural(len(c.Events()), "event"))
+	return finished(c) && age < young, fmt.Sprintf("%v and %s", ms(age), plural(len(c.Events()), "event"))
 }
 
 // until waits for done, for the stream's end, for d or for ctx.
@@ -145,7 +144,7 @@ func judgeFiniteLoop(ctx context.Context, p *conformance.Probe) {
 		return
 	}
 	first := conns[0]
-	if _, err := first.Ended(); err != io.EOF {
+	if !finished(first) {
 		p.NotApplicable("the stream did not end by itself in %s", p.Window())
 		return
 	}

@@ -3,11 +3,13 @@ package serverchecks_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"net/url"
 	"slices"
 	"strings"
@@ -48,6 +50,9 @@ type peer struct {
 	count     func(q *request) int                     // with restart: where the ids begin
 	one       bool                                     // one connection at a time is served
 	linger    func(q *request) time.Duration           // with one: how late it finds out that a client left
+	modern    bool                                     // HTTP/1.0 is answered as HTTP/1.1 is
+	zip       func(s string) string                    // compresses for whoever does not ask for identity; nil: nobody
+	frameFor  func(q *request) func(string) string     // frame for one stream; nil, or what it gives is: as for all
 	backwards bool                                     // what is replayed comes in reverse order
 	greedy    bool                                     // every connection but the first gets a replay
 	polls     time.Duration                            // it looks for new events only so often, also before a replay; 0: at once
@@ -66,6 +71,10 @@ type peer struct {
 	deaf      time.Duration                            // a stream of this age says nothing more
 	reset     time.Duration                            // a stream of this age is cut
 	listening func() bool                              // whether new connections are taken; nil: always
+
+	cert   *tls.Certificate // it speaks TLS
+	hops   int              // redirects on the way to the first answer
+	method string           // the one that gets the stream besides GET
 
 	typed func(typ, block string) string // an event of that type, given its block without one
 
@@ -132,6 +141,15 @@ func encode(id int, data string) string {
 
 func chunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
 
+// unchunk takes one layer of chunks off.
+func unchunk(s string) string {
+	b, err := io.ReadAll(httputil.NewChunkedReader(strings.NewReader(s + "0\r\n\r\n")))
+	if err != nil {
+		return s // it was none
+	}
+	return string(b)
+}
+
 func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
 	if p.listening != nil && !p.listening() {
 		return nil, errors.New("connection refused")
@@ -141,9 +159,20 @@ func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
 	p.accepts++
 	n := p.accepts
 	p.mu.Unlock()
+	if p.cert != nil {
+		theirs = brusque{tls.Server(theirs, &tls.Config{Certificates: []tls.Certificate{*p.cert}}), theirs}
+	}
 	go p.serve(theirs, n)
 	return ours, nil
 }
+
+// brusque closes without a TLS close_notify, as python's servers do.
+type brusque struct {
+	net.Conn
+	under net.Conn
+}
+
+func (c brusque) Close() error { return c.under.Close() }
 
 func (p *peer) serve(c net.Conn, n int) {
 	defer c.Close()
@@ -176,6 +205,13 @@ func (p *peer) serve(c net.Conn, n int) {
 			if !q.write(head) {
 				return
 			}
+		case r.Method == "OPTIONS":
+			if !q.write("HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\n\r\n") {
+				return
+			}
+		case r.Method != "GET" && p.method != r.Method:
+			q.write("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD, OPTIONS\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			return
 		default:
 			// net.Pipe tells of a client that left only when it is read.
 			gone := make(chan struct{})
@@ -244,8 +280,24 @@ func (p *peer) stream(q *request, gone chan struct{}) {
 			return plain(content)
 		}
 	}
+	head := p.head(q)
+	if p.zip != nil && q.Header.Get("Accept-Encoding") != "identity" {
+		head = strings.Replace(head, "\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n", 1)
+		framed := frame
+		frame = func(s string) string { return framed(p.zip(s)) }
+	}
+	if p.frameFor != nil {
+		if f := p.frameFor(q); f != nil {
+			frame = f
+		}
+	}
+	if before, after, ok := strings.Cut(head, "Transfer-Encoding: chunked\r\n"); ok && q.ProtoMinor == 0 && !p.modern {
+		head = before + after
+		framed := frame
+		frame = func(s string) string { return unchunk(framed(s)) }
+	}
 	// The head goes out by itself, the content after it.
-	if !q.write(p.head(q)) {
+	if !q.write(head) {
 		return
 	}
 	if p.linger != nil {

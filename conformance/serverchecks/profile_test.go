@@ -24,14 +24,19 @@ func answers(head string, pieces ...string) func(*peer) {
 			}
 			io.Copy(io.Discard, q.Body)
 			time.Sleep(300 * time.Millisecond) // it thinks
+			head, frame, end := head, chunk, "0\r\n\r\n"
+			if q.ProtoMinor == 0 { // which knows no chunks
+				head, end = strings.Replace(head, "Transfer-Encoding: chunked\r\n", "", 1), ""
+				frame = func(s string) string { return s }
+			}
 			q.write(head)
 			for _, s := range pieces {
 				time.Sleep(100 * time.Millisecond)
-				if !q.write(chunk(s)) {
+				if !q.write(frame(s)) {
 					return true
 				}
 			}
-			q.write("0\r\n\r\n")
+			q.write(end)
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package serverchecks
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -61,7 +62,8 @@ func plainIsServed(ctx context.Context, p *conformance.Probe, other string) bool
 
 func endedByItself(c *conformance.Connection) bool {
 	_, err := c.Ended()
-	return err != nil && len(brokenFrames(c)) == 0 // else it is we who ended it
+	_, enough := errors.AsType[*wire.CapError](err)
+	return err != nil && !enough && len(brokenFrames(c)) == 0 // else it is we who ended it
 }
 
 // resumption1 is the reconnect that the checks of this file judge; ok is false where it says nothing, which is reported then.

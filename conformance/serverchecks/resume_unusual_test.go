@@ -154,6 +154,7 @@ var (
 		"id/stable":              "resume/fidelity resume/window sec/inject/id",
 		"id/header-safe":         "id/control-frames", // where the id stands alone
 		"id/unique":              "resume/window",     // the farthest position stands after the two
+		"id/present":             "sec/inject/id",     // the plain id may be one of those that are left out
 		"id/cors-safe":           "sec/inject/id",     // no plain id arrives as it was
 		"id/size":                "sec/inject/id",
 		"event/default":          "sec/inject/event", // nor a plain type
