@@ -193,6 +193,8 @@ func (p *Probe) NoStream() string {
 		return fmt.Sprintf("the answer was %d, not a stream", c.Head.Status)
 	case p.Interrupted():
 		return "interrupted before a response head came"
+	case c.SpeaksHTTP2():
+		return "an HTTP/1.1 request was answered with an HTTP/2 frame"
 	case errors.Is(c.Err, context.DeadlineExceeded), errors.Is(c.Err, os.ErrDeadlineExceeded):
 		if n := c.HeadBytes(); n > 0 {
 			return fmt.Sprintf("no complete response head within %v, only the first %d bytes of one", p.Window(), n)

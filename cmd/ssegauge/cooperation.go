@@ -54,7 +54,7 @@ func (c *cooperationFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&d.sameOrigin, "same-origin", false, "declares: no page of another origin is meant to read the stream")
 	f.StringVar(&d.auth, "auth", "", "declares where a client's credentials stand: header|cookie|query")
 	f.IntVar(&d.capacity, "capacity", 0, "declares how many streams there may be at once")
-	f.StringSliceVar(&d.methods, "methods", nil, "declares the request `methods` that are meant to work, as in GET,HEAD")
+	f.StringSliceVar(&d.methods, "methods", nil, "declares the request `methods` that are meant to work; where these are GET, HEAD and OPTIONS only, POST and DELETE are tried")
 	f.StringVar(&d.errorURL, "error-url", "", "declares a `URL` that must be refused, an unknown channel for one")
 	f.StringVar(&d.otherURL, "other-url", "", "declares the `URL` of a second channel, which must not leak into the first")
 	f.StringArrayVar(&d.otherHeader, "other-header", nil, "request field of a second user, `'K: V'` (repeatable)")
