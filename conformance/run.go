@@ -95,6 +95,10 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 	if s.seed == "" {
 		s.seed = rand.Text()
 	}
+	ctx, stop := context.WithCancel(ctx)
+	s.hooks.count(&s.target)
+	defer s.hooks.wait() // a run leaves no command behind
+	defer stop()
 	if r := o.Recording; r != nil {
 		r.begin(s, start, built)
 		s.tape = r

@@ -29,6 +29,7 @@ type session struct {
 	over     chan struct{} // the observation is over
 	stage    *stage
 	shared   sync.Map
+	hooks    hooks
 	facts    sync.Map  // what checks remember of the target
 	deadline time.Time // of the observation; set before it begins
 	scope    string    // "direct": of the run within a run that goes past the proxy

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"ssegauge/conformance"
 	"ssegauge/reports/result"
@@ -62,6 +63,31 @@ func TestStuckCheck(t *testing.T) {
 		}
 		if got := r.Results[1]; got.Verdict != result.Pass {
 			t.Errorf("the other: %s %s, want a pass", got.Verdict, got.Message)
+		}
+	})
+}
+
+// A run leaves no command of the operator's behind.
+func TestHooksEndWithTheRun(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		gone := false
+		tg := target(serve(ticking))
+		tg.Restart = func(ctx context.Context) error {
+			<-ctx.Done()
+			time.Sleep(time.Second) // a command takes a moment to die
+			gone = true
+			return ctx.Err()
+		}
+		careless := conformance.Check{ID: "careless", Run: func(ctx context.Context, p *conformance.Probe) {
+			go p.Restart(ctx)
+			p.Observed()
+			p.Pass("fine")
+		}}
+		if _, err := conformance.Run(t.Context(), tg, []conformance.Check{careless}, conformance.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if !gone {
+			t.Error("the run was over while its hook was still at work")
 		}
 	})
 }

@@ -130,10 +130,6 @@ func (p *Publisher) Publish(ctx context.Context, m Message) (Receipt, error) {
 	if p.through != nil {
 		return p.through(ctx, m)
 	}
-	return p.publish(ctx, m)
-}
-
-func (p *Publisher) publish(ctx context.Context, m Message) (Receipt, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, timeoutError(p.timeout))
 	defer cancel()
 	r := Receipt{Sent: time.Now()}
