@@ -25,6 +25,7 @@ type Delivery struct {
 	shape   shape
 	since   mark
 	again   bool // judged again: it may come a moment before it is published, and the nonce tells what it is
+	at      mark // how far it was looked for
 }
 
 // mark is where the observation stood.
@@ -33,7 +34,7 @@ type mark struct {
 	lines, events int
 }
 
-// look collects what came with the nonce since the publish, on the first connection where anything does.
+// look collects what came with the nonce since the publish, on the first connection where anything does. It goes on where it stopped.
 func (d *Delivery) look(conns []*Connection) {
 	word := []byte(d.Nonce)
 	if !d.again {
@@ -46,18 +47,21 @@ func (d *Delivery) look(conns []*Connection) {
 		// The stream goes on meanwhile: what was taken last holds what was taken before.
 		events, lines := c.Events(), c.Lines()
 		content := c.Content()
-		if c == d.since.conn && !d.again {
-			lines, events = lines[d.since.lines:], events[d.since.events:]
+		if d.at.conn != c {
+			d.at = mark{conn: c}
+			if c == d.since.conn && !d.again {
+				d.at = d.since
+			}
+			d.Lines, d.Events = nil, nil
 		}
-		d.Lines, d.Events = nil, nil
-		for _, l := range lines {
-			if bytes.Contains(content[l.Start:l.End], word) {
-				d.Lines = append(d.Lines, l)
+		for ; d.at.lines < len(lines); d.at.lines++ {
+			if l := &lines[d.at.lines]; bytes.Contains(content[l.Start:l.End], word) {
+				d.Lines = append(d.Lines, *l)
 			}
 		}
-		for _, e := range events {
-			if bytes.Contains(e.Data, word) || bytes.Contains(e.Type, word) || bytes.Contains(e.ID, word) && e.IDSet {
-				d.Events = append(d.Events, e)
+		for ; d.at.events < len(events); d.at.events++ {
+			if e := &events[d.at.events]; bytes.Contains(e.Data, word) || bytes.Contains(e.Type, word) || bytes.Contains(e.ID, word) && e.IDSet {
+				d.Events = append(d.Events, *e)
 			}
 		}
 		if len(d.Lines) > 0 {

@@ -315,6 +315,7 @@ func TestFaults(t *testing.T) {
 	base := run(t, clean(), nil)
 	for _, f := range faults {
 		t.Run(f.id+"/"+f.name, func(t *testing.T) {
+			t.Parallel()
 			p := clean()
 			f.breaks(p)
 			found := run(t, p, f.change)

@@ -294,7 +294,8 @@ func strayChunks(c *conformance.Connection) map[int64]bool {
 	var found map[int64]bool
 	lines := c.Lines() // before the content, which may grow
 	content := c.Content()
-	for _, l := range lines {
+	for i := range lines {
+		l := &lines[i]
 		if l.Colon || l.Name == "" || len(l.Name) > 8 {
 			continue
 		}

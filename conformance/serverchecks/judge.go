@@ -135,9 +135,10 @@ func lines(conns []*conformance.Connection, kinds ...sse.LineKind) []placed {
 	var found []placed
 	for _, c := range conns {
 		chunks := strayChunks(c)
-		for _, l := range c.Natural() {
-			if want[l.Kind] && !chunks[l.Start] {
-				found = append(found, placed{c, l})
+		ls := c.Natural()
+		for i := range ls {
+			if l := &ls[i]; want[l.Kind] && !chunks[l.Start] {
+				found = append(found, placed{c, *l})
 			}
 		}
 	}

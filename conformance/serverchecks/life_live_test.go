@@ -81,6 +81,7 @@ func TestOrdinaryServers(t *testing.T) {
 	for name, change := range ordinary {
 		for hook, lent := range map[string]func(*conformance.Target){"hook": func(*conformance.Target) {}, "no hook": noHook} {
 			t.Run(name+"/"+hook, func(t *testing.T) {
+				t.Parallel()
 				p := clean()
 				change(p)
 				for id, f := range runOnly(t, p, func(tg *conformance.Target) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"ssegauge/conformance"
@@ -18,6 +19,7 @@ import (
 
 // matrix is what the faults of the reference server did to the verdicts of all checks. `make mutation` prints it.
 type matrix struct {
+	mu   sync.Mutex
 	rows []mutation
 }
 
@@ -60,6 +62,8 @@ func (m *matrix) add(c conformance.Check, base, found map[string]result.Finding,
 			row.unrelated = append(row.unrelated, fmt.Sprintf("%s %s->%s", id, from, to))
 		}
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.rows = append(m.rows, row)
 	return row
 }

@@ -258,6 +258,7 @@ func TestUnusualServersStayClean(t *testing.T) {
 		}, want: "live/headers-flushed pass"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			p := clean()
 			c.make(p)
 			found := run(t, p, c.change)
