@@ -79,6 +79,9 @@ type Event struct {
 	At             time.Duration
 }
 
+// buffers are what streams are read into: a run opens a hundred and more, one after the other.
+var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
 // begin starts to read the stream in the background.
 func (c *Connection) begin(stop func()) {
 	c.done = make(chan struct{})
@@ -86,9 +89,10 @@ func (c *Connection) begin(stop func()) {
 	go func() {
 		defer close(c.done)
 		defer stop()
-		buf := make([]byte, 32<<10)
+		buf := buffers.Get().(*[32 << 10]byte)
+		defer buffers.Put(buf)
 		for {
-			n, err := c.stream.Read(buf)
+			n, err := c.stream.Read(buf[:])
 			at := c.stream.At().Sub(c.Timing.Start)
 			if !c.take(buf[:n], at, err) {
 				return

@@ -11,7 +11,7 @@ import (
 // What may lie between a writer and a reader that does not read. Linux gives a connection over loopback a send buffer of 2.5 MiB from the
 // start and up to 4 MiB; on other paths it grows only as the reader acknowledges.
 const (
-	slackMemory   = 256 << 10 // a connection that is none of the kernel's
+	slackMemory   = 96 << 10 // a connection that is none of the kernel's: a stream's window of HTTP/2
 	slackPath     = 1 << 20
 	slackLoopback = 6 << 20
 )

@@ -125,16 +125,16 @@ func (s *httpSender) send(ctx context.Context, m *Message, r *Receipt) error {
 		return s.fault(ctx, err)
 	}
 	defer resp.Body.Close()
-	answer := &capped{}
 	if resp.StatusCode/100 == 2 {
 		// It is published: what else the answer says, which may be a stream of its own, is not worth a long wait.
 		defer time.AfterFunc(answerPatience, func() { resp.Body.Close() }).Stop()
 	}
 	// A little more than what is kept is read, so that the connection can be used again; not all, because an answer may be endless.
-	if _, err := io.Copy(answer, io.LimitReader(resp.Body, maxAnswer+1)); err != nil && resp.StatusCode/100 != 2 {
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil && resp.StatusCode/100 != 2 {
 		return s.fault(ctx, err)
 	}
-	r.Status, r.Body = resp.StatusCode, answer.b
+	r.Status, r.Body = resp.StatusCode, answer[:min(len(answer), maxAnswer)]
 	r.Refused = resp.StatusCode/100 != 2
 	return nil
 }

@@ -37,6 +37,7 @@ type Transcript struct {
 
 const (
 	recordBlock = 16 << 10
+	recordFirst = 1 << 10
 	chunkCost   = 64  // what the record of a read costs beside its bytes
 	entryCost   = 160 // what an entry costs
 	fieldCost   = 32  // what a field of a trailer costs beside its bytes
@@ -108,7 +109,7 @@ func (t *Transcript) chunk(at time.Time, sent bool, p []byte) {
 		t.room = 0
 	}
 	if cap(t.block)-len(t.block) < len(p) {
-		t.block = make([]byte, 0, max(recordBlock, len(p)))
+		t.block = make([]byte, 0, max(min(recordBlock, int(t.in+t.out)), recordFirst, len(p))) // most connections carry little
 	}
 	from := len(t.block)
 	t.block = append(t.block, p...)
