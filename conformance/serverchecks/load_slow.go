@@ -186,6 +186,7 @@ func (s *slowReader) fill(ctx context.Context, p *conformance.Probe, r *beside) 
 				// So large that it comes to enough in time.
 				need := int64(r.slack) * int64(time.Since(began)) / int64(slowTime/2)
 				r.size = int(min(max(need, int64(r.slack)>>8, slowSmall), slowLarge))
+				pause(ctx, 10*time.Millisecond) // a server may write to its streams one after the other
 			}
 		case <-timer.C:
 			r.hung = true
