@@ -18,7 +18,7 @@ const (
 
 // Deaf opens a stream and reads nothing of it but the head, through as small a receive buffer as the system gives, until [Connection.Hear]. slack is how many
 // bytes the target may get rid of although nobody reads. To the target it looks like a client behind a path that has fallen silent: what was sent is
-// acknowledged until the buffers are full, and neither FIN nor RST comes. Close it.
+// acknowledged until the buffers are full, and neither FIN nor RST comes. A head that waits for an event gets one, as for [Probe.Guests]. Close it.
 func (p *Probe) Deaf(ctx context.Context, within time.Duration) (c *Connection, slack int) {
 	d := p.s.dialer(ctx, within, 0)
 	dial := d.NetDial
@@ -34,7 +34,9 @@ func (p *Probe) Deaf(ctx context.Context, within time.Duration) (c *Connection, 
 		}
 		return c, err
 	}
+	awake := p.wake(ctx)
 	c, stop := p.s.request(ctx, p.Request(), d)
+	awake()
 	c.wide = func() {
 		if under != nil {
 			_ = under.SetReadBuffer(1 << 20)

@@ -54,6 +54,16 @@ type round struct {
 // oneStream is remembered where a second stream got no answer while one was open: each check that waits for that again delays those after it.
 const oneStream = "the target answers no second stream while one is open"
 
+// crowdedOut remembers oneStream where that is why a second stream got no head: not where heads wait for an event, and nobody can make one.
+func crowdedOut(p *conformance.Probe, err error) bool {
+	wait, ok := p.First().Wait()
+	if !timedOut(err) || p.Target().Publisher == nil && (!ok || wait > time.Second) {
+		return false
+	}
+	p.Remember(oneStream)
+	return true
+}
+
 // openCrowd opens n streams one after the other. Where not all are answered it says so in why.
 func openCrowd(ctx context.Context, p *conformance.Probe, n int) (conns []*conformance.Connection, why string) {
 	if n > 1 && p.Remembers(oneStream) {
@@ -66,8 +76,8 @@ func openCrowd(ctx context.Context, p *conformance.Probe, n int) (conns []*confo
 			what := "was not answered"
 			if c.Head != nil {
 				what = fmt.Sprintf("was answered %d", c.Head.Status)
-			} else if i > 0 && timedOut(c.Err) && ctx.Err() == nil {
-				p.Remember(oneStream)
+			} else if i > 0 && ctx.Err() == nil {
+				crowdedOut(p, c.Err)
 			}
 			return conns, fmt.Sprintf("stream %d of %d on the same URL %s while the others were open", i+1, n, what)
 		}

@@ -1,6 +1,7 @@
 package serverchecks_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -321,5 +322,36 @@ func TestMany(t *testing.T) {
 	} {
 		c.id = "load/many"
 		c.run(t)
+	}
+}
+
+// A server that keeps its heads back until there is an event serves several streams all the same, and one that serves one at a time is known after the first try.
+func TestHeldHeads(t *testing.T) {
+	ids := []string{"delivery/every-subscriber", "load/isolation", "load/many"}
+	p := clean()
+	holding(p)
+	for id, f := range runOnly(t, p, nil, ids...) {
+		if f.Verdict != result.Pass {
+			t.Error(id, show(f))
+		}
+	}
+	p = clean()
+	p.one = true
+	for id, f := range runOnly(t, p, nil, ids...) {
+		if want := map[string]result.Verdict{"load/many": result.Info}[id]; f.Verdict != cmp.Or(want, result.NotObserved) {
+			t.Error(id, show(f))
+		}
+	}
+	// Without a hook nobody can tell the two apart.
+	p = clean()
+	p.hold = 1500 * time.Millisecond
+	p.answer = func(_ *peer, q *request) bool {
+		if q.n > 2 {
+			time.Sleep(4 * time.Second)
+		}
+		return false
+	}
+	if f := runOnly(t, p, noHook, "load/many")["load/many"]; f.Verdict != result.NotObserved {
+		t.Error(show(f))
 	}
 }

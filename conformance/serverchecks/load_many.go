@@ -70,9 +70,11 @@ func judgeMany(ctx context.Context, p *conformance.Probe) {
 		p.Pass("%s at once", plural(n, "stream")).Hint(hintLoad)
 	case here == 0:
 		p.NotObserved("no stream was opened: %s", others(all))
-	case here == 1 && len(all[0].Errs) > 0 && timedOut(all[0].Errs[0]):
-		p.Remember(oneStream)
+	case here == 1 && len(all[0].Errs) > 0 && crowdedOut(p, all[0].Errs[0]):
 		p.Info("%s", oneStream).Hint(hintMany)
+	case slices.ContainsFunc(all, func(g *conformance.Guests) bool { return slices.ContainsFunc(g.Errs, timedOut) }) && !crowdedOut(p, context.DeadlineExceeded):
+		p.NotObserved("%s at once, and no head for others in %v: see live/headers-flushed", plural(here, "stream"), ms(within)).
+			Hint("a publish hook (--publish) can make heads come").By("--publish")
 	default:
 		p.Info("%s at once, and no more: %s", plural(here, "stream"), others(all)).
 			Hint(hintMany)

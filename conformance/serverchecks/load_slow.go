@@ -114,9 +114,7 @@ func (s *slowReader) round(ctx context.Context, p *conformance.Probe) *beside {
 	defer slow.Close()
 	if slow.Err != nil || slow.Head.Status != 200 {
 		s.why = "a second stream on the same URL was not answered while another one was open"
-		if timedOut(slow.Err) {
-			p.Remember(oneStream)
-		}
+		crowdedOut(p, slow.Err)
 		return nil
 	}
 	opened := time.Now()
