@@ -291,6 +291,7 @@ func TestComesBack(t *testing.T) {
 		{name: "goes on", make: func(*peer) {}, want: result.NotObserved},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			p := clean()
 			c.make(p)
 			f := run(t, p, func(t *conformance.Target) { t.Publisher = nil })["retry/honoured-by-server"]

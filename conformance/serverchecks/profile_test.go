@@ -87,6 +87,7 @@ func TestCallsStayClean(t *testing.T) {
 		{"one that goes on for longer than the window", answers(callHead, tokens(400)...), called(chat), "framing/terminated not-applicable"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			p := clean()
 			c.make(p)
 			found := run(t, p, c.change)
@@ -258,6 +259,7 @@ func TestProfiles(t *testing.T) {
 		{"mercure", "an echo", hubbing(urn, func(asked string) string { return asked }, true), unhooked, "mercure/last-event-id fail"},
 	} {
 		t.Run(c.profile+"/"+c.name, func(t *testing.T) {
+			t.Parallel()
 			p := clean()
 			if c.make != nil {
 				c.make(p)

@@ -35,6 +35,7 @@ func TestProxyDiff(t *testing.T) {
 		{"no stream past the proxy", none, dead, false, result.Pass, "the proxy mends http/status"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			through, direct := clean(), clean()
 			c.through(through)
 			c.direct(direct)

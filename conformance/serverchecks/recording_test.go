@@ -60,6 +60,7 @@ func TestReplayJudgesTheSame(t *testing.T) {
 		{"/events?channel=t", "live/second-connection", wire.HTTP11, true},
 	} {
 		t.Run(c.proto.String()+c.path+" "+c.fault, func(t *testing.T) {
+			t.Parallel()
 			rec := conformance.NewRecording()
 			var lent conformance.Needs
 			if c.hook && c.fault == "" && c.proto == wire.HTTP11 {

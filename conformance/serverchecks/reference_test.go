@@ -212,6 +212,7 @@ func TestReferenceServerIsClean(t *testing.T) {
 		{"/chat-updates?friends=a,b", wire.HTTP11, false},
 	} {
 		t.Run(c.proto.String()+c.path, func(t *testing.T) {
+			t.Parallel()
 			for _, f := range checkReference(t, c.path, "", c.proto, func(t *conformance.Target) {
 				if !c.hook {
 					t.Publisher, t.ExpectReplay = nil, false

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -287,10 +288,15 @@ func quoteJSON(s string) string {
 	return string(b)
 }
 
+// zippers are kept: to make one costs a megabyte.
+var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 // zip is one gzip member; members in a row are one stream (RFC 1952 2.2).
 func zip(s string) string {
 	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
+	w := zippers.Get().(*gzip.Writer)
+	defer zippers.Put(w)
+	w.Reset(&b)
 	io.WriteString(w, s)
 	w.Close()
 	return b.String()
