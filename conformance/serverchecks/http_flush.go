@@ -11,10 +11,11 @@ import (
 )
 
 // What is published is offered to be delivered; that it is compressed on the way gives no leave to keep it. The same events are looked for on two streams side by side,
-// one compressed and one not: what comes on the one and not, a second later, on the other is held by the compression.
+// one compressed and one not: what comes on the one and not, a second later, on the other is held by the compression. Where nobody publishes, a stream that goes on by itself is
+// held against another one: which events are the same is not known then, and only a compressed stream on which nothing comes at all is failed.
 var httpCodingFlush = conformance.Check{
 	ID: "http/content-encoding/flush", Title: "a compressed stream is flushed with each event",
-	Level: result.Contract, Clause: noClause, Needs: conformance.Extra | conformance.Publish,
+	Level: result.Contract, Clause: noClause, Needs: conformance.Observe | conformance.Extra | conformance.Publish,
 	Text: "With Accept-Encoding: gzip an event arrives as soon as without it.",
 	Why:  "A compressor collects input until it has a block: events come one late, in bursts of 32 KiB, or when the stream ends. It is found in production, where the proxy compresses.",
 	Good: "(publish) ... gzip block with a sync flush, (+2 ms) data: x\n\n",
@@ -33,9 +34,12 @@ func judgeFlush(ctx context.Context, p *conformance.Probe) {
 	if !ok || !repeatable(p) {
 		return
 	}
-	if _, err := p.Plain(ctx); err != nil { // nothing of it arrives anyway
-		unjudged(p, err)
-		return
+	byItself := p.Target().Publisher == nil
+	if !byItself {
+		if _, err := p.Plain(ctx); err != nil { // nothing of it arrives anyway
+			unjudged(p, err)
+			return
+		}
 	}
 	p.Apart()
 	r := negotiated(ctx, p)
@@ -73,6 +77,10 @@ func judgeFlush(ctx context.Context, p *conformance.Probe) {
 		return
 	case gzipped(plain):
 		p.NotObserved("there is no stream without compression to hold a compressed one against").Hint("see http/content-encoding/negotiated")
+		return
+	}
+	if byItself {
+		compareByItself(ctx, p, plain, zipped)
 		return
 	}
 	const more = time.Second
@@ -119,7 +127,7 @@ func judgeFlush(ctx context.Context, p *conformance.Probe) {
 			came++
 		}
 	}
-	const hint = "flush the compressor with each event, or do not compress event streams (Cache-Control: no-transform keeps proxies from it)"
+	const hint = flushHint
 	at, curl := zipped.FieldEvidence("Content-Encoding"), p.Curl(a.request, "--compressed")
 	switch {
 	case ctx.Err() != nil:
@@ -137,6 +145,47 @@ func judgeFlush(ctx context.Context, p *conformance.Probe) {
 	default:
 		p.Fail("over gzip %d of %d events were held back; without it all came", flushTries-came, flushTries).Hint(hint).At(at).Try(curl)
 	}
+}
+
+const flushHint = "flush the compressor with each event, or do not compress event streams (Cache-Control: no-transform keeps proxies from it)"
+
+// compareByItself waits for three events without compression, and looks what came with it by then and a second later.
+func compareByItself(ctx context.Context, p *conformance.Probe, plain, zipped *conformance.Connection) {
+	const enough, limit, more = 3, 6 * time.Second, time.Second
+	before := len(plain.Events()) // what every client gets at first may be of any age
+	until(ctx, plain, limit, func() bool { return len(plain.Events()) >= before+enough })
+	came := len(plain.Events()) - before
+	pause(ctx, more)
+	_, ended := plain.Ended()
+	_, cut := zipped.Ended()
+	got := wholeEvents(string(zipped.Unzipped()))
+	switch {
+	case ctx.Err() != nil:
+		p.NotObserved("the time for this check ran out")
+	case ended != nil || cut != nil:
+		p.NotObserved("one of two streams side by side ended")
+	case came < enough:
+		p.NotObserved("%s came by itself in %v, too few to tell", plural(came, "event"), ms(limit)).By("--publish")
+	case got == 0:
+		p.Fail("over gzip no event came while %d came without it", came).Hint(flushHint).
+			At(zipped.FieldEvidence("Content-Encoding")).Try(p.Curl(zipped.Request, "--compressed"))
+	case got >= came-1:
+		p.Pass("%s came over gzip, beside %d without it", plural(got, "event"), came)
+	default:
+		p.NotObserved("%s came over gzip, beside %d without it; whether they are the same is not known", plural(got, "event"), came).By("--publish")
+	}
+}
+
+// wholeEvents counts the blocks with data that came up to their blank line.
+func wholeEvents(text string) int {
+	n := 0
+	all := blankLine.Split(text, -1)
+	for _, b := range all[:len(all)-1] {
+		if strings.HasPrefix(b, "data") || strings.Contains(b, "\ndata") || strings.Contains(b, "\rdata") {
+			n++
+		}
+	}
+	return n
 }
 
 func gzipped(c *conformance.Connection) bool {
