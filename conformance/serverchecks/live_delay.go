@@ -92,17 +92,26 @@ func lateness(posts []*conformance.Posted) []time.Duration {
 	return late
 }
 
-// quickest is what a request and its answer cost at the least: of the streams' heads, which may wait for content, and of the head that HEAD gets.
+// quickest is what a request and its answer cost at the least: of the streams' heads, which may wait for content, and of the heads that HEAD gets.
 func quickest(ctx context.Context, p *conformance.Probe, c *conformance.Connection) time.Duration {
+	cost, roundTrip := time.Second, time.Second
+	count := func(c *conformance.Connection) bool {
+		wait, ok := c.Wait()
+		if ok {
+			cost, roundTrip = min(cost, wait), min(roundTrip, c.RoundTrip())
+		}
+		return ok
+	}
+	count(p.First())
+	count(c)
 	r := p.Request()
 	r.Method, r.Body = "HEAD", nil
-	head := p.Open(ctx, r, time.Second)
-	defer head.Close()
-	cost := time.Second
-	for _, c := range []*conformance.Connection{p.First(), c, head} {
-		if wait, ok := c.Wait(); ok {
-			cost = min(cost, wait)
+	for range 3 { // a busy machine is quick now and then
+		head := p.Open(ctx, r, time.Second)
+		head.Close()
+		if !count(head) {
+			break
 		}
 	}
-	return max(cost, 2*p.First().RoundTrip())
+	return max(cost, 2*roundTrip)
 }
