@@ -29,7 +29,11 @@ var framingBlankLine = conformance.Check{
 	Run: func(ctx context.Context, p *conformance.Probe) {
 		plains, err := p.Plain(ctx)
 		if err != nil {
-			if !unended(p) {
+			switch {
+			case unended(p):
+			case p.Target().Publisher == nil:
+				p.NotObserved("what was published is not known").Hint("give a publish hook: --publish 'POST URL' or --publish-cmd CMD").By("--publish")
+			default:
 				unjudged(p, err)
 			}
 			return

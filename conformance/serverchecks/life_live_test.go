@@ -234,6 +234,9 @@ func TestDelivers(t *testing.T) {
 		{id: "stop/finite-loop", name: "the same again", make: func(p *peer) {
 			p.ticks, p.tick, p.restart = 3, 200*time.Millisecond, true
 		}, change: noHook, want: result.Warn, says: "came again"},
+		{id: "stop/finite-loop", name: "the same again, slowly", make: func(p *peer) {
+			p.ticks, p.tick, p.restart = 9, 600*time.Millisecond, true
+		}, change: noHook, want: result.Warn, says: "came again"},
 		{id: "stop/finite-loop", name: "what is new", make: func(p *peer) { p.ticks, p.tick = 3, 200*time.Millisecond }, change: noHook, want: result.Pass},
 	} {
 		c.run(t)

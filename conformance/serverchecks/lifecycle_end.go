@@ -178,7 +178,11 @@ func judgeFiniteLoop(ctx context.Context, p *conformance.Probe) {
 		}
 		life, _ := first.Ended()
 		until(ctx, c, min(life-first.Timing.Head+time.Second, 4*time.Second), func() bool { return len(own(c)) >= len(before) })
-		if !sameEvents(before, own(c)) {
+		came := own(c)
+		if _, err := c.Ended(); err == nil && len(came) < len(before) && len(came) > 2 && len(came) >= len(before)/2 {
+			before = before[:len(came)] // a longer stream is not waited for to its end
+		}
+		if !sameEvents(before, came) {
 			p.Pass("the client that comes back does not get the same events again")
 			return
 		}

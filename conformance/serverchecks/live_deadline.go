@@ -94,7 +94,7 @@ func judgeNoDeadline(ctx context.Context, p *conformance.Probe) {
 }
 
 // cutAgain is how old a stream may have been that broke off for it to be looked at again.
-const cutAgain = 10 * time.Second
+const cutAgain = 10*time.Second + 500*time.Millisecond
 
 // judgeCut judges a first stream that broke off: by those that followed it, or by one more.
 func judgeCut(ctx context.Context, p *conformance.Probe, conns []*conformance.Connection) {
