@@ -156,6 +156,9 @@ func TestUnusualServersStayClean(t *testing.T) {
 			p.tick, p.heartbeat, p.open = 4*time.Second, 0, sendHead("")
 			p.encode = func(int, string) string { return "ping\n\n" }
 		}, change: unhooked, want: "framing/not-sse-body not-observed, framing/line-without-colon warn", allow: "framing/line-without-colon live/heartbeat/form"},
+		{name: "shows what an earlier run published", make: func(p *peer) {
+			p.open = sendHead("data: gauge646cvuzwtlutyo" + strings.Repeat("0", 70<<10) + "\n\n")
+		}, want: "data/large pass"},
 		{name: "sends nothing at all", make: func(p *peer) {
 			p.tick, p.heartbeat, p.open = 0, 0, sendHead("")
 		}, change: unhooked, want: "live/heartbeat not-observed, http/body-framing not-observed"},
