@@ -136,7 +136,7 @@ var corsStreamAndError = conformance.Check{
 			p.NotObserved("the stream has no Access-Control-Allow-Origin").Hint("see cors/allow-origin")
 			return
 		}
-		v, ctx, release, ok := turn(ctx, p)
+		v, ctx, release, ok := turnWithin(ctx, p, crossBudget)
 		if !ok {
 			return
 		}
@@ -246,7 +246,7 @@ func crossed(ctx context.Context, p *conformance.Probe) (*crossing, bool) {
 		if c.declared {
 			c.origin = d.CORS[0]
 		}
-		v, ctx, release, ok := turn(ctx, p)
+		v, ctx, release, ok := turnWithin(ctx, p, crossBudget)
 		if !ok {
 			c.why = "the target could not be asked again"
 			return c
@@ -315,7 +315,7 @@ type preflights struct{ asked, more *visit }
 func preflight(ctx context.Context, p *conformance.Probe, c *crossing) *preflights {
 	return p.Once("preflight", func() any {
 		f := &preflights{&visit{why: "the target could not be asked again"}, &visit{}}
-		v, ctx, release, ok := turn(ctx, p)
+		v, ctx, release, ok := turnWithin(ctx, p, crossBudget)
 		if !ok {
 			return f
 		}

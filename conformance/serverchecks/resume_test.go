@@ -5,6 +5,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"time"
 
 	"ssegauge/conformance"
 	"ssegauge/reports/result"
@@ -228,6 +229,13 @@ var resumeFaults = []fault{
 		change: func(t *conformance.Target) { t.Declared.CORS = []string{"https://b.example"} },
 	},
 	{id: "cors/credentials", name: "any", want: result.Fail, says: "*", follows: corsAll, breaks: allowing("Access-Control-Allow-Origin: *", "Access-Control-Allow-Credentials: true")},
+	{
+		id: "cors/credentials", name: "any, and heads take half a second", want: result.Fail, says: "*", follows: corsAll + " " + slowTarget,
+		breaks: func(p *peer) {
+			allowing("Access-Control-Allow-Origin: *", "Access-Control-Allow-Credentials: true")(p)
+			p.hold = 700 * time.Millisecond
+		},
+	},
 	{id: "cors/vary", name: "echo", want: result.Warn, says: "Vary", follows: corsAll, breaks: func(p *peer) {
 		allowing("Access-Control-Allow-Origin: https://a.example")(p)
 		p.head = func(q *request) string {

@@ -24,8 +24,16 @@ const (
 	refusedTries  = 3
 )
 
+// crossBudget is for the visits of other origins, beside visitBudget: where each head waits for the next event, the others leave nothing of that.
+const crossBudget = 3 * time.Second
+
 // turn takes the check's turn alone; where ok is false it has been reported why there is none.
 func turn(ctx context.Context, p *conformance.Probe) (v *visits, _ context.Context, release func(), ok bool) {
+	return turnWithin(ctx, p, 0)
+}
+
+// turnWithin is turn for a check that may spend more.
+func turnWithin(ctx context.Context, p *conformance.Probe, more time.Duration) (v *visits, _ context.Context, release func(), ok bool) {
 	v = p.Once("visits", func() any { return &visits{} }).(*visits)
 	ctx, leave, ok := p.Alone(ctx)
 	if !ok {
@@ -38,7 +46,7 @@ func turn(ctx context.Context, p *conformance.Probe) (v *visits, _ context.Conte
 	switch {
 	case v.dead != "":
 		p.NotObserved("%s", v.dead).Hint("the target serves one connection at a time, or keeps every head until there is an event (see live/headers-flushed)")
-	case v.spent > budget:
+	case v.spent > budget+more:
 		p.NotObserved("the target was too slow for all requests of this kind").Hint("--only with this id decides it")
 	default:
 		return v, ctx, leave, true
