@@ -305,6 +305,13 @@ func (c *Connection) Tail() (sse.Tail, bool) {
 	return t, ok
 }
 
+// LastEventID is the id that a client holds at this place: the one it came with, until the stream sets another, with or without data. It is raw.
+func (c *Connection) LastEventID() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bytes.Clone(c.decoder.LastEventID())
+}
+
 // Retry is the reconnection time that the stream set.
 func (c *Connection) retry() (time.Duration, bool) {
 	c.mu.Lock()

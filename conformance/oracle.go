@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -234,10 +233,7 @@ func (o *oracle) ensure(ctx context.Context) error {
 	}
 	sleep(ctx, pause)
 	r := o.s.nominal()
-	c.mu.Lock()
-	id := bytes.Clone(c.decoder.LastEventID())
-	c.mu.Unlock()
-	r.Header = WithLastEventID(r.Header, id)
+	r.Header = WithLastEventID(r.Header, c.LastEventID())
 	n := o.s.open(o.ctx, &r, maxPatience, 0) // it outlives the publish that it was opened for
 	if n.Err != nil || n.Head.Status != 200 {
 		what := "did not answer"

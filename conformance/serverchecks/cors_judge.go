@@ -141,9 +141,9 @@ var corsStreamAndError = conformance.Check{
 			return
 		}
 		defer release()
-		req := withOrigin(p, c.origin)
+		req := withOrigin(p.Request(), c.origin)
 		if u := p.Target().Declared.ErrorURL; u != nil {
-			req.URL = u
+			req = withOrigin(elsewhere(p, u), c.origin)
 		} else {
 			req.Header = append(without(req.Header, "Accept"), wire.Field{Name: "Accept", Value: "application/x-ssegauge"})
 		}
@@ -252,7 +252,7 @@ func crossed(ctx context.Context, p *conformance.Probe) (*crossing, bool) {
 			return c
 		}
 		defer release()
-		a := v.ask(ctx, p, withOrigin(p, c.origin), nil)
+		a := v.ask(ctx, p, withOrigin(p.Request(), c.origin), nil)
 		if c.conn, c.why = a.conn, a.why; c.why == "" && a.status == 0 {
 			c.why = "the request with Origin " + a.failed()
 		}
@@ -285,8 +285,7 @@ func hasCORS(h *wire.Head) bool {
 	return false
 }
 
-func withOrigin(p *conformance.Probe, origin string) *wire.Request {
-	r := p.Request()
+func withOrigin(r *wire.Request, origin string) *wire.Request {
 	r.Header = append(without(r.Header, "Origin"), wire.Field{Name: "Origin", Value: origin})
 	if !r.Header.Has("Cookie") {
 		r.Header = append(r.Header, wire.Field{Name: "Cookie", Value: "ssegauge=1"}) // as a page with credentials would send one

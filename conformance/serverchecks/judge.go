@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"ssegauge/conformance"
@@ -77,6 +79,16 @@ func orNothing(essence string) string {
 		return "of no media type"
 	}
 	return result.Escape(essence)
+}
+
+// elsewhere is the nominal request to another URL. One of another origin gets no field of the target's: it may be a credential.
+func elsewhere(p *conformance.Probe, u *url.URL) *wire.Request {
+	r := p.Request()
+	if r.URL.Scheme != u.Scheme || !strings.EqualFold(r.URL.Host, u.Host) {
+		r.Header = wire.Header{{Name: "Accept", Value: eventStream}}
+	}
+	r.URL = u
+	return r
 }
 
 func timedOut(err error) bool {

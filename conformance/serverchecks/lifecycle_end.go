@@ -60,7 +60,7 @@ func judgePersists(ctx context.Context, p *conformance.Probe) {
 		}
 		defer release()
 		r := p.Request()
-		r.Header = conformance.WithLastEventID(r.Header, lastID(conns))
+		r.Header = conformance.WithLastEventID(r.Header, conns[len(conns)-1].LastEventID())
 		c := p.Open(ctx, r, 3*time.Second)
 		defer c.Close()
 		switch {
@@ -109,19 +109,6 @@ func until(ctx context.Context, c *conformance.Connection, d time.Duration, done
 	}
 }
 
-// lastID is the id that a client holds at the end of these streams.
-func lastID(conns []*conformance.Connection) []byte {
-	var id []byte
-	for _, c := range conns {
-		for _, e := range c.Events() {
-			if e.IDSet {
-				id = e.ID
-			}
-		}
-	}
-	return id
-}
-
 // WHATWG HTML 9.2.3: a client comes back after the end of a body, and again, for ever; only another status stops it.
 //
 // Only streams that end by themselves before anything is published are judged: what the run publishes is new each time. One event without an id
@@ -158,7 +145,7 @@ func judgeFiniteLoop(ctx context.Context, p *conformance.Probe) {
 		return
 	}
 	defer release()
-	id := lastID([]*conformance.Connection{first})
+	id := first.LastEventID()
 	var again *conformance.Connection
 	for try := range 2 {
 		r := p.Request()
@@ -187,7 +174,7 @@ func judgeFiniteLoop(ctx context.Context, p *conformance.Probe) {
 			return
 		}
 		if again = c; try == 0 {
-			id = lastID([]*conformance.Connection{first, c})
+			id = c.LastEventID()
 		}
 	}
 	if len(before) == 1 && !before[0].IDSet {

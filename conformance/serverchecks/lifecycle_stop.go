@@ -91,7 +91,7 @@ func judgeOwn204(ctx context.Context, p *conformance.Probe) {
 
 // comeAgain comes back as a client does and judges the answer. over tells that the feed is known to be over.
 func comeAgain(ctx context.Context, p *conformance.Probe, r *wire.Request, feed *conformance.Connection, over bool) {
-	r.Header = conformance.WithLastEventID(r.Header, lastID([]*conformance.Connection{feed}))
+	r.Header = conformance.WithLastEventID(r.Header, feed.LastEventID())
 	const moment = 300 * time.Millisecond
 	conn, c, err := p.Dial(ctx, r, 3*time.Second)
 	if err != nil {

@@ -4,11 +4,9 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"ssegauge/conformance"
-	"ssegauge/reference/wire"
 	"ssegauge/reports/result"
 )
 
@@ -40,11 +38,8 @@ var jakarta503 = conformance.Check{
 			return
 		}
 		defer release()
-		r := p.Request()
-		r.URL, r.Method, r.Body = refusing, "", nil
-		if originOf(r) != originOf(p.Request()) {
-			r.Header = wire.Header{{Name: "Accept", Value: eventStream}}
-		}
+		r := elsewhere(p, refusing)
+		r.Method, r.Body = "", nil
 		c = p.Open(ctx, r, 3*time.Second+2*c.RoundTrip())
 		defer c.Close()
 		switch {
@@ -57,8 +52,6 @@ var jakarta503 = conformance.Check{
 		}
 	},
 }
-
-func originOf(r *wire.Request) string { return r.URL.Scheme + "://" + strings.ToLower(r.URL.Host) }
 
 func judgeRetryAfter(p *conformance.Probe, c *conformance.Connection) {
 	const name, hint = "Retry-After", "send Retry-After with a number of seconds"

@@ -79,7 +79,7 @@ var mercureLastEventID = conformance.Check{
 				Hint("answer earliest where the id is not known").At(asked.conn.FieldEvidence(lastEventID))
 			return
 		}
-		if id := lastID(conns); len(id) > 0 {
+		if id := conns[len(conns)-1].LastEventID(); len(id) > 0 {
 			known := p.Request()
 			known.Header = conformance.WithLastEventID(known.Header, id)
 			if asked, ok = askHub(ctx, p, known, nil); !ok || judgeAnchor(p, asked, "an id that was sent") {

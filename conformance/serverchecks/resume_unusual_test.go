@@ -3,6 +3,7 @@ package serverchecks_test
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -396,5 +397,31 @@ func TestStrangeIDs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestErrorURLElsewhere: what is meant for the target alone is not sent to another origin, whoever named that.
+func TestErrorURLElsewhere(t *testing.T) {
+	p := clean()
+	allowing("Access-Control-Allow-Origin: *")(p)
+	next := p.answer
+	asked := false
+	p.answer = func(p *peer, q *request) bool {
+		if q.Host != "other.example" {
+			return next(p, q)
+		}
+		asked = true
+		if q.Header.Get("Authorization") != "" || q.Header.Get("Origin") == "" {
+			t.Errorf("the other origin got %v", q.Header)
+		}
+		q.write("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+		return true
+	}
+	found := run(t, p, func(t *conformance.Target) {
+		withToken(t)
+		t.Declared.ErrorURL, _ = url.Parse("http://other.example/no")
+	})
+	if f := found["cors/stream-and-error"]; f.Verdict != result.Warn || !asked {
+		t.Errorf("asked %v: %s", asked, show(f))
 	}
 }

@@ -94,6 +94,8 @@ func (v *visits) ask(ctx context.Context, p *conformance.Probe, r *wire.Request,
 	switch {
 	case ctx.Err() != nil:
 		return &visit{why: outOfTime(p)}
+	case a.hung && a.conn.Woken == 0 && waited(ctx, plain):
+		return &visit{why: keepsHeads}
 	case plain.Head == nil:
 		v.dead = "after the observed stream was left no further request was answered"
 		return &visit{why: v.dead}
@@ -114,10 +116,20 @@ func (v *visits) ask(ctx context.Context, p *conformance.Probe, r *wire.Request,
 	switch {
 	case ctx.Err() != nil:
 		return &visit{why: outOfTime(p)}
+	case b.conn.Woken == 0 && waited(ctx, after):
+		return &visit{why: keepsHeads}
 	case after.Head == nil:
 		return &visit{why: "the target serves one connection at a time, it seems"}
 	}
 	return b
+}
+
+const keepsHeads = "the target keeps its heads until there is an event, and none came meanwhile"
+
+// waited tells whether a head came late, and with content: what came was what it waited for, and a request in whose time nothing did is not to blame.
+func waited(ctx context.Context, c *conformance.Connection) bool {
+	a := attempted(ctx, c, 0)
+	return a.together && a.wait > visitPause
 }
 
 func (v *visits) open(ctx context.Context, p *conformance.Probe, r *wire.Request) *conformance.Connection {

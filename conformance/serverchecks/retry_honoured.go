@@ -74,7 +74,7 @@ func comeBack(ctx context.Context, p *conformance.Probe, c *conformance.Connecti
 		}
 	}
 	r := p.Request()
-	r.Header = conformance.WithLastEventID(r.Header, lastID([]*conformance.Connection{c}))
+	r.Header = conformance.WithLastEventID(r.Header, c.LastEventID())
 	due := ended.Add(retry)
 	for try := range 2 {
 		pause := time.NewTimer(time.Until(due))

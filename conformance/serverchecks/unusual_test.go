@@ -87,6 +87,13 @@ func TestUnusualServersStayClean(t *testing.T) {
 				return q.n > 1 && q.Method == "GET" && q.write("HTTP/1.1 204 No Content\r\n\r\n")
 			}
 		}, change: unhooked, want: "framing/terminated pass, stop/204 pass", allow: "resume/replay"},
+		{name: "finite, and its end has an id and no data", make: func(p *peer) {
+			finite(p)
+			p.last = "id: end\n\n"
+			p.answer = func(_ *peer, q *request) bool {
+				return q.Header.Get("Last-Event-ID") == "end" && q.write("HTTP/1.1 204 No Content\r\n\r\n")
+			}
+		}, change: unhooked, want: "lifecycle/persists pass, stop/204 pass, stop/finite-loop pass, retry/honoured-by-server pass", allow: "resume/replay"},
 		{name: "closes after each event", make: func(p *peer) { p.ticks, p.tick = 1, 0 }, change: func(t *conformance.Target) { t.Window = time.Minute }, want: "framing/terminated pass, data/multiline pass, data/leading-space pass, sec/inject/data-cr pass", allow: "lifecycle/persists"},
 		{name: "leading blank lines and pings without data", make: func(p *peer) {
 			p.open = sendHead("\n\r\n\nretry: 2000\n\n")
@@ -204,6 +211,41 @@ func TestUnusualServersStayClean(t *testing.T) {
 				return 0
 			}
 		}, want: "data/multiline not-observed, sec/inject/data-cr not-observed"},
+		{name: "one connection at a time, and a first head that takes its time", make: func(p *peer) {
+			p.one, p.hold = true, 1300*time.Millisecond
+			p.linger = func(*request) time.Duration { return 20 * time.Second }
+		}, change: unhooked, want: "live/headers-flushed not-observed"},
+		{name: "a worker that is free again when its second write to a client that left fails", make: func(p *peer) {
+			written := func(n int) {
+				logged := func() int {
+					p.mu.Lock()
+					defer p.mu.Unlock()
+					return len(p.log)
+				}
+				n += logged()
+				for end := time.Now().Add(time.Minute); logged() < n && time.Now().Before(end); {
+					time.Sleep(10 * time.Millisecond)
+				}
+			}
+			p.one, p.tick = true, 0
+			p.answer = func(p *peer, q *request) bool {
+				if q.n == 1 {
+					written(1) // somebody left just before the run
+				}
+				return false
+			}
+			p.linger = func(*request) time.Duration { written(2); return 0 }
+		}, want: "live/headers-flushed pass"},
+		{name: "keeps its heads until there is an event, and has one every four seconds", make: func(p *peer) {
+			p.tick, p.heartbeat = 4*time.Second, 0
+			p.answer = func(p *peer, q *request) bool {
+				if q.Method == "GET" {
+					time.Sleep(4*time.Second - time.Duration(time.Now().UnixNano())%(4*time.Second))
+				}
+				return false
+			}
+			p.open = func(q *request) string { return p.block(1000+q.n, "news") }
+		}, change: func(t *conformance.Target) { t.Publisher, t.Window = nil, 30*time.Second }, want: "live/headers-flushed fail, resume/header-accepted not-observed", allow: "live/headers-flushed"},
 		{name: "one connection at a time", make: func(p *peer) { p.one = true }, want: "http/head pass, resume/replay pass"},
 		{name: "a second connection is never answered", make: func(p *peer) {
 			p.answer = func(_ *peer, q *request) bool {
