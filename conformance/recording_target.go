@@ -3,7 +3,6 @@ package conformance
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -69,7 +68,7 @@ type recordedDeclared struct {
 func recordTarget(t *Target) recordedTarget {
 	d := &t.Declared
 	r := recordedTarget{
-		URL: maskedURL(t.Request.URL), Method: t.Request.Method, Header: maskedHeader(t.Request.Header), Body: maskedBody(t.Request.Body),
+		URL: maskedURL(t.Request.URL), Method: t.Request.Method, Header: maskedHeader(t.Request.Header), Body: result.MaskBody(string(t.Request.Body)),
 		HTTP: t.Dialer.Proto.String(), ConnectTo: t.Dialer.ConnectTo, Window: t.Window, HeadBudget: t.HeadBudget, ExpectReplay: t.ExpectReplay, Active: t.Active,
 		ScenarioURL: result.Mask(t.ScenarioURL), DirectURL: maskedURL(t.DirectURL), Kill: t.Kill != nil, Restart: t.Restart != nil,
 		Declared: recordedDeclared{
@@ -85,7 +84,7 @@ func recordTarget(t *Target) recordedTarget {
 		r.Hook = &recordedHook{Command: h.Command != ""}
 		if !r.Hook.Command {
 			method, to, _ := strings.Cut(h.HTTP, " ")
-			r.Hook.HTTP, r.Hook.Body = method+" "+result.Mask(strings.TrimSpace(to)), members.ReplaceAllStringFunc(h.Body, maskMember)
+			r.Hook.HTTP, r.Hook.Body = method+" "+result.Mask(strings.TrimSpace(to)), result.MaskBody(h.Body)
 			for _, line := range h.Header {
 				name, value, _ := strings.Cut(line, ":")
 				r.Hook.Header = append(r.Hook.Header, name+": "+result.MaskHeader(name, strings.TrimSpace(value)))
@@ -93,17 +92,6 @@ func recordTarget(t *Target) recordedTarget {
 		}
 	}
 	return r
-}
-
-// members are those of a JSON text or a template of one that hold a string.
-var members = regexp.MustCompile(`"([^"\\]+)"\s*:\s*"((?:[^"\\]|\\.)*)"`)
-
-func maskMember(m string) string {
-	parts := members.FindStringSubmatch(m)
-	if parts[2] == "" || !result.Secret(parts[1]) || strings.Contains(parts[2], "{{") {
-		return m
-	}
-	return m[:len(m)-len(parts[2])-1] + result.Masked + `"`
 }
 
 func maskedURL(u *url.URL) string {
@@ -121,8 +109,6 @@ func maskedHeader(h wire.Header) [][2]string {
 	return out
 }
 
-func maskedBody(b []byte) string { return members.ReplaceAllStringFunc(string(b), maskMember) }
-
 // requestText is a request as it is recorded and found again: what is asked, credentials masked. Masked again it is the same.
 func requestText(r *wire.Request) string {
 	method := r.Method
@@ -138,7 +124,7 @@ func requestText(r *wire.Request) string {
 		fmt.Fprintf(&b, "\n%s: %s", result.Literal([]byte(f[0])), result.Literal([]byte(f[1])))
 	}
 	if len(r.Body) > 0 {
-		b.WriteString("\n\n" + result.Literal([]byte(maskedBody(r.Body))))
+		b.WriteString("\n\n" + result.Literal([]byte(result.MaskBody(string(r.Body)))))
 	}
 	return b.String()
 }

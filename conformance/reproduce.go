@@ -28,7 +28,7 @@ func (p *Probe) Curl(r *wire.Request, options ...string) string {
 		words = append(words, "-H", quote(f.Name+": "+result.MaskHeader(f.Name, f.Value)))
 	}
 	if len(r.Body) > 0 {
-		words = append(words, "--data-binary", quote(cut(string(r.Body))))
+		words = append(words, "--data-binary", quote(cut(result.MaskBody(string(r.Body)))))
 	}
 	words = append(words, quote(result.Mask(r.URL.String())))
 	return strings.Join(words, " ")
@@ -47,7 +47,7 @@ func (p *Probe) Republish(d *Delivery) string {
 	if !ok {
 		return listen + printf(d.Sent) + " | SSE_DATA=\"$(" + printf(d.Sent) + ")\" sh -c '...your publish command...'"
 	}
-	words := []string{printf(string(body)) + " | curl", "-sS", "-X", quote(method)}
+	words := []string{printf(result.MaskBody(string(body))) + " | curl", "-sS", "-X", quote(method)}
 	for _, h := range header {
 		words = append(words, "-H", quote(h[0]+": "+result.MaskHeader(h[0], h[1])))
 	}

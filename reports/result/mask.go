@@ -138,6 +138,33 @@ func MaskText(s string) string {
 
 var field = regexp.MustCompile(`^([A-Za-z0-9-]+): *(.*)$`)
 
+// bodyMembers are the members of a JSON text, or of a template of one, that hold a string; bodyPairs are those of a form.
+var (
+	bodyMembers = regexp.MustCompile(`"([^"\\]+)"\s*:\s*"((?:[^"\\]|\\.)*)"`)
+	bodyPairs   = regexp.MustCompile(`(?:^|&)([^=&\s"{}]+)=([^&\s]*)`)
+)
+
+// MaskBody returns the body of a request, or a template of one, with the values of [Secret] members of JSON, or of such fields of a form, replaced by [Masked]. Masked again it
+// is the same.
+func MaskBody(body string) string {
+	parts := bodyPairs
+	if start := strings.TrimLeft(body, " \t\r\n"); strings.HasPrefix(start, "{") && !strings.HasPrefix(start, "{{") || strings.HasPrefix(start, "[") {
+		parts = bodyMembers
+	}
+	var out strings.Builder
+	last := 0
+	for _, at := range parts.FindAllStringSubmatchIndex(body, -1) {
+		name, value := body[at[2]:at[3]], body[at[4]:at[5]]
+		if value == "" || !Secret(name) || strings.Contains(value, "{{") {
+			continue
+		}
+		out.WriteString(body[last:at[4]])
+		out.WriteString(Masked)
+		last = at[5]
+	}
+	return out.String() + body[last:]
+}
+
 // maskMembers masks a plan: members of a [Secret] name, header fields ("Name: value"), URLs. The map is a new one, and never nil.
 func maskMembers(plan map[string]any) map[string]any {
 	out := make(map[string]any, len(plan))
