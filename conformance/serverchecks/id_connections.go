@@ -3,6 +3,7 @@ package serverchecks
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -270,7 +271,7 @@ func judgeControlFrames(ctx context.Context, p *conformance.Probe) {
 	}
 	const hint = "send frames that are no events without an id"
 	say := func(format string, a ...any) {
-		p.Warn("a frame that is no event has the id "+brief(f.id)+", and "+format, a...).Hint(hint).At(at).Try(p.Curl(o.request(p)))
+		p.Warn("a frame that is no event has the id %s, and %s", brief(f.id), fmt.Sprintf(format, a...)).Hint(hint).At(at).Try(p.Curl(o.request(p)))
 	}
 	switch {
 	case o.mute != "":

@@ -80,9 +80,9 @@ var resumeFaults = []fault{
 		breaks: func(p *peer) { p.restart, p.tick = true, 0 },
 	},
 	{
-		id: "id/control-frames", name: "a greeting", want: result.Warn, says: "from before it",
+		id: "id/control-frames", name: "a greeting", want: result.Warn, says: `"r%d", and a client that comes back with it`,
 		breaks: func(p *peer) {
-			p.open = func(q *request) string { return "retry: 2000\n\nevent: ready\nid: r\ndata: {}\n\n" }
+			p.open = func(q *request) string { return "retry: 2000\n\nevent: ready\nid: r%d\ndata: {}\n\n" }
 		},
 	},
 	{
