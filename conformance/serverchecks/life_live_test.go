@@ -120,7 +120,15 @@ func TestNoDeadline(t *testing.T) {
 		{name: "idle and deaf", make: func(p *peer) { mute(p); p.deaf = 31 * time.Second }, change: long, want: result.Fail, says: "deaf"},
 		{name: "each stream its own, and it is over", make: func(p *peer) {
 			p.restart, p.heartbeat = true, 0
-			p.hears = func(q *request, id int) bool { return id <= 8 }
+			begun := map[int]int{}
+			p.hears = func(q *request, id int) bool {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				if begun[q.n] == 0 {
+					begun[q.n] = id
+				}
+				return id < begun[q.n]+8
+			}
 			p.encode = func(id int, _ string) string { return encode(id, fmt.Sprint("part ", id)) }
 		}, change: both(long, noHook), want: result.NotObserved},
 		{name: "fell silent for all", make: func(p *peer) {

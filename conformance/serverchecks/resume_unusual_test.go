@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +65,16 @@ func TestResume(t *testing.T) {
 			p.replay = func(*request, int) int { return 0 }
 			p.greedy = true
 		}, unhooked, "resume/replay pass, resume/no-duplicate warn, id/stable pass", ""},
+		{"all at once to everybody, and nothing else", func(p *peer) {
+			p.tick = 0
+			p.open = func(*request) string {
+				var b strings.Builder
+				for i := range 6 {
+					b.WriteString(p.block(i+1, fmt.Sprint("part ", i)))
+				}
+				return b.String()
+			}
+		}, unhooked, "resume/replay pass, resume/no-duplicate warn", ""},
 		{"keeps few events", forgets(6, ""), nil, "resume/replay pass", ""},
 		{"keeps few events, and says so", forgets(6, "event: gap\ndata: gone\n\n"), nil, "resume/replay pass, resume/unknown-id pass", ""},
 		{"keeps few events, and others publish many meanwhile", func(p *peer) {
@@ -256,6 +267,12 @@ func TestCORSForOthers(t *testing.T) {
 		{"null", only("Access-Control-Allow-Origin: null"), "cors/allow-origin not-observed"},
 		{"an empty origin", only("Access-Control-Allow-Origin:"), "cors/allow-origin not-observed"},
 		{"credentials: false", allowing("Access-Control-Allow-Origin: *", "Access-Control-Allow-Credentials: false"), "cors/credentials pass, cors/allow-origin pass"},
+		{"one that asks, and Vary", only("Access-Control-Allow-Origin: https://a.example", "Vary: Accept, ORIGIN"), "cors/vary pass, cors/allow-origin pass"},
+		{"one that asks, and no cache", func(p *peer) {
+			only("Access-Control-Allow-Origin: https://a.example")(p)
+			named := p.head
+			p.head = func(q *request) string { return strings.Replace(named(q), "no-cache", "no-store", 1) }
+		}, "cors/vary pass, cors/allow-origin pass"},
 		{"no ids, no preflight", func(p *peer) {
 			allowing("Access-Control-Allow-Origin: *")(p)
 			refuses(p)
@@ -397,6 +414,22 @@ func TestStrangeIDs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A request that takes the target down is told from one that is only refused.
+func TestCrash(t *testing.T) {
+	p := clean()
+	var down atomic.Bool
+	p.listening = func() bool { return !down.Load() }
+	p.answer = func(_ *peer, q *request) bool {
+		if lastID(q) == "9e99" {
+			down.Store(true)
+		}
+		return down.Load()
+	}
+	if f := run(t, p, nil)["resume/hostile-id"]; f.Verdict != result.Fail || !strings.Contains(f.Message, "after it the target accepts none") {
+		t.Error(show(f))
 	}
 }
 
