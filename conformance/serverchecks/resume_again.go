@@ -62,8 +62,8 @@ func plainIsServed(ctx context.Context, p *conformance.Probe, other string) bool
 
 func endedByItself(c *conformance.Connection) bool {
 	_, err := c.Ended()
-	_, enough := errors.AsType[*wire.CapError](err)
-	return err != nil && !enough && len(brokenFrames(c)) == 0 // else it is we who ended it
+	_, ours := errors.AsType[*wire.CapError](err)
+	return err != nil && !ours && len(brokenFrames(c)) == 0 // else it is we who ended it
 }
 
 // resumption1 is the reconnect that the checks of this file judge; ok is false where it says nothing, which is reported then.
