@@ -50,7 +50,7 @@ func judgeIsolation(ctx context.Context, p *conformance.Probe) {
 			Hint("write to each subscriber from a task of its own, with a bounded queue and a deadline for its writes")
 	case last.volume() < last.slack:
 		p.NotObserved("only %s of %d KiB could be published in time: buffers may have swallowed them", plural(len(last.posts), "event"), last.size>>10).
-			Hint("a faster publish hook would decide it").By("--publish")
+			Hint("a faster publish hook, or larger events (--active), would decide it").By("--active")
 	default:
 		p.Pass("%s of %d KiB arrived beside a stream that was not read", plural(len(last.posts), "event"), last.size>>10)
 	}

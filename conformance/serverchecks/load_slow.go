@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	slowStall = 2 * time.Second // nothing new for so long: it stands still
-	slowSmall = 4 << 10         // an event that any hook takes
-	slowLarge = 64 << 10
+	slowStall = 2 * time.Second        // nothing new for so long: it stands still
+	slowSmall = 4 << 10                // an event that any hook takes
+	slowLarge = 16 << 10               // the largest, where large payloads were not asked for
+	slowHuge  = 64 << 10               // with --active
 	slowTime  = 2 * time.Second        // of publishing
 	slowLeast = 700 * time.Millisecond // it is not read for so long
 )
@@ -159,6 +160,8 @@ func (s *slowReader) round(ctx context.Context, p *conformance.Probe) *beside {
 }
 
 // fill publishes until more than the slack is out, the time is up, or a publish hangs: then it returns where that one will be told.
+//
+// Real subscribers of the channel get it too: 1 MiB, in events of at most 16 KiB; on loopback, where there are none but a developer's, 6 MiB.
 func (s *slowReader) fill(ctx context.Context, p *conformance.Probe, r *beside) (hanging chan *conformance.Posted) {
 	r.size = slowSmall
 	for start := time.Now(); r.volume() <= r.slack && ctx.Err() == nil && time.Since(start) < slowTime; {
@@ -183,7 +186,11 @@ func (s *slowReader) fill(ctx context.Context, p *conformance.Probe, r *beside) 
 			if len(r.posts) == 1 && r.size == slowSmall && d.Taken() {
 				// So large that it comes to enough in time.
 				need := int64(r.slack) * int64(time.Since(began)) / int64(slowTime/2)
-				r.size = int(min(max(need, int64(r.slack)>>8, slowSmall), slowLarge))
+				most := slowLarge
+				if p.Target().Active {
+					most = slowHuge
+				}
+				r.size = int(min(max(need, int64(r.slack)>>8, slowSmall), int64(most)))
 				pause(ctx, 10*time.Millisecond) // a server may write to its streams one after the other
 			}
 		case <-timer.C:
