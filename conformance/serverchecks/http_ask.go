@@ -119,6 +119,7 @@ type negotiation struct {
 	why     string // why there is none at all
 	again   bool   // the nominal request was answered again as at first
 	beside  bool   // the target answers beside an open stream
+	queued  bool   // and not beside as many as were asked for then
 	answers map[string]*reply
 }
 
@@ -227,13 +228,18 @@ func (r *negotiation) run(ctx context.Context, p *conformance.Probe) {
 		return
 	}
 	r.beside = true
+	waiting := 0
 	answers := make([]*reply, len(variants))
 	answers[0] = lead
 	journalOf(p).begin("several requests with other Accept and Accept-Encoding fields, side by side")
 	abreast(ctx, len(variants)-1, func(i int) { answers[i+1] = r.exchange(ctx, p, variants[i+1], within) })
 	for i, v := range variants {
 		r.answers[v.name] = answers[i]
+		if c := answers[i].conn; c.Head == nil && timedOut(c.Err) {
+			waiting++
+		}
 	}
+	r.queued = waiting > len(variants)/3 // one or two may be hung by what they ask for
 	for i, v := range variants {
 		r.settle(ctx, p, v, answers[i], within)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -246,6 +247,18 @@ func TestUnusualServersStayClean(t *testing.T) {
 			}
 			p.open = func(q *request) string { return p.block(1000+q.n, "news") }
 		}, change: func(t *conformance.Target) { t.Publisher, t.Window = nil, 30*time.Second }, want: "live/headers-flushed fail, resume/header-accepted not-observed", allow: "live/headers-flushed"},
+		{name: "answers two at a time, and is slow to find out who left", make: func(p *peer) {
+			var full atomic.Bool
+			p.answer = func(_ *peer, q *request) bool {
+				usual := q.Header.Get("Accept") == "text/event-stream" && q.Header.Get("Accept-Encoding") == "" || q.Header.Get("Accept") == ""
+				if q.Method != "GET" || usual && !full.Load() {
+					return false
+				}
+				full.Store(true)
+				io.Copy(io.Discard, q.conn)
+				return true
+			}
+		}, change: unhooked, want: "http/survives not-observed"},
 		{name: "one connection at a time", make: func(p *peer) { p.one = true }, want: "http/head pass, resume/replay pass"},
 		{name: "a second connection is never answered", make: func(p *peer) {
 			p.answer = func(_ *peer, q *request) bool {
