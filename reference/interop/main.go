@@ -31,7 +31,7 @@ func main() {
 	program := flag.String("ssegauge", "", "the program to run; built from this tree where empty")
 	folder := flag.String("dir", "reference/interop", "where the servers are")
 	only := flag.String("only", "*", "glob of the names to run")
-	together := flag.Int("j", 6, "how many servers are checked at once (load always has the machine to itself)")
+	together := flag.Int("j", 10, "how many servers are checked at once (load always has the machine to itself)")
 	window := flag.Duration("window", 12*time.Second, "how long check observes each")
 	keep := flag.String("keep", "", "write what ssegauge printed into this directory")
 	flag.Parse()
