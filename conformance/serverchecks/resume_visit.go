@@ -41,7 +41,7 @@ func turnWithin(ctx context.Context, p *conformance.Probe, more time.Duration) (
 	}
 	budget := visitBudget
 	if wait, _ := p.First().Wait(); wait >= time.Second {
-		budget = time.Second // slow heads: the time that is left is for checks of greater weight
+		budget, more = time.Second, 0 // slow heads: the time that is left is for checks of greater weight
 	}
 	switch {
 	case v.dead != "":
