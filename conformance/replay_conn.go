@@ -105,7 +105,7 @@ func (c *replayConn) poke() {
 // ReadStamped waits for what comes next.
 func (c *replayConn) ReadStamped(p []byte) (int, time.Time, error) {
 	for {
-		n, at, err, w := c.read(p)
+		n, at, w, err := c.read(p)
 		if n > 0 || err != nil {
 			return n, at, err
 		}
@@ -139,16 +139,16 @@ type wait struct {
 }
 
 // read takes what is there, or tells for what to wait.
-func (c *replayConn) read(p []byte) (n int, at time.Time, err error, w wait) {
+func (c *replayConn) read(p []byte) (n int, at time.Time, w wait, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	w.wake = c.wake
 	switch {
 	case c.closed:
-		return 0, now, net.ErrClosed, w
+		return 0, now, w, net.ErrClosed
 	case !c.deadline.IsZero() && !now.Before(c.deadline):
-		return 0, now, os.ErrDeadlineExceeded, w
+		return 0, now, w, os.ErrDeadlineExceeded
 	}
 	if len(c.rest) == 0 && c.rec != nil {
 		switch {
@@ -160,19 +160,19 @@ func (c *replayConn) read(p []byte) (n int, at time.Time, err error, w wait) {
 			}
 		case c.rec.Closed != "" && c.asked >= len(c.rec.Requests):
 			if c.due(now, c.rec.ClosedAt, c.causes[c.next], &w) {
-				return 0, c.timing.Start.Add(c.rec.ClosedAt), &wire.ClosedError{How: c.rec.Closed, Err: howEnded(c.rec.Closed)}, w
+				return 0, c.timing.Start.Add(c.rec.ClosedAt), w, &wire.ClosedError{How: c.rec.Closed, Err: howEnded(c.rec.Closed)}
 			}
 		}
 	}
 	if len(c.rest) > 0 {
 		n = copy(p, c.rest)
 		c.rest = c.rest[n:]
-		return n, c.at, nil, w
+		return n, c.at, w, nil
 	}
 	if !c.deadline.IsZero() && (w.until.IsZero() || c.deadline.Before(w.until)) {
 		w.until, w.held = c.deadline, false
 	}
-	return 0, now, nil, w
+	return 0, now, w, nil
 }
 
 // due tells whether something may come: its time is there, and all is done that it came of.

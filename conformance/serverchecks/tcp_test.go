@@ -77,10 +77,19 @@ func (h *hub) publish(event []byte) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var full []chan []byte
 	for queue := range h.subs {
 		select {
 		case queue <- event:
 		default:
+			full = append(full, queue)
+		}
+	}
+	for _, queue := range full {
+		// Whoever reads, on a machine however busy, has room again in a moment.
+		select {
+		case queue <- event:
+		case <-time.After(300 * time.Millisecond):
 			close(queue)
 			delete(h.subs, queue)
 		}
