@@ -92,7 +92,7 @@ Of several targets the worst counts: 1, then 3, then 4.`,
 	c.publish.add(cmd)
 	c.lent.add(cmd)
 	f := cmd.Flags()
-	f.DurationVar(&c.window, "window", conformance.DefaultWindow, "how long to watch; where the target does not answer, at most 25s more")
+	f.DurationVar(&c.window, "window", conformance.DefaultWindow, "how long to watch; further requests follow for some seconds, at most 25s")
 	f.StringSliceVar(&c.only, "only", nil, "only checks whose id matches the `glob` (repeatable)")
 	f.StringSliceVar(&c.skip, "skip", nil, "no checks whose id matches the `glob` (repeatable)")
 	f.StringSliceVar(&c.profiles, "profile-set", nil, "also what a protocol on top of event streams asks: `name` "+strings.Join(catalogue.Profiles(), ", ")+" (repeatable)")
@@ -317,8 +317,8 @@ func runCheck(ctx context.Context, a *app, judge judge, t conformance.Target, ch
 	started := time.Now()
 	shown := startProgress(a.stderr, quiet, "check", func() step {
 		return step{
-			int64(time.Since(started)), int64(most),
-			of + fmt.Sprintf("%d of %d checks decided, %.0f s of at most %.0f s", decided.Load(), built, time.Since(started).Seconds(), most.Seconds()),
+			min(int64(time.Since(started)), int64(most)*99/100), int64(most), // what comes after the window is not known before
+			of + fmt.Sprintf("%d of %d checks decided, %.0f s, watching for %.0f s", decided.Load(), built, time.Since(started).Seconds(), most.Seconds()),
 		}
 	})
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))

@@ -144,7 +144,8 @@ var retryRange = conformance.Check{
 	},
 }
 
-// WHATWG HTML 9.2.7: "authors can include a comment line every 15 seconds or so", because proxies drop connections that are silent.
+// WHATWG HTML 9.2.7: "authors can include a comment line every 15 seconds or so", because proxies drop connections that are silent. Where the operator declares
+// how often something comes, that is what counts, with half as much and a second besides for the path.
 var liveHeartbeat = conformance.Check{
 	ID: "live/heartbeat", Title: "a quiet stream shows signs of life",
 	Level: result.Advice, Clause: "WHATWG HTML 9.2.7", Needs: conformance.Long,
@@ -169,7 +170,13 @@ var liveHeartbeat = conformance.Check{
 			last = l.At
 		}
 		longest = max(longest, c.Until()-last)
+		declared := p.Target().Declared.Heartbeat
 		switch {
+		case declared > 0 && longest > declared+max(declared/2, time.Second):
+			p.Declared(true, "something is declared to come every %v, and nothing came for %v", declared, longest.Round(100*time.Millisecond)).
+				Hint("send a comment line at least that often while there are no events, or declare what is true")
+		case declared > 0 && c.Until() > 2*declared:
+			p.Pass("never silent for more than %v, as declared (%v)", longest.Round(100*time.Millisecond), declared)
 		case longest > 20*time.Second:
 			p.Warn("silent for %v", longest.Round(100*time.Millisecond)).Hint("send a comment line every 15 seconds while there are no events")
 		case (comments > 1 || ended >= 5*time.Second) && longest <= ended+ended/2:

@@ -218,6 +218,8 @@ func TestDelivers(t *testing.T) {
 			mute(p)
 			p.queue, p.overflow = 4, func(*request, int) string { return "end" }
 		}, want: result.Pass},
+		{id: "live/heartbeat", name: "declared, and not served", make: idle, change: declaresHeartbeat, want: result.Fail, says: "declared to come every 4s"},
+		{id: "live/heartbeat", name: "declared, and served", make: with(idle, beats(3*time.Second, ": x\n\n")), change: declaresHeartbeat, want: result.Pass, says: "as declared"},
 		{id: "live/heartbeat/form", name: "comments", make: with(idle, beats(3*time.Second, ": x\n\n")), change: noHook, want: result.Pass},
 		{id: "live/heartbeat/form", name: "blank lines", make: with(idle, beats(3*time.Second, "\n")), change: noHook, want: result.Pass},
 		{id: "live/heartbeat/form", name: "events", make: with(idle, beats(3*time.Second, "event: ping\ndata: {}\n\n")), change: noHook, want: result.Pass},
@@ -278,3 +280,5 @@ func afterMany(n int, status int) func(string) int {
 		return 0
 	}
 }
+
+func declaresHeartbeat(t *conformance.Target) { t.Publisher, t.Declared.Heartbeat = nil, 4*time.Second }
