@@ -142,7 +142,7 @@ func (o *oracle) send(ctx context.Context, make func(string) publish.Message) (*
 		if ctx.Err() != nil {
 			return nil, &NotJudged{Reason: "the window ended before a publish was answered", By: "--window"}
 		}
-		return nil, &NotJudged{Reason: result.MaskText(err.Error())}
+		return nil, &NotJudged{Reason: result.MaskText(err.Error()), hook: true}
 	}
 	return d, nil
 }

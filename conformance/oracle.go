@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type oracle struct {
 
 	turn    chan struct{} // for whoever publishes or opens the observed stream again: a check, or the run itself
 	reason  string        // why it cannot judge; set before the stage's ready
+	barren  bool          // the reason is the hook's failure; set with it
 	shape   shape
 	delay   time.Duration // publish to arrival of a plain event
 	hostile bool
@@ -105,6 +107,7 @@ func (o *oracle) calibrate(ctx context.Context) (reason string) {
 	o.turn <- struct{}{}
 	defer func() { <-o.turn }()
 	if !o.s.target.Publisher.Uses("Data") && !o.s.target.Publisher.Uses("Marker") {
+		o.barren = true
 		return "the publish hook mentions neither .Data nor .Marker, so nothing can be found again"
 	}
 	var shapes [2]shape
@@ -112,14 +115,17 @@ func (o *oracle) calibrate(ctx context.Context) (reason string) {
 		d, err := o.plain(ctx, firstPatience)
 		switch {
 		case err != nil:
+			fault, ok := errors.AsType[*NotJudged](err)
+			o.barren = ok && (fault.hook || i == 0 && fault.By == "--window" && ctx.Err() != nil)
 			return err.Error()
 		case d.Receipt.Refused:
+			o.barren = true
 			return fmt.Sprintf("the target refused a plain event with %d", d.Receipt.Status)
 		case d.Lost:
 			if o.s.current().Full() {
 				return tooMuch
 			}
-			o.silent = true
+			o.silent, o.barren = true, i == 0 // the first came back
 			what := "nothing came: another channel than this URL's, or something holds events back"
 			if n := len(o.s.current().Events()) - d.since.events; o.s.current() == d.since.conn && n > 0 {
 				what = fmt.Sprintf("none of the events that came (%d) holds its text: another channel than this URL's, or the text is changed on the way", n)
@@ -143,6 +149,8 @@ func (o *oracle) calibrate(ctx context.Context) (reason string) {
 type NotJudged struct {
 	Reason string
 	By     string // the flag that would help
+
+	hook bool // it is an error of the publish hook
 }
 
 func (e *NotJudged) Error() string { return e.Reason }

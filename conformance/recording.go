@@ -212,9 +212,6 @@ func (r *Recording) Selects(id string) bool {
 	return slices.Contains(r.Checks, id) || !slices.Contains(r.Known, id)
 }
 
-// Publishes tells whether there was a publish hook.
-func (r *Recording) Publishes() bool { return r.target.Hook != nil }
-
 // Begun tells whether there is anything in it.
 func (r *Recording) Begun() bool { return !r.Started.IsZero() }
 

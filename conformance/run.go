@@ -49,6 +49,9 @@ type Options struct {
 	Opened func(result.Target)
 	// Finding, where set, is called with each finding as it is made, before Progress.
 	Finding func(result.Finding)
+	// Barren, where set, is called at the end with why, where the publish hook failed: it gave an error, the target refused a plain event, or
+	// nothing of what was published ever came back. Checks that were not observed for another reason are not told of here.
+	Barren func(why string)
 	// Severity overrides, by id, what it counts for when a requirement is not met.
 	Severity map[string]Severity
 	// Recording, where set, is filled with all that the run asks and all that comes back.
@@ -164,6 +167,11 @@ func Run(ctx context.Context, t Target, checks []Check, o Options) (*result.Run,
 			judge(p, on)
 		}
 		o.Severity[c.ID].apply(&findings[i])
+	}
+	if o.Barren != nil && s.oracle.barren {
+		why := result.Finding{Message: oneLine(s.oracle.reason)}
+		s.secrets.conceal(&why)
+		o.Barren(why.Message)
 	}
 	return &result.Run{
 		Schema:      result.SchemaCheck,

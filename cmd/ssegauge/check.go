@@ -30,7 +30,6 @@ type checkFlags struct {
 	profiles       []string
 	record, replay string
 	dry            bool
-	proves         bool // the recording is of a run with a publish hook
 }
 
 func newCheck(a *app) *cobra.Command {
@@ -167,6 +166,8 @@ func (c *checkFlags) judge(ctx context.Context, a *app, judge judge, targets []c
 		if c.record != "" {
 			o.Recording = conformance.NewRecording()
 		}
+		barren := ""
+		o.Barren = func(why string) { barren = why }
 		c.output.lines.follow(&o)
 		run, err := runCheck(ctx, a, judge, t, checks, o, c.output.quiet, of)
 		if werr := c.keep(o.Recording); werr != nil {
@@ -188,8 +189,8 @@ func (c *checkFlags) judge(ctx context.Context, a *app, judge judge, targets []c
 		if runs = append(runs, run); run.Interrupted {
 			break
 		}
-		if err == nil && (t.Publisher != nil || c.proves) {
-			failed = append(failed, unproved(run, checks))
+		if err == nil && barren != "" {
+			failed = append(failed, unproved(run, checks, barren))
 		}
 	}
 	return worst(append([]error{c.conclude(ctx, a, runs)}, failed...))
@@ -220,10 +221,10 @@ func unreached(t *conformance.Target, err error) *result.Run {
 	}
 }
 
-// unproved is the complaint about a publish hook with which nothing could be proved: a job that relies on it (a token that expired, a URL
+// unproved is the complaint about a publish hook that failed, with which nothing could be proved: a job that relies on it (a token that expired, a URL
 // misspelt) must not be green.
-func unproved(run *result.Run, checks []conformance.Check) error {
-	why, n := "", 0
+func unproved(run *result.Run, checks []conformance.Check, why string) error {
+	n := 0
 	for i := range run.Results {
 		f := &run.Results[i]
 		c := slices.IndexFunc(checks, func(c conformance.Check) bool { return c.ID == f.ID })
@@ -233,9 +234,7 @@ func unproved(run *result.Run, checks []conformance.Check) error {
 		if f.Verdict != result.NotObserved {
 			return nil
 		}
-		if n++; why == "" {
-			why = f.Message
-		}
+		n++
 	}
 	if n == 0 {
 		return nil

@@ -42,7 +42,7 @@ func (c *checkFlags) again(ctx context.Context, a *app, cmd *cobra.Command) erro
 			c.profiles = append(c.profiles, check.Profile)
 		}
 	}
-	c.window, c.proves = max(rec.Duration, conformance.DefaultWindow), rec.Publishes()
+	c.window = max(rec.Duration, conformance.DefaultWindow)
 	checks, err := c.selected(func(checks []conformance.Check) []conformance.Check {
 		return slices.DeleteFunc(checks, func(c conformance.Check) bool { return !rec.Selects(c.ID) })
 	})
