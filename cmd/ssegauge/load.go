@@ -43,7 +43,10 @@ func newLoad(a *app) *cobra.Command {
 		Short: "Open many streams and measure how long an event takes to reach everyone",
 		Long: `Opens streams at the planned times, holds them, publishes events that carry a marker, and measures
 when each receiver has each event: delivery from the intended publish time, completion over all receivers, loss,
-duplicates and order. Without a way to publish it measures what needs no cooperation.`,
+duplicates and order. Without a way to publish it measures what needs no cooperation.
+
+Several URLs are one run: the streams are spread over them in turn, and what is published has to reach all of them, or
+it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused in the hook.`,
 		Example: `  ssegauge load http://localhost:8080/events --streams 2000 --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Marker}}}'
   ssegauge load https://host/stream --streams 5000 --http 2 --streams-per-conn 100 --duration 1m
   ssegauge load http://localhost:8080/events --publish-cmd 'redis-cli publish news "$SSE_DATA"' --threshold 'fanout_t99.p95 < 250ms' --threshold 'lost == 0'
@@ -233,6 +236,9 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 	tls, err := l.target.tlsConfig()
 	if err != nil {
 		return nil, err
+	}
+	if len(p.Targets) > 1 && l.publish.usesOrigin() {
+		return nil, usagef("{{.Origin}} with %d targets: the streams are spread over them, and what is published at one alone would count as lost at the others; load one at a time, or publish at a URL written out that reaches all", len(p.Targets))
 	}
 	dialer, target := &wire.Dialer{TLS: tls}, &url.URL{}
 	if len(p.Targets) > 0 && p.Targets[0].Dialer != nil && p.Targets[0].Request != nil {

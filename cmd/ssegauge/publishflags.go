@@ -59,6 +59,11 @@ func (p *publishFlags) compile(d *wire.Dialer, target *url.URL) (*publish.Publis
 
 var origin = regexp.MustCompile(`\{\{\s*\.Origin\s*\}\}`)
 
+// usesOrigin tells whether the hook stands at the target's origin.
+func (p *publishFlags) usesOrigin() bool {
+	return origin.MatchString(strings.Join(append([]string{p.hook.HTTP, p.hook.Command}, p.hook.Header...), "\n"))
+}
+
 // atOrigin puts scheme, host and port of the target in the place of {{.Origin}}: with several targets, each has its own hooks.
 func atOrigin(text string, target *url.URL) string {
 	return origin.ReplaceAllLiteralString(text, target.Scheme+"://"+target.Host)

@@ -26,6 +26,16 @@ func TestEval(t *testing.T) {
 	lossy.Events.Lost, lossy.Events.Eligible = 10, 1010
 	lossy.LatencyUS["deliver"].Never = 10
 	lossy.LatencyUS["gap"] = &result.Quantiles{Never: 3}
+	events := func(e result.Events) *result.Run {
+		r := run()
+		r.Events = e
+		return r
+	}
+	unpublished := events(result.Events{Received: 500})
+	refused := events(result.Events{Received: 500, Eligible: 3, Duplicated: 1}) // what was refused came all the same
+	unawaited := events(result.Events{Published: 10, Received: 500})            // no stream was open early enough
+	allLost := events(result.Events{Published: 10, Received: 500, Eligible: 1000, Lost: 1000})
+	allLate := events(result.Events{Published: 10, Received: 1000, Eligible: 1000, Lost: 1000, Duplicated: 2})
 	for _, tc := range []struct {
 		run  *result.Run
 		text string
@@ -69,6 +79,22 @@ func TestEval(t *testing.T) {
 		{lossy, "gap.p50 < 10s", false, "us", -1, "3 never came, p50 is among them"},
 		{lossy, "gap.min < 10s", false, "us", -1, "no histogram stored to take min from"},
 		{lossy, "lost < 1%", true, "ratio", 10.0 / 1010, ""},
+		{unpublished, "lost == 0", false, "", -1, "no samples"},
+		{unpublished, "lost < 1%", false, "", -1, "no samples"},
+		{unpublished, "duplicated == 0", false, "", -1, "no samples"},
+		{unpublished, "duplicated < 1%", false, "", -1, "no samples"},
+		{unpublished, "reordered == 0", false, "", -1, "no samples"},
+		{unpublished, "published == 0", true, "", 0, ""},
+		{unpublished, "received >= 500", true, "", 500, ""},
+		{refused, "lost == 0", false, "", -1, "no samples"},
+		{refused, "duplicated < 5", false, "", -1, "no samples"},
+		{unawaited, "lost == 0", false, "", -1, "no samples"},
+		{unawaited, "reordered == 0", false, "", -1, "no samples"},
+		{allLost, "lost == 0", false, "", 1000, ""},
+		{allLost, "duplicated == 0", false, "", -1, "no samples"},
+		{allLate, "duplicated == 0", false, "", 2, ""},
+		{run(), "duplicated == 0", true, "", 0, ""},
+		{run(), "reordered < 1%", true, "ratio", 0, ""},
 		{reporttest.Clean(), "lost == 0", false, "", -1, "not a load run"},
 	} {
 		g, err := gate.Parse(tc.text)

@@ -27,12 +27,26 @@ func count(name string, value func(*load) int64, whole func(*load) int64) measur
 	return m
 }
 
+// among is m where there is a value only if something was published, and a zero only among samples: of what could not be seen there is no "none".
+func (m measure) among(samples func(*load) int64) measure {
+	value := m.value
+	m.value = func(l *load) (*float64, string) {
+		v, why := value(l)
+		if l.Events.Published <= 0 || *v == 0 && samples(l) <= 0 {
+			return nil, "no samples"
+		}
+		return v, why
+	}
+	return m
+}
+
 func (m measure) in(unit string) measure { m.unit = unit; return m }
 
 func planned(l *load) int64  { return int64(l.Streams.Planned) }
 func opened(l *load) int64   { return int64(l.Streams.Opened) }
 func eligible(l *load) int64 { return l.Events.Eligible }
 func received(l *load) int64 { return l.Events.Received }
+func arrived(l *load) int64  { return l.Events.Eligible - l.Events.Lost }
 
 var measures = []measure{
 	count("streams.planned", planned, nil),
@@ -45,9 +59,9 @@ var measures = []measure{
 	count("events.published", func(l *load) int64 { return l.Events.Published }, nil),
 	count("events.received", received, eligible),
 	count("events.eligible", eligible, nil),
-	count("events.lost", func(l *load) int64 { return l.Events.Lost }, eligible),
-	count("events.duplicated", func(l *load) int64 { return l.Events.Duplicated }, received),
-	count("events.reordered", func(l *load) int64 { return l.Events.Reordered }, received),
+	count("events.lost", func(l *load) int64 { return l.Events.Lost }, eligible).among(eligible),
+	count("events.duplicated", func(l *load) int64 { return l.Events.Duplicated }, received).among(arrived),
+	count("events.reordered", func(l *load) int64 { return l.Events.Reordered }, received).among(arrived),
 	count("events.bytes", func(l *load) int64 { return l.Events.Bytes }, nil).in("bytes"),
 	count("generator.rss_bytes", func(l *load) int64 { return l.Generator.RSSBytes }, nil).in("bytes"),
 	count("generator.bytes_per_stream", func(l *load) int64 { return l.Generator.BytesPerStream }, nil).in("bytes"),
