@@ -31,6 +31,7 @@ type outcome struct {
 	check       string // the verdicts that name trouble
 	load, watch string
 	differences []string
+	again       bool // at the second try
 	cut         bool // by an interrupt
 }
 

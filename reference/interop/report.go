@@ -13,6 +13,9 @@ func report(w io.Writer, outcomes []*outcome) int {
 	fmt.Fprintln(t, "SERVER\tCHECK FOUND\tLOAD\tWATCH\tAS EXPECTED")
 	for _, o := range outcomes {
 		ok := "yes"
+		if o.again {
+			ok = "yes, at the second try"
+		}
 		if o.cut {
 			ok = "interrupted"
 		}
