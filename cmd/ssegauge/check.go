@@ -30,6 +30,7 @@ type checkFlags struct {
 	profiles       []string
 	record, replay string
 	dry            bool
+	barren         map[*result.Run]error // the complaint about the publish hook
 }
 
 func newCheck(a *app) *cobra.Command {
@@ -151,7 +152,9 @@ func (c *checkFlags) run(ctx context.Context, a *app, cmd *cobra.Command, urls [
 
 // judge holds the targets against the checks, one after the other, and reports.
 func (c *checkFlags) judge(ctx context.Context, a *app, judge judge, targets []conformance.Target, checks []conformance.Check) error {
-	if c.output.format == "ndjson" && !c.policy.update { // what an update accepts is known at the end only
+	c.barren = map[*result.Run]error{}
+	late := c.policy.update || c.policy.accepted != nil && len(targets) > 1 // what an update accepts, and what is stale for all of several, is known at the end only
+	if c.output.format == "ndjson" && !late {
 		c.output.lines = &lines{w: a.stdout, policy: &c.policy}
 		c.output.quiet = c.output.quiet || isTerminal(a.stdout) // they show how it goes on
 	}
@@ -185,12 +188,16 @@ func (c *checkFlags) judge(ctx context.Context, a *app, judge judge, targets []c
 		if run == nil {
 			break
 		}
-		c.output.lines.end(run)
 		if runs = append(runs, run); run.Interrupted {
 			break
 		}
 		if err == nil && barren != "" {
-			failed = append(failed, unproved(run, checks, barren))
+			c.barren[run] = unproved(run, checks, barren)
+			failed = append(failed, c.barren[run])
+		}
+		if i < len(targets)-1 && c.output.lines != nil { // the end of the last is written when all is known
+			_ = c.weigh(ctx, run) // again in conclude
+			c.output.lines.end(run)
 		}
 	}
 	return worst(append([]error{c.conclude(ctx, a, runs)}, failed...))
@@ -247,21 +254,40 @@ func (c *checkFlags) conclude(ctx context.Context, a *app, runs []*result.Run) e
 	if err := c.policy.apply(a, runs); err != nil {
 		return err
 	}
+	errs := []error{c.policy.outdated()}
+	for _, run := range runs {
+		errs = append(errs, c.weigh(ctx, run))
+	}
+	c.output.lines.last(runs)
 	if err := c.output.write(a.stdout, a.stderr, runs...); err != nil {
 		return err
 	}
-	errs := []error{c.policy.outdated()}
-	for _, run := range runs {
-		err := interruption(ctx, run)
-		if err == nil && run.Error == "" { // else the exit code is that of the error
-			err = comesTo(run)
-		}
-		if err == nil {
-			err = c.policy.demands(run)
-		}
-		errs = append(errs, err)
-	}
 	return worst(errs)
+}
+
+// weigh returns what a run comes to, as an error for the exit code, and notes in the run what is no part of its results, so that every report says the same. It
+// can be done again.
+func (c *checkFlags) weigh(ctx context.Context, run *result.Run) error {
+	run.Policy = nil
+	err := interruption(ctx, run)
+	if err == nil && run.Error == "" { // else the exit code is that of the error
+		err = comesTo(run)
+	}
+	if err == nil {
+		err = c.policy.demands(run)
+		run.Policy = breach(run.Policy, err)
+	}
+	run.Policy = breach(run.Policy, c.barren[run])
+	run.Policy = breach(run.Policy, c.policy.complain(c.policy.staleOf[run]))
+	return err
+}
+
+// breach adds a complaint, if there is one.
+func breach(to []result.Breach, err error) []result.Breach {
+	if err == nil {
+		return to
+	}
+	return append(to, result.Breach{Reason: err.Error(), Failed: exitCode(err) == exitFailed})
 }
 
 // selected are the checks to run, of those that narrow leaves, and the complaints about the flags that choose them.

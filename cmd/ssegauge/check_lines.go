@@ -14,8 +14,9 @@ import (
 type lines struct {
 	w      io.Writer
 	policy *policyFlags
-	begun  bool   // the line of a run is written, that of its end is not
-	target string // URL of that run, as it is shown
+	begun  bool        // the line of a run is written, that of its end is not
+	target string      // URL of that run, as it is shown
+	ended  *result.Run // the last whose end is written
 	err    error
 }
 
@@ -47,12 +48,19 @@ func (l *lines) end(run *result.Run) {
 	if !l.begun {
 		l.begin(run)
 	}
-	l.begun = false
+	l.begun, l.ended = false, run
 	for i := range run.Results {
 		l.policy.accept(&run.Results[i], l.target)
 	}
 	run.Summary = result.Summarise(run.Results)
 	l.write(ndjson.NewEnd(run.Complete()))
+}
+
+// last writes the end of the last of the runs, where it is not written.
+func (l *lines) last(runs []*result.Run) {
+	if l != nil && len(runs) > 0 && runs[len(runs)-1] != l.ended {
+		l.end(runs[len(runs)-1])
+	}
 }
 
 func (l *lines) write(v any) {

@@ -30,6 +30,7 @@ type policyFlags struct {
 	severities map[string]conformance.Severity
 	accepted   *baseline.List // nil: none was asked for
 	stale      []string
+	staleOf    map[*result.Run][]string // those that speak of a run
 }
 
 func (p *policyFlags) add(cmd *cobra.Command) {
@@ -140,7 +141,21 @@ func (p *policyFlags) apply(a *app, runs []*result.Run) error {
 		}
 		fmt.Fprintf(a.stderr, "%s: %d added, %d removed\n", p.baseline, added, removed)
 	}
-	p.stale = p.accepted.Apply(now, runs...)
+	p.stale, p.staleOf = p.accepted.Apply(now, runs...), map[*result.Run][]string{}
+	for _, s := range p.stale {
+		var of []*result.Run
+		for _, r := range runs {
+			if slices.Contains(p.accepted.Apply(now, r), s) {
+				of = append(of, r)
+			}
+		}
+		if of == nil { // for each of them for another reason
+			of = runs
+		}
+		for _, r := range of {
+			p.staleOf[r] = append(p.staleOf[r], s)
+		}
+	}
 	return nil
 }
 
@@ -160,9 +175,11 @@ func (p *policyFlags) demands(run *result.Run) error {
 }
 
 // outdated is the complaint about entries of the baseline that no longer stand, nil where there are none.
-func (p *policyFlags) outdated() error {
-	if len(p.stale) == 0 {
+func (p *policyFlags) outdated() error { return p.complain(p.stale) }
+
+func (p *policyFlags) complain(stale []string) error {
+	if len(stale) == 0 {
 		return nil
 	}
-	return &outcome{exitFailed, fmt.Sprintf("%s has stale entries (--update-baseline removes what is no longer so): %s", p.baseline, strings.Join(p.stale, "; "))}
+	return &outcome{exitFailed, fmt.Sprintf("%s has stale entries (--update-baseline removes what is no longer so): %s", p.baseline, strings.Join(stale, "; "))}
 }

@@ -3,7 +3,8 @@
 //
 // What is at fault decides the element. The target: failure. The network, the generator or an early end: error. Nobody, for lack of
 // something: skipped, with the flag that would decide it. A warning is a testcase that passes and says so in system-out. Skipped tests read
-// as success, so a check run that concludes nothing has one testcase more, named "conclusion", with an error.
+// as success, so a check run that concludes nothing has one testcase more, named "conclusion", with an error; and one that does not meet what was asked of it
+// beyond its results (a warning with --fail-on warn, a stale entry of a baseline) has one named "policy".
 //
 // XML 1.0 cannot carry most control characters, not even as references; all text goes through result.Escape, which leaves none. It imports
 // reports/result. A new kind of testcase is one function that returns it.
@@ -117,9 +118,12 @@ func suiteOf(r *result.Run) (suite, error) {
 		for i := range r.Results {
 			s.Cases = append(s.Cases, finding(&r.Results[i]))
 		}
-		if r.Interrupted || r.Status() == result.Inconclusive {
+		if r.Interrupted || r.Judged() == result.Inconclusive {
 			s.Cases = append(s.Cases, newCase("conclusion", "check"))
 			s.Cases[len(s.Cases)-1].Error = &problem{result.Escape(r.Sentence()), r.Word(), result.Escape(r.UndecidedSentence())}
+		}
+		if len(r.Policy) > 0 {
+			s.Cases = append(s.Cases, policy(r))
 		}
 	case r.Load != nil:
 		s.Name = "ssegauge load " + target
@@ -154,6 +158,24 @@ func count(cases []testcase) counts {
 
 func newCase(name, class string) testcase {
 	return testcase{Name: cmp.Or(result.Escape(name), "(no id)"), Class: result.Escape(class), Time: "0"}
+}
+
+// policy is the testcase of what was asked of the run beyond its results and was not met.
+func policy(r *result.Run) testcase {
+	t := newCase("policy", "check")
+	failed := false
+	var reasons []string
+	for _, b := range r.Policy {
+		failed = failed || b.Failed
+		reasons = append(reasons, result.Escape(b.Reason))
+	}
+	why := &problem{strings.Join(reasons, "; "), "policy", lines(reasons)}
+	if failed {
+		t.Failure = why
+	} else {
+		t.Error = why
+	}
+	return t
 }
 
 // class is the group of a check as a name of a class, by which CI systems fold: "check.sec.inject" of "sec/inject/data-cr".

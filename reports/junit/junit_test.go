@@ -122,6 +122,24 @@ func TestConclusion(t *testing.T) {
 	}
 }
 
+// Nor is one that does not meet what was asked of it beyond its results.
+func TestPolicy(t *testing.T) {
+	for want, policy := range map[string][]result.Breach{
+		"error: no proof":          {{Reason: "no proof"}},
+		"failure: no proof; stale": {{Reason: "no proof"}, {Reason: "stale", Failed: true}},
+	} {
+		r := reporttest.Clean()
+		r.Policy = policy
+		all := outcomes(t, r)
+		if _, ok := all["conclusion"]; ok || !strings.HasPrefix(all["policy"], want) {
+			t.Errorf("%q, want %q", all["policy"], want)
+		}
+	}
+	if o, ok := outcomes(t, reporttest.Clean())["policy"]; ok {
+		t.Errorf("%q", o)
+	}
+}
+
 func TestLoad(t *testing.T) {
 	invalid, failing := reporttest.LoadFailing(), reporttest.LoadFailing()
 	failing.Validity, failing.Interrupted = result.Validity{Verdict: result.Valid}, false

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -178,6 +179,10 @@ func (r *Run) Complete() *Run {
 			}
 			f.Reproduce = MaskText(f.Reproduce)
 			c.Results[i] = f
+		}
+		c.Policy = slices.Clone(r.Policy)
+		for i := range c.Policy {
+			c.Policy[i].Reason = MaskText(c.Policy[i].Reason)
 		}
 		out.Check = &c
 	}

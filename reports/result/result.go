@@ -56,6 +56,13 @@ type Target struct {
 type Check struct {
 	Summary Summary   `json:"summary"`
 	Results []Finding `json:"results"`
+	Policy  []Breach  `json:"policy,omitempty"` // what was asked of the run beyond its results, and not met
+}
+
+// Breach is a demand on a run that it did not meet, whatever its results are: a baseline without stale entries, a check that must come to a verdict.
+type Breach struct {
+	Reason string `json:"reason"` // one line
+	Failed bool   `json:"failed"` // the run fails by it; else nothing can be concluded
 }
 
 // Summary counts findings by verdict; those that a baseline accepts are counted by that alone. Core is the size of the core set that applies, CoreDecided how many of it have a verdict.

@@ -123,8 +123,25 @@ func (c *Check) Bad() []Finding {
 	return bad
 }
 
-// Status says what the run comes to. A failed check stands even where too little was decided; a gate does not stand on an invalid measurement.
+// Status says what the run comes to, its policy included: a breach makes it worse, never better.
 func (r *Run) Status() Status {
+	status := r.Judged()
+	if r.Check == nil {
+		return status
+	}
+	for _, b := range r.Policy {
+		switch {
+		case b.Failed:
+			return Failed
+		case status == Passed:
+			status = Inconclusive
+		}
+	}
+	return status
+}
+
+// Judged says what the results alone come to. A failed check stands even where too little was decided; a gate does not stand on an invalid measurement.
+func (r *Run) Judged() Status {
 	switch {
 	case r.Error != "":
 		return Inconclusive
@@ -185,7 +202,7 @@ func (r *Run) checkSentence() string {
 	n := r.Summary
 	decided := n.Pass + n.Warn + n.Fail + n.Info + n.Accepted
 	var s string
-	switch r.Status() {
+	switch r.Judged() {
 	case Failed:
 		s = fmt.Sprintf("%d of %s failed", n.Fail, Plural(int64(decided), "check"))
 		if n.Warn > 0 {
@@ -207,6 +224,9 @@ func (r *Run) checkSentence() string {
 	}
 	if open := n.NotObserved; open > 0 {
 		s += fmt.Sprintf("; %d not observed", open)
+	}
+	for _, b := range r.Policy {
+		s += "; " + Escape(b.Reason)
 	}
 	return s + "."
 }

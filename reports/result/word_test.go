@@ -1,6 +1,10 @@
 package result
 
-import "testing"
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
 
 // The word over a report promises no more than was found.
 func TestWord(t *testing.T) {
@@ -23,9 +27,36 @@ func TestWord(t *testing.T) {
 		{"passed", load(func(r *Run) { r.Events.Lost = 1; r.Gates = []Gate{{Pass: true}} })},
 		{"passed", &Run{Check: &Check{Summary: Summary{Pass: 1}}}},
 		{"inconclusive", &Run{Check: &Check{}}},
+		{"failed", &Run{Check: &Check{Summary: Summary{Pass: 1}, Policy: []Breach{{"no proof", false}, {"stale", true}}}}},
+		{"inconclusive", &Run{Check: &Check{Summary: Summary{Pass: 1}, Policy: []Breach{{"no proof", false}}}}},
+		{"failed", &Run{Check: &Check{Summary: Summary{Fail: 1}, Policy: []Breach{{"no proof", false}}}}},
+		{"failed", &Run{Check: &Check{Policy: []Breach{{"stale", true}}}}},
+		{"interrupted", &Run{Interrupted: true, Check: &Check{Policy: []Breach{{"stale", true}}}}},
 	} {
 		if got := c.run.Word(); got != c.want {
 			t.Errorf("%q, want %q: %+v", got, c.want, c.run)
 		}
+	}
+}
+
+// What is asked of a run beyond its results stands in its sentence, and comes back from a file.
+func TestPolicy(t *testing.T) {
+	r := &Run{Schema: SchemaCheck, Check: &Check{Summary: Summary{Pass: 2}, Results: []Finding{}, Policy: []Breach{{"--require a: see http://u:secret@host/\x1b", false}}}}
+	var b bytes.Buffer
+	if err := Encode(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String(); strings.Contains(s, "secret") || !strings.Contains(s, `"status": "inconclusive"`) {
+		t.Error(s)
+	}
+	back, err := Decode(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := back.Sentence(); !strings.HasPrefix(s, "2 checks passed; --require a: see http://") || strings.Contains(s, "\x1b") {
+		t.Error(s)
+	}
+	if back.Status() != Inconclusive || back.Judged() != Passed {
+		t.Error(back.Status(), back.Judged())
 	}
 }
