@@ -24,7 +24,6 @@ var allowed = map[string][]string{
 	"reports":                     {"reports/"},
 	"reports/result":              {"github.com/HdrHistogram/"},
 	"reports/gate":                {"reports/result"},
-	"reports/github":              {"reports/markdown", "reports/result"}, // its step summary is the Markdown report
 	"reports/internal/reporttest": {"reports/result", "github.com/google/go-cmp/", "github.com/HdrHistogram/"},
 	"reports/":                    {"reports/result", "reports/gate", "github.com/olekukonko/tablewriter/", "github.com/HdrHistogram/"},
 	"reference/server":            {"reference/wire", "reference/sse"},
