@@ -2,8 +2,8 @@
 // that its Run may touch, and [Run] executes a list of them. The lists themselves stand in serverchecks
 // (and clientchecks), the catalogue of all of them in conformance/catalogue.
 //
-// It may import reference/* and reports/result. To add a check: one entry in a file of serverchecks, and two scripts: one on
-// which it passes, one on which it must fail.
+// It may import reference/* and reports/result. To add a check: one entry in a file of serverchecks, a fault of its id in
+// reference/server, and scripted peers on which it passes and fails.
 package conformance
 
 import (

@@ -1,7 +1,7 @@
 // Package serverchecks holds the requirements of section A of the catalogue: the target is a server.
 //
 // One file a group of ids, one explicit slice a file, in the catalogue's order. A check without a Run is listed and not built yet.
-// To add one: give its entry a Run and its documentation, and add a passing and a failing script to testdata.
+// To add one: give its entry a Run and its documentation, reference/server a fault of its id, and the tests peers on which it passes and fails.
 //
 // It may import conformance, reference/* and reports/result.
 package serverchecks
