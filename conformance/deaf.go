@@ -21,19 +21,11 @@ const (
 // acknowledged until the buffers are full, and neither FIN nor RST comes. A head that waits for an event gets one, as for [Probe.Guests]. Close it.
 func (p *Probe) Deaf(ctx context.Context, within time.Duration) (c *Connection, slack int) {
 	d := p.s.dialer(ctx, within, 0)
-	dial := d.NetDial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
 	var under *net.TCPConn
-	d.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := dial(ctx, network, addr)
-		if t, ok := c.(*net.TCPConn); ok {
-			under = t
-			_ = t.SetReadBuffer(4 << 10)
-		}
-		return c, err
-	}
+	onTCP(d, func(c *net.TCPConn) {
+		under = c
+		_ = c.SetReadBuffer(4 << 10)
+	})
 	awake := p.wake(ctx)
 	c, stop := p.s.request(ctx, p.Request(), d)
 	awake()

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"ssegauge/reference/wire"
 )
 
 // guestRecord is what is kept of a guest's connection: enough for its head.
@@ -60,18 +62,25 @@ func (p *Probe) Guests(ctx context.Context, n int, within time.Duration) *Guests
 func (p *Probe) guest(ctx context.Context, within time.Duration) *guest {
 	d := p.s.dialer(ctx, within, 0)
 	d.Record = guestRecord
+	g := &guest{gone: make(chan struct{})}
+	onTCP(d, func(c *net.TCPConn) { g.under = c })
+	g.Connection, _ = p.s.request(ctx, p.Request(), d)
+	return g
+}
+
+// onTCP has f see the connection that d makes, where it is one of the kernel's.
+func onTCP(d *wire.Dialer, f func(*net.TCPConn)) {
 	dial := d.NetDial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	g := &guest{gone: make(chan struct{})}
 	d.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
-		g.under, _ = c.(*net.TCPConn)
+		if t, ok := c.(*net.TCPConn); ok {
+			f(t)
+		}
 		return c, err
 	}
-	g.Connection, _ = p.s.request(ctx, p.Request(), d)
-	return g
 }
 
 // idle keeps nothing unread: a connection that is closed with something unread is reset, not finished.
@@ -85,15 +94,11 @@ func (p *Probe) wake(ctx context.Context) (done func()) {
 	if p.s.target.Publisher == nil {
 		return func() {}
 	}
-	after := wakeAfter
-	if p.s.first.Woken > 0 {
-		after = quiet
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		for sleep(ctx, after); ctx.Err() == nil; sleep(ctx, quiet) {
+		for sleep(ctx, p.s.wakeAfter()); ctx.Err() == nil; sleep(ctx, quiet) {
 			_, _ = p.s.target.Publisher.Publish(ctx, plainMessage(p.Nonce()))
 		}
 	}()

@@ -165,20 +165,20 @@ func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, 
 			}
 			break
 		}
-		p.rest(ctx, gap-time.Since(start))
+		p.Rest(ctx, gap-time.Since(start))
 	}
 	wait := time.Now().Add(patience)
 	for search.Look(conns()...) < len(posts) && ctx.Err() == nil && time.Now().Before(wait) {
-		p.rest(ctx, 20*time.Millisecond)
+		p.Rest(ctx, 20*time.Millisecond)
 	}
 	for sent := 0; sent < flood && o.silent && search.Look(conns()...) == 0 && ctx.Err() == nil; sent += 2 << 10 {
 		if post(2<<10) != nil {
 			break
 		}
-		p.rest(ctx, 20*time.Millisecond)
+		p.Rest(ctx, 20*time.Millisecond)
 	}
 	if o.silent {
-		p.rest(ctx, quiet)
+		p.Rest(ctx, quiet)
 	}
 	if search.Look(conns()...) == 0 && o.silent {
 		return nil, &NotJudged{Reason: o.reason}
@@ -187,12 +187,4 @@ func (p *Probe) Series(ctx context.Context, n int, gap, patience time.Duration, 
 		return nil, &NotJudged{Reason: "the window ended before everything was published", By: "--window"}
 	}
 	return posts, nil
-}
-
-// rest lets others publish for that long.
-func (p *Probe) rest(ctx context.Context, d time.Duration) {
-	rested := false
-	t := time.AfterFunc(d, func() { p.s.stage.tell(func() { rested = true }) })
-	defer t.Stop()
-	p.s.stage.wait(ctx, cue{p: p, rank: rankPace, when: func() bool { return rested }})
 }

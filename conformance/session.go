@@ -117,16 +117,20 @@ func (s *session) request(ctx context.Context, r *wire.Request, d *wire.Dialer) 
 	return c, stop
 }
 
+// wakeAfter is how long a head is waited for before something is published.
+func (s *session) wakeAfter() time.Duration {
+	if s.first != nil && s.first.Woken > 0 {
+		return quiet // it is known to wait: two seconds more would only be lost
+	}
+	return wakeAfter
+}
+
 // openAwake is open, and where no head comes for a while publishes something: it may be waiting for that.
 func (s *session) openAwake(ctx context.Context, r *wire.Request, within time.Duration, redirects int) *Connection {
 	start := time.Now()
 	woken := make(chan time.Duration, 1)
 	if s.target.Publisher != nil {
-		after := wakeAfter
-		if s.first != nil && s.first.Woken > 0 {
-			after = quiet // it is known to wait: two seconds more would only be lost
-		}
-		wake := time.AfterFunc(after, func() {
+		wake := time.AfterFunc(s.wakeAfter(), func() {
 			a := askerOf(ctx)
 			ctx, cancel := context.WithTimeout(asker{a.scope, wakes + a.id, nil}.in(ctx), wakeAfter)
 			defer cancel()

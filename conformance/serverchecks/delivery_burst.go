@@ -31,11 +31,7 @@ const (
 
 func judgeBurst(ctx context.Context, p *conformance.Probe) {
 	p.Apart()
-	if _, ok := streamed(p); !ok {
-		return
-	}
-	if why := byItself(p); why != "" {
-		p.NotObserved("%s", why)
+	if _, ok := lasting(p); !ok {
 		return
 	}
 	ctx, release, ok := p.Alone(ctx)

@@ -222,22 +222,22 @@ func theCrowd(ctx context.Context, p *conformance.Probe) *crowd {
 	}).(*crowd)
 }
 
-// byItself tells why a stream that ends says nothing: it does so in any case.
-func byItself(p *conformance.Probe) string {
-	conns := p.Observed()
-	if _, err := conns[0].Ended(); err != nil || len(conns) > 1 {
-		return "streams end by themselves here, with what is published meanwhile"
+// lasting is streamed where streams last: one that ends in any case tells nothing of what others do to it.
+func lasting(p *conformance.Probe) ([]*conformance.Connection, bool) {
+	conns, ok := streamed(p)
+	if !ok {
+		return nil, false
 	}
-	return ""
+	if _, err := conns[0].Ended(); err != nil || len(conns) > 1 {
+		p.NotObserved("streams end by themselves here, with what is published meanwhile")
+		return nil, false
+	}
+	return conns, true
 }
 
 func crowdOf(ctx context.Context, p *conformance.Probe) (_ *crowd, release func(), ok bool) {
 	p.Apart()
-	if _, ok := streamed(p); !ok {
-		return nil, nil, false
-	}
-	if why := byItself(p); why != "" {
-		p.NotObserved("%s", why)
+	if _, ok := lasting(p); !ok {
 		return nil, nil, false
 	}
 	ctx, release, ok = p.Alone(ctx)

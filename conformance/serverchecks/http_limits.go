@@ -32,11 +32,7 @@ var httpErrorNot200 = conformance.Check{
 			return
 		}
 		defer release()
-		r := p.Request()
-		r.URL = u
-		if first := p.Target().Request.URL; u.Host != first.Host || u.Scheme != first.Scheme {
-			r.Header = wire.Header{{Name: "Accept", Value: eventStream}} // the others may be meant for the target alone
-		}
+		r := elsewhere(p, u)
 		journalOf(p).begin("the error URL")
 		c := p.Open(ctx, r, patience(p))
 		defer c.Close()

@@ -38,11 +38,7 @@ func judgeClientClose(ctx context.Context, p *conformance.Probe) {
 		return
 	}
 	p.Apart()
-	if _, ok := streamed(p); !ok {
-		return
-	}
-	if why := byItself(p); why != "" {
-		p.NotObserved("%s", why)
+	if _, ok := lasting(p); !ok {
 		return
 	}
 	beat, known := ownBeat(p)

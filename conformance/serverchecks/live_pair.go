@@ -55,12 +55,8 @@ func secondWithoutHook(ctx context.Context, p *conformance.Probe) {
 
 // talkative takes the turn alone where two streams of a target can be compared that speaks by itself; pace is how often it does.
 func talkative(ctx context.Context, p *conformance.Probe) (_ context.Context, release func(), pace time.Duration, ok bool) {
-	conns, ok := streamed(p)
+	conns, ok := lasting(p)
 	if !ok {
-		return nil, nil, 0, false
-	}
-	if why := byItself(p); why != "" {
-		p.NotObserved("%s", why)
 		return nil, nil, 0, false
 	}
 	evs := conns[0].Events()

@@ -33,11 +33,7 @@ const (
 )
 
 func judgeMany(ctx context.Context, p *conformance.Probe) {
-	if _, ok := streamed(p); !ok {
-		return
-	}
-	if why := byItself(p); why != "" {
-		p.NotObserved("%s", why)
+	if _, ok := lasting(p); !ok {
 		return
 	}
 	ctx, release, ok := p.Alone(ctx)

@@ -56,11 +56,7 @@ func (b *beside) volume() int { return len(b.posts) * b.size }
 // slowOf makes the experiment, or returns what came of it; where nothing can be judged it has reported why.
 func slowOf(ctx context.Context, p *conformance.Probe) (_ *slowReader, release func(), ok bool) {
 	p.Apart()
-	if _, ok := streamed(p); !ok {
-		return nil, nil, false
-	}
-	if why := byItself(p); why != "" {
-		p.NotObserved("%s", why)
+	if _, ok := lasting(p); !ok {
 		return nil, nil, false
 	}
 	if !p.Target().Publisher.Uses("Data") {

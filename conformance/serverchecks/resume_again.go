@@ -22,7 +22,7 @@ var resumeHeaderAccepted = conformance.Check{
 	Good: "> Last-Event-ID: 7\n\nHTTP/1.1 200 OK\n", Bad: "> Last-Event-ID: 7\n\nHTTP/1.1 400 Bad Request\n",
 	Evidence: []string{"saltbo/agent-kanban#11"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
-		r, ok := resumption1(ctx, p)
+		r, ok := cameBack(ctx, p)
 		switch {
 		case r != nil && r.mute != "":
 			p.Fail("a request with Last-Event-ID %s %s", brief(string(r.k.ID)), r.mute).Hint("answer with a stream, whatever the id").
@@ -66,8 +66,8 @@ func endedByItself(c *conformance.Connection) bool {
 	return err != nil && !ours && len(brokenFrames(c)) == 0 // else it is we who ended it
 }
 
-// resumption1 is the reconnect that the checks of this file judge; ok is false where it says nothing, which is reported then.
-func resumption1(ctx context.Context, p *conformance.Probe) (r *resumption, ok bool) {
+// cameBack is the reconnect that the checks of this file judge; ok is false where it says nothing, which is reported then.
+func cameBack(ctx context.Context, p *conformance.Probe) (r *resumption, ok bool) {
 	if _, ok := streamed(p); !ok {
 		return nil, false
 	}
@@ -78,9 +78,9 @@ func resumption1(ctx context.Context, p *conformance.Probe) (r *resumption, ok b
 	return r, true
 }
 
-// replaying is resumption1 where events were sent again.
+// replaying is cameBack where events were sent again.
 func replaying(ctx context.Context, p *conformance.Probe) (r *resumption, ok bool) {
-	if r, ok = resumption1(ctx, p); !ok {
+	if r, ok = cameBack(ctx, p); !ok {
 		return r, false
 	}
 	switch {

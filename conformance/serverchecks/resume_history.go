@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"ssegauge/conformance"
-	"ssegauge/reference/publish"
 	"ssegauge/reports/result"
 )
 
@@ -78,7 +77,7 @@ var resumeWindow = conformance.Check{
 	Good: "(100 declared) 100 events come again\n", Bad: "(100 declared) 16 events come again\n",
 	Evidence: []string{"NousResearch/hermes-agent#32431"},
 	Run: func(ctx context.Context, p *conformance.Probe) {
-		r, ok := resumption1(ctx, p)
+		r, ok := cameBack(ctx, p)
 		if !ok {
 			return
 		}
@@ -192,14 +191,12 @@ func seamOnce(ctx context.Context, p *conformance.Probe, v *visits, r *resumptio
 		nonces []string
 		err    error
 	}
-	pub := p.Target().Publisher
 	publishOne := func(rep *report) {
-		n := p.Nonce()
-		switch receipt, err := pub.Publish(ctx, publish.Message{Data: n, Marker: n}); {
-		case err != nil:
-			rep.err = err
-		case !receipt.Refused:
-			rep.nonces = append(rep.nonces, n)
+		switch d := p.Post(ctx, 0); {
+		case d.Err != nil:
+			rep.err = d.Err
+		case d.Taken():
+			rep.nonces = append(rep.nonces, d.Nonce)
 		}
 	}
 	done := make(chan report, 1)

@@ -334,7 +334,7 @@ var resumeIsolation = conformance.Check{
 			p.NotObserved("no second channel or user is known").Hint("--other-url URL or --other-header 'Authorization: ...'").By("--other-url")
 			return
 		}
-		r, ok := resumption1(ctx, p)
+		r, ok := cameBack(ctx, p)
 		if !ok {
 			return
 		}
