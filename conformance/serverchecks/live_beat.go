@@ -10,6 +10,50 @@ import (
 	"ssegauge/reports/result"
 )
 
+// WHATWG HTML 9.2.7: "authors can include a comment line every 15 seconds or so", because proxies drop connections that are silent. Where the operator declares
+// how often something comes, that is what counts, with half as much and a second besides for the path.
+var liveHeartbeat = conformance.Check{
+	ID: "live/heartbeat", Title: "a quiet stream shows signs of life",
+	Level: result.Advice, Clause: "WHATWG HTML 9.2.7", Needs: conformance.Long,
+	Text: "Where there are no events for a while, a comment comes every 15 seconds or so.",
+	Why:  "Proxies and load balancers drop connections on which nothing moves, often after 60 seconds; without a sign of life neither side finds out.",
+	Good: ": still here\n\n", Bad: "(silence for a minute)",
+	Evidence: []string{"stellar-deprecated/horizon#424", "vllm-project/vllm#47647", "maximhq/bifrost#5010"},
+	Run: func(_ context.Context, p *conformance.Probe) {
+		conns, ok := streamed(p)
+		if !ok {
+			return
+		}
+		c := conns[0]
+		// Comments prove a heartbeat by the silences that they end: more than one, or a long one. Other comments only came between events.
+		longest, ended, comments, last := time.Duration(0), time.Duration(0), 0, c.Timing.Head
+		for _, l := range c.Lines() {
+			longest = max(longest, l.At-last)
+			if l.Kind == sse.LineComment && l.At-last >= silence {
+				ended = max(ended, l.At-last)
+				comments++
+			}
+			last = l.At
+		}
+		longest = max(longest, c.Until()-last)
+		declared := p.Target().Declared.Heartbeat
+		switch {
+		case declared > 0 && longest > declared+max(declared/2, time.Second):
+			p.Declared(true, "something is declared to come every %v, and nothing came for %v", declared, longest.Round(100*time.Millisecond)).
+				Hint("send a comment line at least that often while there are no events, or declare what is true")
+		case declared > 0 && c.Until() > 2*declared:
+			p.Pass("never silent for more than %v, as declared (%v)", longest.Round(100*time.Millisecond), declared)
+		case longest > 20*time.Second:
+			p.Warn("silent for %v", longest.Round(100*time.Millisecond)).Hint("send a comment line every 15 seconds while there are no events")
+		case (comments > 1 || ended >= 5*time.Second) && longest <= ended+ended/2:
+			p.Pass("never silent for more than %v: %s came into the silence", longest.Round(100*time.Millisecond), plural(comments, "comment"))
+		default:
+			p.NotObserved("never silent for more than %v in %s", longest.Round(100*time.Millisecond), p.Window()).
+				Hint("--window 70s shows whether a quiet stream is kept alive").By("--window")
+		}
+	},
+}
+
 // WHATWG HTML 9.2.6: a line that begins with a colon is ignored by every client, which is why 9.2.7 advises comments for signs of life. An
 // event with an id does more than show life: it moves the point from which a client resumes. What ends a silence and stands alone is taken for a
 // heartbeat here, and an event only where its name says so.
