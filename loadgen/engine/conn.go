@@ -33,25 +33,23 @@ var (
 // conn reads a connection without holding a buffer while it waits: a socket is tried and waited for, and TLS is fed what came. One goroutine reads;
 // others may write and close.
 type conn struct {
-	net  net.Conn        // the socket, or whatever was dialled
-	raw  syscall.RawConn // nil if it is no socket: then a buffer is held while waiting
-	tls  *tls.Conn       // nil in the clear
-	feed *feed           // what tls reads from
-	pool *sync.Pool      // of buffers
+	net   net.Conn        // the socket, or whatever was dialled
+	raw   syscall.RawConn // nil if it is no socket: then a buffer is held while waiting
+	tls   *tls.Conn       // nil in the clear
+	feed  *feed           // what tls reads from
+	pool  *sync.Pool      // of buffers
+	board *measure.Board  // tells the time
 
-	try   func(fd uintptr) bool // attempt, bound once
-	buf   *buffer               // what attempt read, n bytes of it
-	n     int
-	err   error
-	at    time.Time     // when it came: the kernel's stamp where there is one
-	delay time.Duration // from then to when it was read; 0 if not known
-	known bool          // delay is known, and was not told yet
-	some  bool          // this read has brought an event already
+	try func(fd uintptr) bool // attempt, bound once
+	buf *buffer               // what attempt read, n bytes of it
+	n   int
+	err error
+	arr arrival // of what was read last
 }
 
 // newConn makes a conn of what was dialled.
-func newConn(nc net.Conn, pool *sync.Pool) *conn {
-	c := &conn{net: nc, pool: pool}
+func newConn(nc net.Conn, pool *sync.Pool, b *measure.Board) *conn {
+	c := &conn{net: nc, pool: pool, board: b}
 	if sc, ok := nc.(syscall.Conn); ok && canTry {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
@@ -70,11 +68,7 @@ func (c *conn) attempt(fd uintptr) bool {
 		c.pool.Put(b)
 		return false
 	}
-	now := time.Now()
-	c.at, c.delay, c.known, c.some = now, 0, false, false
-	if d := time.Duration(now.UnixNano() - stamp); stamp > 0 && d >= 0 && d < time.Hour { // a stepped clock is no delay
-		c.at, c.delay, c.known = now.Add(-d), d, true
-	}
+	c.arr = arrived(c.board, time.Now(), stamp)
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
@@ -82,29 +76,12 @@ func (c *conn) attempt(fd uintptr) bool {
 	return true
 }
 
-// tell gives the delay of the last read to r, once: with TLS a read can be several pieces.
-func (c *conn) tell(r *measure.Recorder) {
-	if c.known {
-		c.known = false
-		r.Delay(c.delay)
-	}
-}
-
-// blur is how much earlier than the last read's stamp its next event may have arrived: the stamp is that of the last segment, which is exact for an event that is alone.
-func (c *conn) blur() int64 {
-	if !c.some {
-		c.some = true
-		return 0
-	}
-	return int64(c.delay)
-}
-
 // receive waits for bytes from the network. The caller gives the buffer back.
 func (c *conn) receive() (*buffer, int, error) {
 	if c.raw == nil {
 		b := c.pool.Get().(*buffer)
 		n, err := c.net.Read(b.data[:])
-		c.at = time.Now()
+		c.arr = arrived(c.board, time.Now(), 0)
 		return b, n, err
 	}
 	c.buf, c.n, c.err = nil, 0, nil
@@ -114,7 +91,7 @@ func (c *conn) receive() (*buffer, int, error) {
 	return c.buf, c.n, c.err
 }
 
-// read waits for bytes of content and calls each with them, in order, once for each piece; their time is c.at. It returns when what came is used up, or with
+// read waits for bytes of content and calls each with them, in order, once for each piece; their time is c.arr. It returns when what came is used up, or with
 // the error that ended the connection.
 func (c *conn) read(each func(p []byte)) error {
 	if c.tls == nil {

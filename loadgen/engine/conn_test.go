@@ -4,6 +4,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"ssegauge/loadgen/measure"
 )
 
 // The stamp of a read is exact for one event; every further one of the same read may be as old as the read was late.
@@ -23,7 +25,7 @@ func TestBlur(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	c := newConn(nc, small)
+	c := newConn(nc, small, measure.NewBoard(measure.Config{Epoch: time.Now()}))
 	for range 2 {
 		if _, err := peer.Write([]byte("x")); err != nil {
 			t.Fatal(err)
@@ -31,8 +33,8 @@ func TestBlur(t *testing.T) {
 		if err := c.read(func([]byte) {}); err != nil {
 			t.Fatal(err)
 		}
-		c.delay = time.Millisecond
-		if first, second, third := c.blur(), c.blur(), c.blur(); first != 0 || second != int64(time.Millisecond) || third != second {
+		c.arr.blur = int64(time.Millisecond)
+		if first, second, third := c.arr.next(), c.arr.next(), c.arr.next(); first != 0 || second != int64(time.Millisecond) || third != second {
 			t.Errorf("blur %d, %d, %d", first, second, third)
 		}
 	}

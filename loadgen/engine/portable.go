@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"ssegauge/loadgen/measure"
-	"ssegauge/reference/sse"
 	"ssegauge/reference/wire"
 )
 
@@ -20,30 +19,24 @@ const maxDials = 1024
 // Portable is the engine with a goroutine for each connection.
 type Portable struct{}
 
-// run is one Run of it.
-type run struct {
-	*Job
+// portable is one Run of it.
+type portable struct {
+	*run
 	ctx     context.Context
-	planned atomic.Bool
-	ending  atomic.Bool // what connections say from now on is our doing
+	opened  atomic.Bool // every stream of the plan has been assigned
 	dials   chan struct{}
 	alive   sync.WaitGroup // connections
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
-	muxed   []*h2conn       // every one ever made
-	turn    atomic.Uint32   // of addresses and recorders
-	current []*h2conn       // by target: the connection that takes the next stream
-	limits  []atomic.Uint32 // by target: streams a connection, as the peer said last
+	muxed   []*h2conn     // every one ever made
+	turn    atomic.Uint32 // of addresses and lanes
+	current []*h2conn     // by target: the connection that takes the next stream
 }
 
 // Run opens and reads the job's streams.
 func (Portable) Run(ctx context.Context, j *Job) {
-	g := &run{
-		Job: j, ctx: ctx, dials: make(chan struct{}, maxDials), conns: map[*conn]struct{}{},
-		current: make([]*h2conn, len(j.Targets)), limits: make([]atomic.Uint32, len(j.Targets)),
-	}
-	for i := range j.Targets {
-		g.limits[i].Store(j.Targets[i].PeerStreams)
+	g := &portable{
+		run: newRun(j), ctx: ctx, dials: make(chan struct{}, maxDials), conns: map[*conn]struct{}{}, current: make([]*h2conn, len(j.Targets)),
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -51,7 +44,7 @@ func (Portable) Run(ctx context.Context, j *Job) {
 		g.end()
 	})
 	g.open()
-	g.planned.Store(true)
+	g.opened.Store(true)
 	g.mu.Lock()
 	muxed := slices.Clone(g.muxed)
 	g.mu.Unlock()
@@ -64,8 +57,10 @@ func (Portable) Run(ctx context.Context, j *Job) {
 	}
 }
 
+func (g *portable) planned() bool { return g.opened.Load() }
+
 // end closes every connection.
-func (g *run) end() {
+func (g *portable) end() {
 	g.ending.Store(true)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -75,7 +70,7 @@ func (g *run) end() {
 }
 
 // open starts the streams at their times.
-func (g *run) open() {
+func (g *portable) open() {
 	n := g.Openings.Len()
 	h1 := g.slab(n)
 	timer := time.NewTimer(0)
@@ -96,24 +91,26 @@ func (g *run) open() {
 		}
 		// Everything that is due by now goes in one batch.
 		for now := g.Board.Now(); i < n && int64(g.Openings.At(i)) <= now; i++ {
-			planned, t := int64(g.Openings.At(i)), i%len(g.Targets)
-			if g.Targets[t].Proto == wire.HTTP11 {
-				s := &h1[0]
-				h1 = h1[1:]
-				select {
-				case g.dials <- struct{}{}:
-				case <-g.ctx.Done():
-					return
-				}
-				s.run, s.target, s.opening = g, &g.Targets[t], &measure.Opening{Planned: planned, Started: g.Board.Now()}
-				g.Board.Opening(planned, s.opening.Started, g.Burst)
-				g.alive.Add(1)
-				go s.dial()
+			k := ticket{planned: int64(g.Openings.At(i)), n: i}
+			t := g.target(i)
+			if g.Targets[t].Proto != wire.HTTP11 {
+				k.started = g.Board.Now()
+				g.Board.Opening(k.planned, k.started, g.Burst)
+				g.assign(t, k)
 				continue
 			}
-			started := g.Board.Now()
-			g.Board.Opening(planned, started, g.Burst)
-			g.assign(t, ticket{planned: planned, started: started})
+			select {
+			case g.dials <- struct{}{}:
+			case <-g.ctx.Done():
+				return
+			}
+			k.started = g.Board.Now()
+			g.Board.Opening(k.planned, k.started, g.Burst)
+			s := &h1[0]
+			h1 = h1[1:]
+			s.g, s.n, s.opening = g, uint32(i), &measure.Opening{Planned: k.planned, Started: k.started}
+			g.alive.Add(1)
+			go s.dial()
 		}
 		for _, c := range g.current {
 			if c != nil {
@@ -124,18 +121,18 @@ func (g *run) open() {
 }
 
 // slab has room for the HTTP/1.1 streams among n, side by side.
-func (g *run) slab(n int) []h1stream {
+func (g *portable) slab(n int) []h1conn {
 	k := 0
 	for i, t := range g.Targets {
 		if t.Proto == wire.HTTP11 {
 			k += (n - i + len(g.Targets) - 1) / len(g.Targets)
 		}
 	}
-	return make([]h1stream, max(0, k))
+	return make([]h1conn, max(0, k))
 }
 
 // connect makes a connection to t; phases are noted in o.
-func (g *run) connect(t *Target, o *measure.Opening) (*conn, string) {
+func (g *portable) connect(t *Target, o *measure.Opening) (*conn, string) {
 	deadline := time.Now().Add(g.Timeout)
 	ctx, cancel := context.WithDeadline(g.ctx, deadline)
 	defer cancel()
@@ -153,7 +150,7 @@ func (g *run) connect(t *Target, o *measure.Opening) (*conn, string) {
 	if t.Proto != wire.HTTP11 {
 		pool = large
 	}
-	c := newConn(nc, pool)
+	c := newConn(nc, pool, g.Board)
 	g.mu.Lock()
 	if g.ending.Load() {
 		g.mu.Unlock()
@@ -182,32 +179,12 @@ func (g *run) connect(t *Target, o *measure.Opening) (*conn, string) {
 }
 
 // drop closes c and forgets it.
-func (g *run) drop(c *conn) {
+func (g *portable) drop(c *conn) {
 	g.mu.Lock()
 	delete(g.conns, c)
 	g.mu.Unlock()
 	c.close()
 }
 
-// recorder is the next one in turn.
-func (g *run) recorder() *measure.Recorder { return g.Board.Recorder(int(g.turn.Add(1))) }
-
-const causeEnd = "head: none by the end of the run"
-
-// body feeds content to a stream's decoder and its events to the recorder. The error is the decoder's: the stream is of no further use.
-func body(c *conn, r *measure.Recorder, d *sse.Decoder, m *measure.Stream, p []byte, at int64) error {
-	r.Bytes(len(p))
-	var ev sse.Event
-	for {
-		n, ok, err := d.Next(p, &ev)
-		if !ok {
-			return err
-		}
-		p = p[n:]
-		id := ev.ID
-		if !ev.IDSet {
-			id = nil
-		}
-		r.Event(m, ev.Data, id, ev.Type, at, c.blur())
-	}
-}
+// lane is the next one in turn.
+func (g *portable) lane() *lane { return &g.lanes[int(g.turn.Add(1))%len(g.lanes)] }
