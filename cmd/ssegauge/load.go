@@ -28,10 +28,15 @@ type loadFlags struct {
 
 	streams     int
 	ramp        time.Duration
+	openRate    string
+	stages      string
+	arrival     string
+	seed        uint32
 	duration    time.Duration
 	perConn     int
 	publishRate string
 	publishSize int
+	publishTime string
 	thresholds  []string
 	plan        string
 }
@@ -50,6 +55,8 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 		Example: `  ssegauge load http://localhost:8080/events --streams 2000 --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Marker}}}'
   ssegauge load https://host/stream --streams 5000 --http 2 --streams-per-conn 100 --duration 1m
   ssegauge load http://localhost:8080/events --publish-cmd 'redis-cli publish news "$SSE_DATA"' --threshold 'fanout_t99.p95 < 250ms' --threshold 'lost == 0'
+  ssegauge load http://localhost:8080/events --streams 10000 --open-rate 500/s --arrival poisson
+  ssegauge load http://localhost:8080/events --stages 10s:1000:30s,0s:2000:30s,0s:4000:30s
   ssegauge load --plan plan.yaml --report html=load.html`,
 		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), a, cmd, args) },
 	}
@@ -58,9 +65,14 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	f := cmd.Flags()
 	f.IntVar(&l.streams, "streams", plan.DefaultStreams, "how many streams to hold open")
 	f.DurationVar(&l.ramp, "ramp", 0, "time in which they are opened, evenly (default: 2,000 a second, 1 s at least)")
+	f.StringVar(&l.openRate, "open-rate", "", "instead of --ramp: open so many a second, as in `200/s`, however the server copes")
+	f.StringVar(&l.stages, "stages", "", "instead of --streams: `over:streams[:hold],...`, as in 10s:1000,0s:5000:30s (a ramp, then a jump and a hold)")
+	f.StringVar(&l.arrival, "arrival", plan.Constant, "how streams arrive: constant|poisson (evenly, or by chance with that rate on average)")
+	f.Uint32Var(&l.seed, "seed", plan.DefaultSeed, "of what is left to chance: the same `number` gives the same run")
 	f.DurationVar(&l.duration, "duration", plan.DefaultDuration, "time to hold them, and to publish, after the last was due")
 	f.IntVar(&l.perConn, "streams-per-conn", plan.DefaultStreamsPerConn, "HTTP/2: streams on one connection, at most what the server allows")
 	f.StringVar(&l.publishRate, "publish-rate", fmt.Sprintf("%d/s", plan.DefaultPublishRate), "events to publish, as in `10/s` or 30/m")
+	f.StringVar(&l.publishTime, "publish-arrival", plan.Constant, "how events arrive: constant|poisson")
 	f.IntVar(&l.publishSize, "publish-size", 0, "`bytes` of {{.Data}}, marker included (0: the marker alone)")
 	f.StringArrayVar(&l.thresholds, "threshold", nil, "`expression` that must hold, as in 'deliver.p99 < 250ms' (repeatable)")
 	f.StringVar(&l.plan, "plan", "", "YAML `file` with the whole plan; flags that are given override it")
@@ -212,14 +224,8 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 		return nil, usagef("--publish-size %d: zero or more is wanted", l.publishSize)
 	}
 	given := func(name string) bool { return l.plan == "" || cmd.Flags().Changed(name) }
-	if given("streams") {
-		p.Streams = l.streams
-	}
-	if given("ramp") {
-		p.Ramp = l.ramp
-		if p.Ramp == 0 && cmd.Flags().Changed("ramp") {
-			p.Ramp = -1 // all at once; 0 is the plan's "choose for me"
-		}
+	if err := l.openings(p, cmd.Flags().Changed); err != nil {
+		return nil, err
 	}
 	if given("duration") {
 		p.Hold = l.duration
@@ -259,6 +265,9 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 			return nil, usagef("--publish-rate: %v", err)
 		}
 	}
+	if p.Publish != nil && given("publish-arrival") {
+		p.Publish.Arrival = l.publishTime
+	}
 	if p.Publish != nil && given("publish-size") {
 		p.Publish.Size = l.publishSize
 	}
@@ -266,6 +275,46 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 		return nil, usagef("%v", err)
 	}
 	return p, nil
+}
+
+// openings sets what the flags say of when streams open; a plan's own shape gives way to another that is given.
+func (l *loadFlags) openings(p *plan.Plan, changed func(flag string) bool) (err error) {
+	for _, with := range []string{"streams", "ramp", "open-rate"} {
+		if changed("stages") && changed(with) {
+			return usagef("--stages and --%s: the stages say how many streams there are and how fast they open; give one or the other", with)
+		}
+	}
+	if changed("ramp") && changed("open-rate") {
+		return usagef("--ramp and --open-rate: both say how fast streams open; give one of them")
+	}
+	if changed("streams") {
+		p.Streams, p.Stages = l.streams, nil
+	}
+	if changed("ramp") {
+		p.Ramp, p.OpenRate, p.Stages = l.ramp, 0, nil
+		if p.Ramp == 0 {
+			p.Ramp = -1 // all at once; 0 is the plan's "choose for me"
+		}
+	}
+	if changed("open-rate") {
+		p.Ramp, p.Stages = 0, nil
+		if p.OpenRate, err = plan.ParseRate(l.openRate); err != nil {
+			return usagef("--open-rate: %v", err)
+		}
+	}
+	if changed("stages") {
+		p.Streams, p.Ramp, p.OpenRate = 0, 0, 0
+		if p.Stages, err = plan.ParseStages(l.stages); err != nil {
+			return usagef("--stages: %v", err)
+		}
+	}
+	if changed("arrival") {
+		p.Arrival = l.arrival
+	}
+	if changed("seed") {
+		p.Seed = l.seed
+	}
+	return nil
 }
 
 // loadNote is the moment of a load run in a few words.

@@ -9,7 +9,6 @@ package plan
 import (
 	"time"
 
-	"ssegauge/loadgen/schedule"
 	"ssegauge/reference/publish"
 	"ssegauge/reference/wire"
 )
@@ -32,10 +31,13 @@ const (
 type Plan struct {
 	Targets []Target `yaml:"targets"` // streams go to them in turn
 
-	Streams int           `yaml:"streams"`  // how many in all; default 100. Not with stages
-	Ramp    time.Duration `yaml:"ramp"`     // they are opened evenly within this time; default streams/2000 s and at least 1 s; below 0: all at once
-	Stages  []Stage       `yaml:"stages"`   // instead of streams and ramp: a piecewise linear level
-	Hold    time.Duration `yaml:"duration"` // how long they are held, and published to, after the last was due; default 10s
+	Streams  int           `yaml:"streams"`   // how many in all; default 100. Not with stages
+	Ramp     time.Duration `yaml:"ramp"`      // they are opened within this time; default streams/2000 s and at least 1 s; below 0: all at once
+	OpenRate Rate          `yaml:"open_rate"` // instead of ramp: so many a second
+	Stages   []Stage       `yaml:"stages"`    // instead of streams, ramp and open_rate: a piecewise linear level
+	Arrival  string        `yaml:"arrival"`   // constant (default): evenly; poisson: by chance, in the same time
+	Seed     uint32        `yaml:"seed"`      // of what is left to chance; default 1
+	Hold     time.Duration `yaml:"duration"`  // how long they are held, and published to, after the last was due; default 10s
 
 	StreamsPerConn int           `yaml:"streams_per_conn"` // HTTP/2; default 100, and never more than the peer allows
 	Timeout        time.Duration `yaml:"timeout"`          // from the planned start of a stream's connection to its response head; default 30s
@@ -66,12 +68,6 @@ type Target struct {
 	Dialer  *wire.Dialer  `yaml:"-"`
 }
 
-// Stage is one piece of the level: to Streams, linearly within Over.
-type Stage struct {
-	Streams int           `yaml:"streams"`
-	Over    time.Duration `yaml:"over"`
-}
-
 // Publish is how events are made, and what is asked of them.
 type Publish struct {
 	HTTP    string   `yaml:"http"`    // "METHOD URL"; template, as header values and body
@@ -82,6 +78,7 @@ type Publish struct {
 	Publisher *publish.Publisher `yaml:"-"` // already compiled: stands for the four above
 
 	Rate     Rate          `yaml:"rate"`      // events a second; default 10/s
+	Arrival  string        `yaml:"arrival"`   // constant (default) or poisson: that rate on average
 	Size     int           `yaml:"size"`      // bytes of {{.Data}}, which holds the marker; 0: the marker alone
 	InFlight int           `yaml:"in_flight"` // publishes under way at one time at most; default 64
 	WarmUp   time.Duration `yaml:"warm_up"`   // events are published this long before the duration begins and counted nowhere; default none
@@ -92,35 +89,4 @@ type Publish struct {
 // Hook is the publish hook in the form that reference/publish compiles.
 func (p *Publish) Hook() publish.Hook {
 	return publish.Hook{HTTP: p.HTTP, Header: p.Header, Body: p.Body, Command: p.Command}
-}
-
-// Openings is when this segment's streams open, from the start of the run.
-func (p *Plan) Openings() schedule.Arrival {
-	return schedule.Part{Arrival: p.level(), Index: p.Segment.Index, Count: max(1, p.Segment.Count)}
-}
-
-// RampTime is when the last stream of the plan is due and the duration begins, from the start of the run.
-func (p *Plan) RampTime() time.Duration { return p.level().Total() }
-
-func (p *Plan) level() schedule.Ramp {
-	if len(p.Stages) == 0 {
-		return schedule.Linear(p.Streams, max(0, p.Ramp))
-	}
-	r := make(schedule.Ramp, len(p.Stages))
-	for i, s := range p.Stages {
-		r[i] = schedule.Step{To: s.Streams, Over: s.Over}
-	}
-	return r
-}
-
-// PublishStart is when the first event is due, from the start of the run: the last stream has the settling time to open and once more to settle.
-func (p *Plan) PublishStart() time.Duration { return p.RampTime() + 2*p.Publish.Settle }
-
-// Events is when events are published, from [Plan.PublishStart] on: none without a hook.
-// Those due before warm are the warm-up.
-func (p *Plan) Events() (events schedule.Arrival, warm time.Duration) {
-	if p.Publish == nil {
-		return schedule.Constant{}, 0
-	}
-	return schedule.Constant{PerSecond: float64(p.Publish.Rate), For: p.Publish.WarmUp + p.Hold}, p.Publish.WarmUp
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,57 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// Streams arrive as the plan says, and a plan that was validated is valid.
+func TestArrivals(t *testing.T) {
+	const s = time.Second
+	for _, c := range []struct {
+		yaml    string
+		streams int
+		ramp    time.Duration
+		last    time.Duration // of the openings; 0: by chance
+	}{
+		{"streams: 100\nopen_rate: 20/s", 100, 5 * s, 4950 * time.Millisecond},
+		{"streams: 100\nopen_rate: 20/s\narrival: poisson", 100, 5 * s, 0},
+		{"stages: [{streams: 10, over: 0s, hold: 30s}, {streams: 20, over: 0s, hold: 30s}]", 20, 60 * s, 30 * s},
+		{"stages: [{streams: 10, over: 10s}, {streams: 20, over: 10s}]\narrival: poisson\nseed: 5", 20, 20 * s, 0},
+	} {
+		p, err := plan.Decode(strings.NewReader("targets: [{url: 'http://h/'}]\n" + c.yaml))
+		for range 2 {
+			if err == nil {
+				err = p.Validate()
+			}
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.yaml, err)
+			continue
+		}
+		o := p.Openings()
+		last := o.At(o.Len() - 1)
+		if o.Len() != c.streams || p.RampTime() != c.ramp || c.last > 0 && last != c.last || c.last == 0 && (last >= c.ramp || last%time.Millisecond == 0) {
+			t.Errorf("%s: %d in %v, the last at %v", c.yaml, o.Len(), p.RampTime(), last)
+		}
+	}
+	p := &plan.Plan{Targets: []plan.Target{{URL: "http://h/"}}, Publish: &plan.Publish{HTTP: "POST http://h/publish", Arrival: plan.Poisson}}
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if e, _ := p.Events(); e.Len() != 100 || e.At(50)%time.Millisecond == 0 {
+		t.Errorf("%d events, one at %v", e.Len(), e.At(50))
+	}
+}
+
+func TestParseStages(t *testing.T) {
+	got, err := plan.ParseStages("10s:1000, 0s:5000:30s")
+	if want := []plan.Stage{{Streams: 1000, Over: 10 * time.Second}, {Streams: 5000, Hold: 30 * time.Second}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, in := range []string{"", "10s", "1000:10s", "10s:x", "10s:1:x", "10s:1:1s:1", "10s:1,"} {
+		if got, err := plan.ParseStages(in); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %+v, %v", in, got, err)
+		}
+	}
+}
+
 // Every mistake is one line with its place.
 func TestMistakes(t *testing.T) {
 	const target = "targets: [{url: 'http://h/'}]\n"
@@ -87,7 +139,16 @@ func TestMistakes(t *testing.T) {
 		{"targets: [{url: 'http://h/', method: 'GE T'}]", "plan: targets[0].method: "},
 		{"targets: [{url: 'http://h/', cert: a.pem}]", "plan: targets[0].cert: cert and key go together"},
 		{target + "streams: -1", "plan: streams: -1; want 1 to"},
-		{target + "streams: 5\nstages: [{streams: 5, over: 1s}]", "plan: stages: given together with streams"},
+		{target + "streams: 6\nstages: [{streams: 5, over: 1s}]", "plan: stages: given together with streams"},
+		{target + "open_rate: 5/s\nstages: [{streams: 5, over: 1s}]", "plan: stages: given together with streams, ramp or open_rate"},
+		{target + "open_rate: 5/s\nramp: 5s", "plan: open_rate: given together with ramp"},
+		{target + "streams: 1000000\nopen_rate: 1/h", "plan: streams: opening 1000000 of them takes longer"},
+		{target + "stages: [{streams: 5, over: 1s, hold: -1s}]", "plan: stages[0].hold: -1s is negative"},
+		{target + "arrival: random", "plan: arrival: \"random\"; want constant or poisson"},
+		{target + "arrival: poisson\nramp: -1s", "plan: arrival: poisson with all streams at once"},
+		{target + "seed: -1", "plan: YAML: "},
+		{target + "publish: {http: POST http://h/, arrival: even}", "plan: publish.arrival: \"even\"; want"},
+		{target + "duration: 1000h\npublish: {http: POST http://h/, arrival: poisson, rate: 1000/s}", "plan: publish.arrival: poisson with 3600000000 events"},
 		{target + "stages: [{streams: 5, over: 1s}, {streams: 4, over: 1s}]", "plan: stages[1].streams: 4 is below the stage before"},
 		{target + "stages: [{streams: 5, over: -1s}]", "plan: stages[0].over: -1s is negative"},
 		{target + "duration: -1s", "plan: duration: -1s is negative"},

@@ -103,13 +103,19 @@ func (p *Plan) Map() map[string]any {
 		"targets": targets, "streams": p.Streams, "ramp": max(0, p.RampTime()).String(), "duration": p.Hold.String(),
 		"streams_per_conn": p.StreamsPerConn, "timeout": p.Timeout.String(), "segment": p.Segment.String(),
 	}
+	if p.OpenRate > 0 {
+		m["open_rate"] = p.OpenRate.String()
+	}
+	if p.Arrival == Poisson {
+		m["arrival"], m["seed"] = p.Arrival, p.Seed
+	}
 	if len(p.Thresholds) > 0 {
 		m["thresholds"] = p.Thresholds
 	}
 	if len(p.Stages) > 0 {
 		var l []any
 		for _, s := range p.Stages {
-			l = append(l, map[string]any{"streams": s.Streams, "over": s.Over.String()})
+			l = append(l, map[string]any{"streams": s.Streams, "over": s.Over.String(), "hold": s.Hold.String()})
 		}
 		m["stages"] = l
 	}
@@ -117,6 +123,9 @@ func (p *Plan) Map() map[string]any {
 		h := map[string]any{
 			"rate": pub.Rate.String(), "settle": pub.Settle.String(), "deadline": pub.Deadline.String(),
 			"in_flight": pub.InFlight, "size": pub.Size, "warm_up": pub.WarmUp.String(),
+		}
+		if pub.Arrival == Poisson {
+			h["arrival"], m["seed"] = pub.Arrival, p.Seed
 		}
 		if pub.HTTP != "" {
 			h["http"] = result.MaskText(pub.HTTP)

@@ -61,28 +61,8 @@ func (p *Plan) Validate() error {
 			return err
 		}
 	}
-	if len(p.Stages) > 0 {
-		if p.Streams != 0 || p.Ramp != 0 {
-			return bad("stages", "given together with streams or ramp; want one or the other")
-		}
-		for i, s := range p.Stages {
-			switch {
-			case s.Over < 0:
-				return bad(fmt.Sprintf("stages[%d].over", i), "%v is negative; want 0s or more", s.Over)
-			case s.Streams < 0 || i > 0 && s.Streams < p.Stages[i-1].Streams:
-				return bad(fmt.Sprintf("stages[%d].streams", i), "%d is below the stage before; streams are only opened, want as many or more", s.Streams)
-			}
-		}
-		p.Streams = p.Stages[len(p.Stages)-1].Streams
-	}
-	if p.Streams == 0 && len(p.Stages) == 0 {
-		p.Streams = DefaultStreams
-	}
-	if p.Streams < 1 || p.Streams > 100_000_000 {
-		return bad("streams", "%d; want 1 to 100000000", p.Streams)
-	}
-	if p.Ramp == 0 && len(p.Stages) == 0 {
-		p.Ramp = max(time.Second, time.Duration(p.Streams)*time.Second/DefaultOpenRate)
+	if err := p.validLevel(); err != nil {
+		return err
 	}
 	for _, f := range []struct {
 		name string
@@ -108,8 +88,14 @@ func (p *Plan) Validate() error {
 	if s := p.Segment; s.Index < 0 || s.Index >= s.Count {
 		return bad("segment", "%v; want i:n with 0 <= i < n", s)
 	}
-	if p.Publish != nil {
-		return p.Publish.validate()
+	if p.Publish == nil {
+		return nil
+	}
+	if err := p.Publish.validate(); err != nil {
+		return err
+	}
+	if n := float64(p.Publish.Rate) * (p.Publish.WarmUp + p.Hold).Seconds(); p.Publish.Arrival == Poisson && n > maxDrawn {
+		return bad("publish.arrival", "poisson with %.0f events; want at most %.0f, or constant", n, maxDrawn)
 	}
 	return nil
 }
@@ -135,6 +121,9 @@ func (p *Publish) validate() error {
 		return bad("settle", "%v is negative; want 0s or more", p.Settle)
 	case p.Deadline < 0 || p.Deadline > time.Hour:
 		return bad("deadline", "%v; want more than 0s and at most 1h", p.Deadline)
+	}
+	if err := validArrival("publish.arrival", &p.Arrival); err != nil {
+		return err
 	}
 	if p.Rate == 0 {
 		p.Rate = DefaultPublishRate

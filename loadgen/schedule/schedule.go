@@ -39,8 +39,11 @@ func (c Constant) Len() int {
 }
 
 // At is n/PerSecond.
-func (c Constant) At(n int) time.Duration {
-	return time.Duration(float64(n) / c.PerSecond * float64(time.Second))
+func (c Constant) At(n int) time.Duration { return c.Time(float64(n)) }
+
+// Time is x/PerSecond, and never beyond For.
+func (c Constant) Time(x float64) time.Duration {
+	return min(c.For, time.Duration(x/c.PerSecond*float64(time.Second)))
 }
 
 // Next is the inverse of At.
@@ -69,12 +72,15 @@ func (r Ramp) Len() int {
 
 // At is the time at which the level reaches n: stream 0 opens at once, and the last of a step one interval before the step's end, so that a ramp
 // to n within d opens one stream every d/n.
-func (r Ramp) At(n int) time.Duration {
+func (r Ramp) At(n int) time.Duration { return r.Time(float64(n)) }
+
+// Time is when the level reaches x.
+func (r Ramp) Time(x float64) time.Duration {
 	var from int
 	var start time.Duration
 	for _, s := range r {
-		if n < s.To {
-			return start + time.Duration(float64(s.Over)*float64(n-from)/float64(s.To-from))
+		if x < float64(s.To) {
+			return start + time.Duration(float64(s.Over)*(x-float64(from))/float64(s.To-from))
 		}
 		from, start = s.To, start+s.Over
 	}

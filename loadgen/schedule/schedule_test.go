@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,6 +65,9 @@ func TestShapes(t *testing.T) {
 			}
 			a = r
 		}
+		if rapid.Bool().Draw(t, "poisson") {
+			a = NewPoisson(a.(Level), rapid.Uint64().Draw(t, "seed"))
+		}
 		if n := a.Len(); n > 0 {
 			i := rapid.IntRange(0, n-1).Draw(t, "n")
 			at := a.At(i)
@@ -92,4 +97,57 @@ func TestShapes(t *testing.T) {
 			t.Fatalf("parts add up to %d of %d", sum, a.Len())
 		}
 	})
+}
+
+// The gaps of a Poisson schedule are those of the exponential distribution, its numbers in equal times those of the Poisson distribution, whatever the level is.
+func TestPoisson(t *testing.T) {
+	const n, rate = 100_000, 1000.0
+	p := NewPoisson(Constant{PerSecond: rate, For: n / rate * time.Second}, 7)
+	if p.Len() != n || p.At(n-1) > n/rate*time.Second {
+		t.Fatalf("%d, the last at %v", p.Len(), p.At(n-1))
+	}
+	gaps := make([]float64, 0, n)
+	counts := make([]float64, n/rate*10) // in tenths of seconds
+	for i := range n {
+		at := p.At(i).Seconds()
+		counts[min(len(counts)-1, int(at*10))]++
+		if i > 0 {
+			gaps = append(gaps, at-p.At(i-1).Seconds())
+		}
+	}
+	slices.Sort(gaps)
+	worst := 0.0 // Kolmogorov and Smirnov's distance
+	for i, g := range gaps {
+		worst = max(worst, math.Abs(1-math.Exp(-rate*g)-float64(i)/float64(len(gaps))))
+	}
+	if limit := 1.63 / math.Sqrt(n); worst > limit { // significance 0.01; the seed is fixed
+		t.Errorf("distance to the exponential distribution %.4f, limit %.4f", worst, limit)
+	}
+	var dispersion float64
+	for _, c := range counts {
+		dispersion += (c - rate/10) * (c - rate/10) / (rate / 10) / float64(len(counts))
+	}
+	if dispersion < 0.85 || dispersion > 1.15 {
+		t.Errorf("variance over mean of counts %.3f, want about 1", dispersion)
+	}
+	if q := NewPoisson(Constant{PerSecond: rate, For: n / rate * time.Second}, 7); q.At(n/2) != p.At(n/2) {
+		t.Error("the same seed gives other times")
+	}
+	if q := NewPoisson(Constant{PerSecond: rate, For: n / rate * time.Second}, 8); q.At(n/2) == p.At(n/2) {
+		t.Error("another seed gives the same times")
+	}
+	// Nothing comes on a plateau, and a jump stays one.
+	steps := NewPoisson(Ramp{{100, time.Second}, {100, time.Second}, {200, time.Second}, {300, 0}, {300, time.Second}}, 1)
+	for i := range steps.Len() {
+		at := steps.At(i)
+		if at > time.Second && at < 2*time.Second || at > 3*time.Second {
+			t.Fatalf("number %d comes at %v", i, at)
+		}
+	}
+	if k := steps.Next(3 * time.Second); k < 180 || k > 230 || steps.At(299) != 3*time.Second {
+		t.Errorf("%d before the jump, the last at %v", k, steps.At(299))
+	}
+	if none := NewPoisson(Constant{}, 1); none.Len() != 0 || none.Next(time.Hour) != 0 {
+		t.Error("a share of nothing")
+	}
 }
