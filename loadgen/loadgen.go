@@ -95,7 +95,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	openings := p.Openings()
 	events, warm := p.Events()
 	ramp := p.RampTime()
-	conf := measure.Config{Workers: runtime.GOMAXPROCS(0), Epoch: time.Now()}
+	conf := measure.Config{Workers: runtime.GOMAXPROCS(0), Streams: openings.Len(), Epoch: time.Now()}
 	total := ramp + p.Hold
 	if p.Publish != nil {
 		conf.Events, conf.Warm = events, warm
@@ -106,6 +106,11 @@ func (r *session) run(ctx context.Context) *result.Load {
 	}
 	board := measure.NewBoard(conf)
 	r.board = board
+	for _, t := range r.targets {
+		if t.Lookup > 0 {
+			board.Resolved(t.Lookup)
+		}
+	}
 	before := usage()
 	rssBefore := rss()
 	window := &cpuWindow{from: time.Duration(conf.Start), start: conf.Epoch}

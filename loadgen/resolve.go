@@ -88,7 +88,7 @@ func probe(ctx context.Context, dialer *wire.Dialer, r *wire.Request, patience, 
 	if t.Request.URL.Host == r.URL.Host {
 		connectTo = d.ConnectTo
 	}
-	if t.Addrs, err = addresses(ctx, t.Request, connectTo, remote, t.Dial != nil); err != nil {
+	if t.Addrs, t.Lookup, err = addresses(ctx, t.Request, connectTo, remote, t.Dial != nil); err != nil {
 		return nil, unreachable(err)
 	}
 	return t, nil
@@ -108,30 +108,30 @@ func clientTLS(base *tls.Config, host string, proto wire.Proto) *tls.Config {
 	return cfg
 }
 
-// addresses resolves once what all streams dial: every address of the family that answered, so that a name with several is shared out.
-func addresses(ctx context.Context, r *wire.Request, connectTo, remote string, ownDial bool) ([]string, error) {
+// addresses resolves once, within lookup, what all streams dial: every address of the family that answered, so that a name with several is shared out.
+func addresses(ctx context.Context, r *wire.Request, connectTo, remote string, ownDial bool) (addrs []string, lookup time.Duration, err error) {
 	host, port := r.URL.Hostname(), r.URL.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]
 	}
 	if connectTo != "" {
-		var err error
 		if host, port, err = net.SplitHostPort(connectTo); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	if ownDial || net.ParseIP(host) != nil {
-		return []string{net.JoinHostPort(host, port)}, nil
+		return []string{net.JoinHostPort(host, port)}, 0, nil
 	}
 	answered, _, err := net.SplitHostPort(remote)
 	if err != nil {
-		return []string{net.JoinHostPort(host, port)}, nil
+		return []string{net.JoinHostPort(host, port)}, 0, nil
 	}
+	start := time.Now()
 	ips, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var addrs []string
+	lookup = time.Since(start)
 	for _, ip := range ips {
 		if strings.Contains(ip, ":") == strings.Contains(answered, ":") {
 			addrs = append(addrs, net.JoinHostPort(ip, port))
@@ -140,7 +140,7 @@ func addresses(ctx context.Context, r *wire.Request, connectTo, remote string, o
 	if len(addrs) == 0 {
 		addrs = []string{net.JoinHostPort(answered, port)}
 	}
-	return addrs, nil
+	return addrs, lookup, nil
 }
 
 // checkLimits raises the limit of descriptors to what is allowed, and says if the plan does not fit.

@@ -40,6 +40,7 @@ type Target struct {
 	Addrs   []string                                                          // host:port, taken in turn
 	TLS     *tls.Config                                                       // complete, with ServerName and NextProtos; nil in the clear
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: a net.Dialer
+	Lookup  time.Duration                                                     // how long its name took to resolve; 0: it is an address
 	// PeerStreams is the SETTINGS_MAX_CONCURRENT_STREAMS that an earlier connection saw; 0: not known.
 	PeerStreams uint32
 }

@@ -28,6 +28,7 @@ type Events interface {
 type Config struct {
 	Epoch    time.Time     // time 0 of every stamp; its monotonic reading counts
 	Workers  int           // number of recorders, at least 1
+	Streams  int           // planned; 0: not known. Of many, some are sampled for what takes memory
 	Events   Events        // due times from Start on; nil: nothing is published
 	Start    time.Duration // since Epoch
 	Warm     time.Duration // events due before this (since Start) are the warm-up: counted nowhere
@@ -47,6 +48,8 @@ type Board struct {
 	warm      uint32 // number of warm-up events
 	marker    Marker
 	workers   []*Recorder
+	stride    int           // one stream of so many is sampled
+	biasEvery int           // and one event of so many, for its order of arrival
 	slots     []slot        // ring over the numbers of events under way
 	begun     atomic.Uint32 // events whose publishing has begun: numbers below it
 	open      atomic.Int64  // streams
@@ -64,6 +67,7 @@ type Board struct {
 	openLag     lag
 	publishLag  lag
 	connections int
+	bias        bias
 	seconds     seconds
 }
 
@@ -115,6 +119,7 @@ func NewBoard(c Config) *Board {
 		ring = 1 << bits.Len(uint(ring+64))
 	}
 	b.slots = make([]slot, ring)
+	b.stride, b.biasEvery = max(1, (c.Streams+maxProbes-1)/maxProbes), max(1, ring/maxBiased)
 	for range max(1, c.Workers) {
 		b.workers = append(b.workers, newRecorder(b))
 	}
@@ -212,6 +217,13 @@ func (b *Board) opened() {
 
 // Open is the number of streams that are open.
 func (b *Board) Open() int { return int(b.open.Load()) }
+
+// Resolved notes how long a name took to resolve.
+func (b *Board) Resolved(d time.Duration) {
+	b.mu.Lock()
+	b.record("dns", int64(d))
+	b.mu.Unlock()
+}
 
 // Connection notes a connection that was made.
 func (b *Board) Connection() {

@@ -57,9 +57,15 @@ func (b *Board) conclude(now int64, end bool) {
 // judge counts event q, of which receivers should have it and arrived do. decided is false for one that the end of the run cut short.
 func (b *Board) judge(q uint32, slot *slot, receivers, arrived int, decided bool) {
 	slot.over = true
+	defer b.bias.reset()
 	for _, r := range b.workers {
 		sh := r.shard(q)
 		sh.over = true
+		if sh.pairs != nil {
+			b.bias.pairs = append(b.bias.pairs, sh.pairs...)
+			r.pairs = append(r.pairs, sh.pairs[:0])
+			sh.pairs = nil
+		}
 		if sh.at != nil {
 			b.merged.merge(sh.at)
 			sh.at.reset()
@@ -108,6 +114,7 @@ func (b *Board) judge(q uint32, slot *slot, receivers, arrived int, decided bool
 	if !seen {
 		t.unmatched++
 	}
+	b.bias.add()
 	b.completion(q, int64(arrived), int64(arrived+lost))
 }
 
@@ -139,7 +146,18 @@ func (b *Board) completion(q uint32, arrived, receivers int64) {
 	}
 	if arrived > 0 {
 		b.record("spread", last-first)
+		b.record("skew_p50", b.after(first, last, arrived, 50))
+		b.record("skew_p99", b.after(first, last, arrived, 99))
 	}
+}
+
+// after is how long after the first of the arrived receivers a share of them, in percent, had the event.
+func (b *Board) after(first, last, arrived, share int64) int64 {
+	rank := (arrived*share + 99) / 100
+	if rank == arrived {
+		return last - first
+	}
+	return min(max(b.merged.rank(rank)*1000, first), last) - first
 }
 
 // forget frees the place of q for a later event.

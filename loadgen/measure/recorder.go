@@ -27,12 +27,15 @@ const (
 	mDeliver
 	mDeliverFromSend
 	mGap
+	mJitter
+	mTTFB
+	mSilence
 	mDelay // the generator's own, not a latency of the target
 	mOwn   // what of each delivery may be the generator's
 	mCount
 )
 
-var metricNames = [mCount]string{"open", "open_service", "tcp_connect", "tls", "first_event", "deliver", "deliver_from_send", "gap", "", ""}
+var metricNames = [mCount]string{"open", "open_service", "tcp_connect", "tls", "first_event", "deliver", "deliver_from_send", "gap", "jitter", "ttfb_body", "byte_silence", "", ""}
 
 // Recorder is one worker's share of the measuring. A worker takes its lock once for each read of a socket, not for each event; the board
 // takes it ten times a second. All times are nanoseconds since the board's epoch.
@@ -47,8 +50,19 @@ type Recorder struct {
 	diff     map[uint32]int // at event number k, how many more (or fewer) streams are eligible than for k-1
 	spare    []*offsets     // for reuse
 	failures map[string]int // by cause
+	ended    map[string]*ages
 	n        counters
+	stride   int               // one stream of so many is sampled
+	pairs    [][]pair          // for reuse
+	coalesce [maxBatch]int64   // reads by the number of events they brought a stream
+	extent   [maxExtent]uint32 // events out of order by how many places late
 }
+
+// What the counts above tell apart at most; more is counted as the last.
+const (
+	maxBatch  = 1024
+	maxExtent = 4096
+)
 
 // shard is what this recorder knows of one event under way.
 type shard struct {
@@ -57,6 +71,7 @@ type shard struct {
 	over     bool   // the board has concluded it
 	min, max int64  // offsets of arrival, ns
 	at       *offsets
+	pairs    []pair // of sampled streams, of some events
 }
 
 // counters are added up over recorders.
@@ -88,7 +103,7 @@ func (c *counters) add(d counters) {
 }
 
 func newRecorder(b *Board) *Recorder {
-	r := &Recorder{board: b, shards: make([]shard, len(b.slots)), diff: map[uint32]int{}, failures: map[string]int{}}
+	r := &Recorder{board: b, shards: make([]shard, len(b.slots)), diff: map[uint32]int{}, failures: map[string]int{}, ended: map[string]*ages{}, stride: b.stride}
 	for i := range r.hist {
 		r.hist[i] = newHist()
 	}
@@ -122,6 +137,9 @@ func (r *Recorder) Opened(s *Stream, o Opening) {
 	s.first = max(r.board.firstFrom(o.Head+r.board.settle), r.base)
 	s.high = s.first
 	r.diff[s.first]++
+	if r.n.opened%r.stride == 0 {
+		s.probe = new(probe)
+	}
 	r.n.opened++
 	r.board.opened()
 	r.record(mOpen, o.Head-o.Planned)
@@ -148,6 +166,7 @@ func (r *Recorder) Closed(s *Stream, at int64, cause string) {
 	r.board.open.Add(-1)
 	r.n.closed++
 	r.blame("closed: " + cause)
+	r.age(cause, at-s.opened)
 	b := r.board
 	// It was no receiver of what was due after it closed or was not yet published, and is to be forgiven what was under way.
 	end := min(b.firstFrom(at+1), b.begun.Load())
@@ -165,7 +184,7 @@ func (r *Recorder) Closed(s *Stream, at int64, cause string) {
 	} else {
 		r.diff[max(s.first, r.base)]--
 	}
-	s.opened, s.holes = 0, nil
+	s.opened, s.holes, s.probe = 0, nil, nil
 }
 
 // maxCauses bounds the table of causes: some of their text comes from the target.
@@ -182,16 +201,37 @@ func (r *Recorder) blame(cause string) {
 // Delay notes how much later than the kernel had them the worker saw the bytes of one read.
 func (r *Recorder) Delay(d time.Duration) { r.record(mDelay, int64(d)) }
 
-// Bytes notes how many bytes of content a read brought.
-func (r *Recorder) Bytes(n int) { r.n.bytes += int64(n) }
+// Bytes notes n bytes of content of a stream, comments included, read at time at. Their events follow.
+func (r *Recorder) Bytes(s *Stream, n int, at int64) {
+	r.n.bytes += int64(n)
+	heard := uint32(at >> tick)
+	switch {
+	case s.flags&hasBytes == 0:
+		s.flags |= hasBytes
+		r.record(mTTFB, max(0, at-s.last))
+	case heard != s.heard: // the pieces of one read are no silence
+		r.record(mSilence, max(0, int64(int32(heard-s.heard)))<<tick)
+	}
+	s.heard = heard
+}
 
 // Event notes one dispatched event of a stream, whose last byte arrived at time at, or up to blur ns before. The slices are not kept.
 func (r *Recorder) Event(s *Stream, data, id, typ []byte, at, blur int64) {
 	r.n.received++
-	if s.counted() {
+	gap := max(0, at-s.last) // the wall clock of the stamps may be slewed by a microsecond
+	switch {
+	case s.flags&hasEvent == 0:
+		s.flags |= hasEvent
 		r.record(mFirstEvent, at-s.last)
-	} else {
-		r.record(mGap, max(0, at-s.last)) // the wall clock of the stamps may be slewed by a microsecond
+		r.batch(s, true)
+	default:
+		r.record(mGap, gap)
+		r.batch(s, at != s.last)
+		if s.probe != nil {
+			if j, ok := s.probe.jitter(gap); ok {
+				r.record(mJitter, j)
+			}
+		}
 	}
 	s.last = at
 	if !r.board.publishes {
@@ -265,6 +305,7 @@ func (r *Recorder) arrived(s *Stream, seq uint32, at, blur int64) {
 	// Two publishes under way at the same time have no order that a target could break: n after m is out of order only if n was acknowledged before m was sent.
 	if what == reordered && r.acknowledgedBefore(slot, high-1) {
 		r.n.reordered++
+		r.extent[min(high-1-seq, maxExtent-1)]++
 	}
 	slot.seen.Store(true)
 	r.record(mDeliver, off)
@@ -284,6 +325,9 @@ func (r *Recorder) arrived(s *Stream, seq uint32, at, blur int64) {
 	sh.arrived++
 	sh.min, sh.max = min(sh.min, off), max(sh.max, off)
 	sh.at.add(off/1000, 1)
+	if s.probe != nil && int(seq)%b.biasEvery == 0 {
+		sh.pairs = r.pair(sh.pairs, s.opened, off)
+	}
 }
 
 // acknowledgedBefore tells whether the publish in slot was done before event m was sent. m is under way or later than one that is.

@@ -63,5 +63,6 @@ func (b *Board) Fill(l *result.Load) {
 		put(name, h)
 	}
 	l.Generator.Workers = len(b.workers)
+	l.Distributions, l.Disconnects, l.PositionBias = b.distributions(), b.disconnects(), b.bias.result()
 	l.Series = b.seconds.series()
 }

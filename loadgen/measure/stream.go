@@ -1,23 +1,33 @@
 package measure
 
-import (
-	"math"
-	"slices"
-)
+import "slices"
 
-// Stream is what is remembered of one receiver: 56 bytes, and a list of holes only where events are missing. It belongs to one [Recorder] and is
-// touched under that recorder's lock.
+// Stream is what is remembered of one receiver: 64 bytes, a list of holes only where events are missing, and a [probe] of one among many. It belongs to
+// one [Recorder] and is touched under that recorder's lock.
 type Stream struct {
 	opened int64 // ns since the epoch of the board; 0: not open
 	last   int64 // arrival of the last event; before the first: when the request was written
 	window uint64
 	holes  *[]uint32 // numbers older than the window that have not arrived, ascending
+	probe  *probe    // nil: not sampled
 	first  uint32    // the first event of which this stream is an eligible receiver
 	high   uint32    // one more than the highest number that arrived; first if none did
 	pruned uint32    // holes below this number were forgotten
-	events uint32    // dispatched events of any kind, saturating
+	heard  uint32    // when bytes came last, in ticks of 4.096 us, modulo 2^32
+	batch  uint16    // events of the last read, saturating
+	flags  streamFlags
 	// Bit i of window tells whether high-1-i has arrived.
 }
+
+type streamFlags uint16
+
+const (
+	hasBytes streamFlags = 1 << iota // content has come
+	hasEvent                         // an event has
+)
+
+// tick is the unit of [Stream.heard] as a power of two of nanoseconds: silences of up to 4.8 hours are told apart.
+const tick = 12
 
 // arrival is what the arrival of a number means for the stream's sequence.
 type arrival uint8
@@ -121,15 +131,4 @@ func (s *Stream) has(seq uint32) bool {
 		return !missing
 	}
 	return true
-}
-
-func (s *Stream) counted() (first bool) {
-	if s.events == 0 {
-		s.events = 1
-		return true
-	}
-	if s.events < math.MaxUint32 {
-		s.events++
-	}
-	return false
 }

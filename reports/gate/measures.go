@@ -66,6 +66,18 @@ var measures = []measure{
 	count("generator.rss_bytes", func(l *load) int64 { return l.Generator.RSSBytes }, nil).in("bytes"),
 	count("generator.bytes_per_stream", func(l *load) int64 { return l.Generator.BytesPerStream }, nil).in("bytes"),
 	count("generator.workers", func(l *load) int64 { return int64(l.Generator.Workers) }, nil),
+	count("disconnects", func(l *load) (n int64) {
+		for _, d := range l.Disconnects {
+			n += d.Count
+		}
+		return n
+	}, opened),
+	{name: "position_bias", value: func(l *load) (*float64, string) {
+		if l.PositionBias == nil {
+			return nil, "no samples"
+		}
+		return new(l.PositionBias.Rho), ""
+	}},
 	{name: "generator.cpu_seconds", unit: "s", value: func(l *load) (*float64, string) { return new(l.Generator.CPUSeconds), "" }},
 }
 
@@ -82,6 +94,11 @@ func lookup(name string) (measure, error) {
 	metric, of, _ := strings.Cut(name, ".")
 	if slices.Contains(result.MetricNames(), metric) {
 		return latency(name, of, func(l *load) *result.Quantiles { return l.LatencyUS[metric] })
+	}
+	if slices.Contains(result.Distributions(), metric) {
+		m, err := latency(name, of, func(l *load) *result.Quantiles { return l.Distributions[metric] })
+		m.unit = ""
+		return m, err
 	}
 	if name == "" {
 		return measure{}, fmt.Errorf("nothing before the comparison; write it like `deliver.p99 < 250ms`")

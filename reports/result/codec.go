@@ -203,6 +203,12 @@ func (r *Run) Complete() *Run {
 			latency[name] = q
 		}
 		l.LatencyUS = latency
+		l.Disconnects = slices.Clone(l.Disconnects)
+		for i := range l.Disconnects {
+			if l.Disconnects[i].AgeUS == nil {
+				l.Disconnects[i].AgeUS = new(Quantiles)
+			}
+		}
 		if l.Generator.DelayUS == nil {
 			l.Generator.DelayUS = new(Quantiles)
 		}

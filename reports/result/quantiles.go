@@ -179,8 +179,10 @@ func MergeQuantiles(parts ...*Quantiles) (*Quantiles, error) {
 var metrics = []struct{ name, text string }{
 	{"open", "planned start of a stream to its response head"},
 	{"open_service", "actual start of a stream to its response head"},
+	{"dns", "resolving the target's name, once a target"},
 	{"tcp_connect", "start of a connection to its handshake done"},
 	{"tls", "start of the TLS handshake to its end"},
+	{"ttfb_body", "request written to the first byte of content, comments included"},
 	{"first_event", "request written to the first event"},
 	{"deliver", "intended publish time to the event's arrival, each receiver"},
 	{"deliver_from_send", "actual send of the publish to the event's arrival, each receiver"},
@@ -189,9 +191,28 @@ var metrics = []struct{ name, text string }{
 	{"fanout_t99", "intended publish time until 99 % of the receivers have it"},
 	{"fanout_t100", "intended publish time until every receiver has it"},
 	{"spread", "first receiver to last receiver of the same event"},
+	{"skew_p50", "first receiver until half of those that got the event have it"},
+	{"skew_p99", "first receiver until 99 % of those that got the event have it"},
 	{"gap", "between two events of the same stream"},
+	{"jitter", "change from one gap to the next, smoothed as RFC 3550 does; of a sample of the streams"},
+	{"byte_silence", "between two reads of the same stream, comments included"},
 	{"publish_ack", "publish sent to its answer"},
 	{"sched_lag", "planned to actual start of an open or a publish"},
+}
+
+// distributions are the names of counts, as metrics are of latencies.
+var distributions = []struct{ name, text string }{
+	{"coalesce", "events that one read brought a stream, of reads that brought any"},
+	{"reorder_extent", "how many later events came before an event that came out of order"},
+}
+
+// Distributions returns the names of the known distributions of counts in reading order.
+func Distributions() []string {
+	names := make([]string, len(distributions))
+	for i, d := range distributions {
+		names[i] = d.name
+	}
+	return names
 }
 
 // Metrics returns the names of the latencies of the run: the known ones in reading order, others after them by name.
@@ -216,6 +237,11 @@ func MetricText(name string) string {
 	for _, m := range metrics {
 		if m.name == name {
 			return m.text
+		}
+	}
+	for _, d := range distributions {
+		if d.name == name {
+			return d.text
 		}
 	}
 	return ""

@@ -151,9 +151,13 @@ type Load struct {
 	Streams     Streams               `json:"streams"`
 	Events      Events                `json:"events"`
 	LatencyUS   map[string]*Quantiles `json:"latency_us"`
-	Generator   Generator             `json:"generator"`
-	Gates       []Gate                `json:"gates"`
-	Series      []Series              `json:"series"`
+	// Distributions of counts, by name: [Distributions] lists them.
+	Distributions map[string]*Quantiles `json:"distributions,omitempty"`
+	PositionBias  *PositionBias         `json:"position_bias,omitempty"`
+	Disconnects   []Disconnect          `json:"disconnects,omitempty"` // the commonest first
+	Generator     Generator             `json:"generator"`
+	Gates         []Gate                `json:"gates"`
+	Series        []Series              `json:"series"`
 }
 
 // Validity says whether the measurement can be trusted, and why not.
@@ -192,6 +196,21 @@ type Events struct {
 	Duplicated int64 `json:"duplicated"`
 	Reordered  int64 `json:"reordered"`
 	Bytes      int64 `json:"bytes"`
+}
+
+// PositionBias tells whether who joined early is served early: the mean over events of Spearman's rank correlation between when a receiver joined and how late the event
+// reached it. 0: no relation, 1: in the order of joining, -1: in the reverse order. By chance alone it strays by about 1/sqrt(Events*Receivers).
+type PositionBias struct {
+	Rho       float64 `json:"rho"`
+	Events    int64   `json:"events"`
+	Receivers int64   `json:"receivers"` // of each event, on average; of many streams a sample
+}
+
+// Disconnect is why open streams ended before the run did, and how old they were.
+type Disconnect struct {
+	Cause string     `json:"cause"`
+	Count int64      `json:"count"`
+	AgeUS *Quantiles `json:"age_us"`
 }
 
 // Quantiles is one latency distribution in microseconds; a quantile that the sample cannot resolve is nil.

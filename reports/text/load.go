@@ -52,6 +52,19 @@ func (p *report) events() {
 	p.section("Events")
 	p.numbers([]string{"published", "received", "eligible", "lost", "duplicated", "reordered", "bytes"},
 		e.Published, e.Received, e.Eligible, e.Lost, e.Duplicated, e.Reordered, result.Bytes(float64(e.Bytes)))
+	var parts []string
+	if q := p.Distributions["coalesce"]; q != nil && q.P99 != nil {
+		parts = append(parts, fmt.Sprintf("events a read: p99 %.0f, max %.0f", *q.P99, *q.Max))
+	}
+	if q := p.Distributions["reorder_extent"]; q != nil && q.Max != nil {
+		parts = append(parts, fmt.Sprintf("out of order by up to %.0f", *q.Max))
+	}
+	if b := p.PositionBias; b != nil {
+		parts = append(parts, fmt.Sprintf("position bias %+.2f (0: when a stream joined does not matter)", b.Rho))
+	}
+	if len(parts) > 0 {
+		p.hanging("", 0, strings.Join(parts, " · "))
+	}
 }
 
 // numbers writes a table of one row.
@@ -163,6 +176,11 @@ func (p *report) failures() {
 	}
 	p.section("Failures")
 	p.table("rl", []string{"count", "cause"}, rows)
+	for _, d := range p.Disconnects {
+		if q := d.AgeUS; q.Min != nil && q.Max != nil {
+			p.hanging("", 0, fmt.Sprintf("closed by %s: %s to %s old", result.Escape(d.Cause), result.Micros(*q.Min), result.Micros(*q.Max)))
+		}
+	}
 }
 
 func (p *report) gates() {

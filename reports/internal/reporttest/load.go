@@ -60,7 +60,9 @@ func Load() *result.Run {
 			"deliver_from_send": Samples(13, 1_200_000, 1850, 0.45), "fanout_t50": Samples(4, 100, 1950, 0.2), "fanout_t99": Samples(5, 100, 6100, 0.3), "fanout_t100": Samples(6, 100, 8200, 0.35),
 			"spread": Samples(7, 100, 7600, 0.35), "gap": Samples(8, 198_000, 100_000, 0.02),
 		},
-		Generator: result.Generator{CPUSeconds: 1.84, RSSBytes: 41 << 20, BytesPerStream: 1210, DelayUS: Samples(9, 200_000, 38, 0.6), Workers: 2},
+		Distributions: map[string]*result.Quantiles{"coalesce": Samples(10, 200_000, 1, 0.2)},
+		PositionBias:  &result.PositionBias{Rho: 0.031, Events: 64, Receivers: 1000},
+		Generator:     result.Generator{CPUSeconds: 1.84, RSSBytes: 41 << 20, BytesPerStream: 1210, DelayUS: Samples(9, 200_000, 38, 0.6), Workers: 2},
 		Series: []result.Series{
 			{Name: "open_streams", StepMS: 1000, Values: wave(13, func(i int) float64 { return min(2000, float64(i)*1000) })},
 			{Name: "events_per_second", StepMS: 1000, Values: wave(13, func(i int) float64 {
@@ -119,6 +121,8 @@ func LoadFailing() *result.Run {
 	r.LatencyUS["deliver"] = Samples(13, 300_000, 48_000, 0.9)
 	r.LatencyUS["deliver"].Never = 3100
 	r.LatencyUS["fanout_t100"].Never = 71
+	r.Distributions["reorder_extent"] = Samples(11, 17, 3, 0.3)
+	r.Disconnects = []result.Disconnect{{Cause: "connection reset by peer", Count: 200, AgeUS: Samples(12, 200, 60e6, 0.01)}, {Cause: "end of response", Count: 12, AgeUS: new(result.Quantiles)}}
 	r.Gates = []result.Gate{
 		{Expression: "deliver.p99 < 250ms", Unit: "us", Reason: "3,100 never came, p99 is among them"},
 		{Expression: "deliver.p90 < 250ms", Value: new(194_000.0), Unit: "us", Pass: true, Reason: "3,100 never came, counted as late"},
