@@ -95,7 +95,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	openings := p.Openings()
 	events, warm := p.Events()
 	ramp := p.RampTime()
-	conf := measure.Config{Workers: runtime.GOMAXPROCS(0), Streams: openings.Len(), Epoch: time.Now()}
+	conf := measure.Config{Workers: runtime.GOMAXPROCS(0), Streams: openings.Len(), Epoch: time.Now(), Finite: p.IsFinite()}
 	total := ramp + p.Hold
 	if p.Publish != nil {
 		conf.Events, conf.Warm = events, warm
@@ -226,7 +226,7 @@ func (r *session) watch(ctx context.Context, total time.Duration, engineDone, pu
 				r.progress(Snapshot{Snapshot: s, Elapsed: elapsed, Total: total, Phase: phase(elapsed)})
 			}
 		}
-		if elapsed < total {
+		if elapsed < total || elapsed < total+r.plan.Timeout && r.board.Ending() {
 			continue
 		}
 		select {

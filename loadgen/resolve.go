@@ -152,7 +152,7 @@ func checkLimits(p *plan.Plan, targets []engine.Target) error {
 		need += targets[i].Connections(max(0, share), p.StreamsPerConn)
 	}
 	limit, ok := raiseFiles()
-	if !ok {
+	if !ok || p.IsFinite() { // how many finite streams are open at one time, only the run can tell
 		return nil
 	}
 	room := int(min(limit, 1<<40)) - openFiles() - spareFiles

@@ -37,6 +37,7 @@ type loadFlags struct {
 	publishRate string
 	publishSize int
 	publishTime string
+	finite      bool
 	thresholds  []string
 	plan        string
 }
@@ -50,6 +51,10 @@ func newLoad(a *app) *cobra.Command {
 when each receiver has each event: delivery from the intended publish time, completion over all receivers, loss,
 duplicates and order. Without a way to publish it measures what needs no cooperation.
 
+Streams that end by themselves (--finite, or a method other than GET) are requests: --open-rate R/s opens them for
+--duration, or --streams of them, and the run ends with the last. first_event is then the time to the first token, gap the
+time between tokens, total the time to the end.
+
 Several URLs are one run: the streams are spread over them in turn, and what is published has to reach all of them, or
 it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused in the hook.`,
 		Example: `  ssegauge load http://localhost:8080/events --streams 2000 --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Marker}}}'
@@ -57,6 +62,7 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
   ssegauge load http://localhost:8080/events --publish-cmd 'redis-cli publish news "$SSE_DATA"' --threshold 'fanout_t99.p95 < 250ms' --threshold 'lost == 0'
   ssegauge load http://localhost:8080/events --streams 10000 --open-rate 500/s --arrival poisson
   ssegauge load http://localhost:8080/events --stages 10s:1000:30s,0s:2000:30s,0s:4000:30s
+  ssegauge load https://host/v1/chat/completions --body @prompt.json -H 'Content-Type: application/json' --open-rate 5/s --arrival poisson --duration 1m
   ssegauge load --plan plan.yaml --report html=load.html`,
 		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), a, cmd, args) },
 	}
@@ -70,6 +76,7 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	f.StringVar(&l.arrival, "arrival", plan.Constant, "how streams arrive: constant|poisson (evenly, or by chance with that rate on average)")
 	f.Uint32Var(&l.seed, "seed", plan.DefaultSeed, "of what is left to chance: the same `number` gives the same run")
 	f.DurationVar(&l.duration, "duration", plan.DefaultDuration, "time to hold them, and to publish, after the last was due")
+	f.BoolVar(&l.finite, "finite", false, "streams are meant to end by themselves, as answers of language models do, and the run with the last (default: where the method is another than GET)")
 	f.IntVar(&l.perConn, "streams-per-conn", plan.DefaultStreamsPerConn, "HTTP/2: streams on one connection, at most what the server allows")
 	f.StringVar(&l.publishRate, "publish-rate", fmt.Sprintf("%d/s", plan.DefaultPublishRate), "events to publish, as in `10/s` or 30/m")
 	f.StringVar(&l.publishTime, "publish-arrival", plan.Constant, "how events arrive: constant|poisson")
@@ -232,6 +239,9 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 	}
 	if given("streams-per-conn") {
 		p.StreamsPerConn = l.perConn
+	}
+	if cmd.Flags().Changed("finite") {
+		p.Finite = &l.finite
 	}
 	if given("timeout") {
 		p.Timeout = l.target.timeout

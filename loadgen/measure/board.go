@@ -35,12 +35,14 @@ type Config struct {
 	Settle   time.Duration // a stream is eligible for what is due this long after its head, or later
 	Deadline time.Duration // what has not arrived this long after it was due is lost
 	Marker   Marker
+	Finite   bool // streams are meant to end by themselves
 }
 
 // Board is the state of one run that all workers share.
 type Board struct {
 	epoch     time.Time
 	publishes bool
+	finite    bool
 	events    Events
 	start     int64
 	settle    int64
@@ -105,7 +107,7 @@ type totals struct {
 func NewBoard(c Config) *Board {
 	b := &Board{
 		epoch: c.Epoch, publishes: c.Events != nil && c.Events.Len() > 0, events: c.Events,
-		start: int64(c.Start), settle: int64(c.Settle), deadline: int64(c.Deadline), marker: c.Marker,
+		start: int64(c.Start), settle: int64(c.Settle), deadline: int64(c.Deadline), marker: c.Marker, finite: c.Finite,
 		extra: map[string]*hdrhistogram.Histogram{}, merged: new(offsets), deliver: newHist(),
 	}
 	ring := 1

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ const (
 	mConnect
 	mTLS
 	mFirstEvent
+	mTotal
 	mDeliver
 	mDeliverFromSend
 	mGap
@@ -35,7 +37,7 @@ const (
 	mCount
 )
 
-var metricNames = [mCount]string{"open", "open_service", "tcp_connect", "tls", "first_event", "deliver", "deliver_from_send", "gap", "jitter", "ttfb_body", "byte_silence", "", ""}
+var metricNames = [mCount]string{"open", "open_service", "tcp_connect", "tls", "first_event", "total", "deliver", "deliver_from_send", "gap", "jitter", "ttfb_body", "byte_silence", "", ""}
 
 // Recorder is one worker's share of the measuring. A worker takes its lock once for each read of a socket, not for each event; the board
 // takes it ten times a second. All times are nanoseconds since the board's epoch.
@@ -77,6 +79,7 @@ type shard struct {
 // counters are added up over recorders.
 type counters struct {
 	opened, failed, closed int
+	completed              int // ended as they were meant to
 	received, bytes        int64
 	unmarked, corrupt      int64 // events without a marker; markers that no event has
 	early                  int64 // of streams that were not yet eligible when the event was due
@@ -90,6 +93,7 @@ func (c *counters) add(d counters) {
 	c.opened += d.opened
 	c.failed += d.failed
 	c.closed += d.closed
+	c.completed += d.completed
 	c.received += d.received
 	c.bytes += d.bytes
 	c.unmarked += d.unmarked
@@ -133,6 +137,7 @@ type Opening struct {
 func (r *Recorder) Opened(s *Stream, o Opening) {
 	// The answer may have come before the writer, put off by the scheduler, noted that the request was out.
 	*s = Stream{opened: o.Head, last: min(o.Written, o.Head)}
+	s.waited = uint32(min(max(0, o.Head-o.Written)/1000, math.MaxUint32))
 	// Nor is a stream whose head was read very late a receiver of what has been concluded by then.
 	s.first = max(r.board.firstFrom(o.Head+r.board.settle), r.base)
 	s.high = s.first
@@ -164,9 +169,11 @@ func (r *Recorder) Closed(s *Stream, at int64, cause string) {
 		return
 	}
 	r.board.open.Add(-1)
-	r.n.closed++
-	r.blame("closed: " + cause)
-	r.age(cause, at-s.opened)
+	if !r.completed(s, at, cause) {
+		r.n.closed++
+		r.blame("closed: " + cause)
+		r.age(cause, at-s.opened)
+	}
 	b := r.board
 	// It was no receiver of what was due after it closed or was not yet published, and is to be forgiven what was under way.
 	end := min(b.firstFrom(at+1), b.begun.Load())

@@ -17,6 +17,7 @@ func (b *Board) Fill(l *result.Load) {
 	deliver.Reset()
 
 	l.Streams.Opened, l.Streams.Failed, l.Streams.ClosedByServer = n.opened, n.failed, n.closed
+	l.Streams.Completed = n.completed
 	l.Streams.Peak, l.Streams.Connections = int(b.peak.Load()), b.connections
 	l.Streams.Failures = map[string]int{}
 	for _, r := range b.workers {
@@ -31,6 +32,9 @@ func (b *Board) Fill(l *result.Load) {
 	l.LatencyUS = map[string]*result.Quantiles{}
 	never := map[string]int64{"deliver": b.total.lost}
 	maps.Copy(never, b.total.never)
+	if b.finite {
+		never["total"] = int64(n.closed) // of what broke off there is no end
+	}
 	put := func(name string, h *hdrhistogram.Histogram) {
 		if h.TotalCount() > 0 || never[name] > 0 {
 			l.LatencyUS[name] = result.FromHist(h)

@@ -16,6 +16,7 @@ type Stream struct {
 	heard  uint32    // when bytes came last, in ticks of 4.096 us, modulo 2^32
 	batch  uint16    // events of the last read, saturating
 	flags  streamFlags
+	waited uint32 // from the request to the head, in us
 	// Bit i of window tells whether high-1-i has arrived.
 }
 

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,6 +88,14 @@ func (p *Plan) level() schedule.Ramp {
 	return r
 }
 
+// IsFinite tells whether streams are meant to end by themselves.
+func (p *Plan) IsFinite() bool {
+	if p.Finite != nil {
+		return *p.Finite
+	}
+	return !slices.ContainsFunc(p.Targets, func(t Target) bool { return t.method() == "GET" })
+}
+
 // PublishStart is when the first event is due, from the start of the run: the last stream has the settling time to open and once more to settle.
 func (p *Plan) PublishStart() time.Duration { return p.RampTime() + 2*p.Publish.Settle }
 
@@ -144,6 +154,8 @@ func (p *Plan) validLevel() error {
 			}
 		}
 		p.Streams = p.Stages[len(p.Stages)-1].Streams
+	} else if p.Streams == 0 && p.OpenRate > 0 && p.IsFinite() {
+		p.Streams = max(1, int(math.Ceil(min(float64(p.OpenRate)*p.Hold.Seconds(), 1e9))))
 	} else if p.Streams == 0 {
 		p.Streams = DefaultStreams
 	}

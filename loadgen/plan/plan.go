@@ -31,13 +31,15 @@ const (
 type Plan struct {
 	Targets []Target `yaml:"targets"` // streams go to them in turn
 
-	Streams  int           `yaml:"streams"`   // how many in all; default 100. Not with stages
+	Streams  int           `yaml:"streams"`   // how many in all; default 100, or open_rate x duration of finite ones. Not with stages
 	Ramp     time.Duration `yaml:"ramp"`      // they are opened within this time; default streams/2000 s and at least 1 s; below 0: all at once
 	OpenRate Rate          `yaml:"open_rate"` // instead of ramp: so many a second
 	Stages   []Stage       `yaml:"stages"`    // instead of streams, ramp and open_rate: a piecewise linear level
 	Arrival  string        `yaml:"arrival"`   // constant (default): evenly; poisson: by chance, in the same time
 	Seed     uint32        `yaml:"seed"`      // of what is left to chance; default 1
-	Hold     time.Duration `yaml:"duration"`  // how long they are held, and published to, after the last was due; default 10s
+	Hold     time.Duration `yaml:"duration"`  // how long they are held, and published to, after the last was due; default 10s. Finite ones get the timeout on top to end
+
+	Finite *bool `yaml:"finite"` // streams are meant to end by themselves, and the run with the last; default: where the method is another than GET
 
 	StreamsPerConn int           `yaml:"streams_per_conn"` // HTTP/2; default 100, and never more than the peer allows
 	Timeout        time.Duration `yaml:"timeout"`          // from the planned start of a stream's connection to its response head; default 30s
@@ -52,7 +54,7 @@ type Plan struct {
 // Target is where streams are opened, and how.
 type Target struct {
 	URL    string   `yaml:"url"`
-	Method string   `yaml:"method"` // default GET
+	Method string   `yaml:"method"` // default GET, or POST with a body
 	Header []string `yaml:"header"` // "K: V"; Accept: text/event-stream and Cache-Control: no-store stand where they are not given
 	Body   string   `yaml:"body"`
 

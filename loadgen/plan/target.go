@@ -43,6 +43,16 @@ func (t *Target) Open() (*wire.Dialer, *wire.Request, error) {
 	return &wire.Dialer{Proto: proto, TLS: cfg, ConnectTo: t.ConnectTo}, r, nil
 }
 
+func (t *Target) method() string {
+	switch {
+	case t.Request != nil:
+		return orDefault(t.Request.Method, "GET")
+	case t.Method == "" && t.Body != "":
+		return "POST"
+	}
+	return orDefault(t.Method, "GET")
+}
+
 func (t *Target) request() (*wire.Request, error) {
 	u, err := url.Parse(t.URL)
 	if err != nil {
@@ -58,7 +68,7 @@ func (t *Target) request() (*wire.Request, error) {
 			h = append(h, f)
 		}
 	}
-	return &wire.Request{Method: t.Method, URL: u, Header: h, Body: []byte(t.Body)}, nil
+	return &wire.Request{Method: t.method(), URL: u, Header: h, Body: []byte(t.Body)}, nil
 }
 
 func parseHeader(lines []string) (wire.Header, error) {
@@ -93,7 +103,7 @@ func orDefault(s, def string) string {
 func (p *Plan) Map() map[string]any {
 	targets := make([]any, len(p.Targets))
 	for i, t := range p.Targets {
-		m := map[string]any{"url": result.Mask(t.URL), "http": orDefault(t.HTTP, "auto"), "method": orDefault(t.Method, "GET")}
+		m := map[string]any{"url": result.Mask(t.URL), "http": orDefault(t.HTTP, "auto"), "method": t.method()}
 		if len(t.Header) > 0 {
 			m["header"] = maskHeader(t.Header)
 		}
@@ -102,6 +112,9 @@ func (p *Plan) Map() map[string]any {
 	m := map[string]any{
 		"targets": targets, "streams": p.Streams, "ramp": max(0, p.RampTime()).String(), "duration": p.Hold.String(),
 		"streams_per_conn": p.StreamsPerConn, "timeout": p.Timeout.String(), "segment": p.Segment.String(),
+	}
+	if p.IsFinite() {
+		m["finite"] = true
 	}
 	if p.OpenRate > 0 {
 		m["open_rate"] = p.OpenRate.String()

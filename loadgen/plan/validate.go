@@ -61,9 +61,6 @@ func (p *Plan) Validate() error {
 			return err
 		}
 	}
-	if err := p.validLevel(); err != nil {
-		return err
-	}
 	for _, f := range []struct {
 		name string
 		v    *time.Duration
@@ -75,6 +72,9 @@ func (p *Plan) Validate() error {
 		if *f.v == 0 {
 			*f.v = f.def
 		}
+	}
+	if err := p.validLevel(); err != nil {
+		return err
 	}
 	if p.StreamsPerConn == 0 {
 		p.StreamsPerConn = DefaultStreamsPerConn

@@ -100,6 +100,7 @@ func load(r *result.Run) [][]string {
 	count("streams", "peak", int64(s.Peak))
 	count("streams", "connections", int64(s.Connections))
 	count("streams", "closed_by_server", int64(s.ClosedByServer))
+	count("streams", "completed", int64(s.Completed))
 	count("streams", "reconnects", int64(s.Reconnects))
 	for _, cause := range slices.Sorted(maps.Keys(s.Failures)) {
 		add("failures", text(cause), "count", strconv.Itoa(s.Failures[cause]), "")

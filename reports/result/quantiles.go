@@ -184,6 +184,7 @@ var metrics = []struct{ name, text string }{
 	{"tls", "start of the TLS handshake to its end"},
 	{"ttfb_body", "request written to the first byte of content, comments included"},
 	{"first_event", "request written to the first event"},
+	{"total", "request written to the end of a finite response"},
 	{"deliver", "intended publish time to the event's arrival, each receiver"},
 	{"deliver_from_send", "actual send of the publish to the event's arrival, each receiver"},
 	{"fanout_t50", "intended publish time until half of the receivers have it"},

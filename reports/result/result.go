@@ -183,6 +183,7 @@ type Streams struct {
 	Peak           int            `json:"peak"`
 	Connections    int            `json:"connections"`
 	ClosedByServer int            `json:"closed_by_server"`
+	Completed      int            `json:"completed"` // finite streams that ended as they should, after an event or more
 	Reconnects     int            `json:"reconnects"`
 	Failures       map[string]int `json:"failures"` // by cause, e.g. "connect: connection refused"
 }

@@ -45,6 +45,9 @@ func (p *report) streams() {
 	p.section("Streams")
 	p.numbers([]string{"planned", "opened", "failed", "peak", "connections", "closed by server", "reconnects"},
 		s.Planned, s.Opened, s.Failed, s.Peak, s.Connections, s.ClosedByServer, s.Reconnects)
+	if s.Completed > 0 {
+		p.linef("%s completed: they ended as they should, after an event or more", result.Plural(int64(s.Completed), "stream"))
+	}
 }
 
 func (p *report) events() {
