@@ -12,6 +12,12 @@ import (
 // places is how many pieces of evidence of one finding are shown.
 const places = 3
 
+// maxSaid is how many lines a message of the table may take.
+const maxSaid = 6
+
+// maxListed is how many checks that share a reason are named one by one.
+const maxListed = 16
+
 // indent is where the text of a finding stands, behind its verdict.
 const indent = 7
 
@@ -106,7 +112,9 @@ func (p *report) verdicts() {
 	var rows [][]string
 	idWidth := 0
 	for _, f := range p.Results {
-		idWidth = min(34, max(idWidth, twwidth.Width(result.Escape(f.ID))))
+		if f.Verdict != result.NotObserved && f.Verdict != result.NotApplicable {
+			idWidth = min(34, max(idWidth, twwidth.Width(result.Escape(f.ID))))
+		}
 	}
 	seen := p.Width - 5 - 2 - idWidth - 2 - 8 - 2
 	for _, f := range p.Results {
@@ -118,7 +126,14 @@ func (p *report) verdicts() {
 			w, color = "KNOWN", ""
 			f.Message = "accepted: " + f.Accepted + "; " + f.Message
 		}
-		rows = append(rows, []string{p.paint(color, w), clip(result.Escape(f.ID), idWidth), clip(result.Escape(string(f.Level)), 8), clip(result.Escape(f.Message), seen)})
+		said := []string{clip(result.Escape(f.Message), seen)}
+		if f.Verdict == result.Info || f.Accepted != "" { // stands nowhere else
+			said = wrap(result.Escape(f.Message), seen)
+		}
+		rows = append(rows, []string{p.paint(color, w), clip(result.Escape(f.ID), idWidth), clip(result.Escape(string(f.Level)), 8), said[0]})
+		for _, more := range said[1:min(len(said), maxSaid)] {
+			rows = append(rows, []string{"", "", "", more})
+		}
 	}
 	if len(rows) > 0 {
 		p.table("llll", []string{"", "check", "level", "seen"}, rows)
@@ -137,6 +152,9 @@ func (p *report) notObserved() {
 		for i, f := range g.Findings {
 			ids[i] = result.Escape(f.ID)
 		}
+		if g.Flag == "" && len(ids) > maxListed {
+			ids = []string{fmt.Sprintf("%d checks (%s)", len(ids), strings.Join(byGroup(g.Findings), ", "))}
+		}
 		if g.Flag == "" {
 			p.hanging("  ", 4, result.Escape(g.Why)+": "+strings.Join(ids, ", "))
 			continue
@@ -144,6 +162,22 @@ func (p *report) notObserved() {
 		flag := result.Escape(g.Flag)
 		p.hanging("  "+flag+"  ", min(4+twwidth.Width(flag), 24), strings.Join(ids, ", "))
 	}
+}
+
+// byGroup counts findings by the first part of their ids, in order of appearance.
+func byGroup(findings []result.Finding) []string {
+	var names []string
+	n := map[string]int{}
+	for i := range findings {
+		group, _, _ := strings.Cut(result.Escape(findings[i].ID), "/")
+		if n[group]++; n[group] == 1 {
+			names = append(names, group)
+		}
+	}
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %d", name, n[name])
+	}
+	return names
 }
 
 func (p *report) notApplicable() {
@@ -155,6 +189,6 @@ func (p *report) notApplicable() {
 	}
 	if len(ids) > 0 {
 		p.line("")
-		p.hanging("Not applicable: ", 2, strings.Join(ids, ", "))
+		p.hanging("", 2, "Not applicable: "+strings.Join(ids, ", "))
 	}
 }

@@ -153,3 +153,25 @@ func TestBareRuns(t *testing.T) {
 		t.Error("a run without an outcome was rendered")
 	}
 }
+
+// A target that is no stream leaves a hundred checks undecided for one reason: they are counted by group. What an INFO says stands in full. Nothing is wider than asked for.
+func TestManyUndecided(t *testing.T) {
+	r := reporttest.Clean()
+	r.Results = []result.Finding{{ID: "retry/early", Level: result.Advice, Verdict: result.Info, Message: strings.Repeat("word ", 30) + "end."}}
+	for i := range 40 {
+		group := []string{"http", "data"}[i%2]
+		r.Results = append(r.Results, result.Finding{ID: group + "/" + strings.Repeat("x", 1+i), Verdict: result.NotObserved, Message: "the answer was 404"},
+			result.Finding{ID: "h2/" + strings.Repeat("y", 1+i%20), Verdict: result.NotApplicable})
+	}
+	got := render(t, r, text.Options{})
+	for _, want := range []string{"the answer was 404: 40 checks (http 20, data 20)", "end."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+	for line := range strings.Lines(got) {
+		if w := twwidth.Width(strings.TrimSuffix(line, "\n")); w > 80 {
+			t.Errorf("%d columns: %s", w, line)
+		}
+	}
+}
