@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"ssegauge/reports/result"
 )
 
 // version is set by the linker for releases; otherwise the module's own version is shown.
@@ -64,6 +66,7 @@ reach everyone, and serves a reference implementation to hold others against.`,
 	for _, sub := range root.Commands() {
 		wrapArgs(sub)
 	}
+	root.PersistentPreRun = func(*cobra.Command, []string) { strangers(a.stderr, root) }
 	return root
 }
 
@@ -80,11 +83,18 @@ func wrapArgs(cmd *cobra.Command) {
 	}
 }
 
+const prefix = "SSEGAUGE_"
+
+// variable is the environment variable that sets the default of f.
+func variable(f *pflag.Flag) string {
+	return prefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+}
+
 // fromEnvironment sets each flag that was not given from SSEGAUGE_<NAME>, as a default of the user's own.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "SSEGAUGE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f)
 		value, ok := os.LookupEnv(name)
 		if !ok || f.Changed || err != nil || f.Name == "help" {
 			return
@@ -94,6 +104,19 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 		}
 	})
 	return err
+}
+
+// strangers tells of environment variables that look like ours and set nothing: a typing error in one would otherwise go unnoticed.
+func strangers(w io.Writer, root *cobra.Command) {
+	known := map[string]bool{}
+	for _, sub := range root.Commands() {
+		sub.Flags().VisitAll(func(f *pflag.Flag) { known[variable(f)] = true })
+	}
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix) && !known[name] {
+			fmt.Fprintf(w, "ssegauge: the environment variable %s sets nothing: no command has a flag of that name\n", result.Escape(name))
+		}
+	}
 }
 
 // oneURL is the argument rule of commands that take a single URL.
