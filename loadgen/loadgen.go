@@ -113,7 +113,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	}
 	before := usage()
 	rssBefore := rss()
-	window := &cpuWindow{from: time.Duration(conf.Start), start: conf.Epoch}
+	watched := &health{from: conf.Start}
 
 	engineCtx, stopEngine := context.WithCancel(ctx)
 	defer stopEngine()
@@ -135,8 +135,8 @@ func (r *session) run(ctx context.Context) *result.Load {
 		}
 	})
 
-	ended, peak := r.watch(engineCtx, total, engineDone, published, window)
-	window.end()
+	ended, peak := r.watch(engineCtx, total, engineDone, published, watched)
+	lag := watched.end()
 	stopPublishing()
 	publishing.Wait()
 	board.Finish()
@@ -158,7 +158,8 @@ func (r *session) run(ctx context.Context) *result.Load {
 	if open := board.Open(); open >= 1000 {
 		l.Generator.BytesPerStream = max(0, rssAfter-rssBefore) / int64(open)
 	}
-	h := measure.Health{CPU: window.share(), Cut: ctx.Err() != nil}
+	watched.fill(&l.Generator)
+	h := measure.Health{Lag: lag, Cut: ctx.Err() != nil}
 	if ended > 0 && ended < total {
 		h.Ended, h.Planned = ended, total
 	}
@@ -182,7 +183,7 @@ const sweepAfter = 300 * time.Millisecond
 
 // watch ticks the board until the plan is done: the time is over and every event concluded, or no stream is left and none will come, or ctx is done. It returns when
 // the last stream ended by itself, 0 if it did not come to that, and the largest resident set it saw.
-func (r *session) watch(ctx context.Context, total time.Duration, engineDone, published <-chan struct{}, window *cpuWindow) (ended time.Duration, peak int64) {
+func (r *session) watch(ctx context.Context, total time.Duration, engineDone, published <-chan struct{}, watched *health) (ended time.Duration, peak int64) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	start := time.Now()
@@ -211,7 +212,7 @@ func (r *session) watch(ctx context.Context, total time.Duration, engineDone, pu
 		}
 		r.board.Tick()
 		elapsed := time.Since(start)
-		window.observe(elapsed)
+		watched.observe(elapsed)
 		if !swept && elapsed >= r.plan.RampTime()+sweepAfter {
 			// What connecting left behind goes back to the system while nothing is measured: garbage, and the stacks of handshakes.
 			swept = true

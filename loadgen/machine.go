@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"ssegauge/reports/result"
 )
@@ -31,33 +30,4 @@ func rss() int64 {
 	}
 	pages, _ := strconv.ParseInt(f[1], 10, 64)
 	return pages * int64(os.Getpagesize())
-}
-
-// cpuWindow measures the processor time of this process while events are published.
-type cpuWindow struct {
-	start     time.Time
-	from      time.Duration // since start
-	began     time.Time
-	cpu, used time.Duration
-	wall      time.Duration
-}
-
-func (w *cpuWindow) observe(elapsed time.Duration) {
-	if w.began.IsZero() && elapsed >= w.from {
-		w.began, w.cpu = time.Now(), usage()
-	}
-}
-
-func (w *cpuWindow) end() {
-	if !w.began.IsZero() {
-		w.wall, w.used = time.Since(w.began), usage()-w.cpu
-	}
-}
-
-// share is the part of the machine's processors that was used, 0 to 1.
-func (w *cpuWindow) share() float64 {
-	if w.wall <= 0 {
-		return 0
-	}
-	return w.used.Seconds() / (w.wall.Seconds() * float64(runtime.NumCPU()))
 }

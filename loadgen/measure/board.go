@@ -66,6 +66,7 @@ type Board struct {
 	outside     int64
 	own         *result.Quantiles // of what may be the generator's in each delivery; set by Fill
 	merged      *offsets
+	kept        kept // concluded events after the warm-up
 	openLag     lag
 	publishLag  lag
 	connections int

@@ -115,12 +115,14 @@ func (b *Board) judge(q uint32, slot *slot, receivers, arrived int, decided bool
 		t.unmatched++
 	}
 	b.bias.add()
-	b.completion(q, int64(arrived), int64(arrived+lost))
+	e := keptEvent{seq: q, due: slot.intended, arrived: int64(arrived), lost: int64(lost)}
+	e.t50, e.t99 = b.completion(q, e.arrived, e.arrived+e.lost)
+	b.kept.add(e, b.merged)
 }
 
 // completion records when shares of the receivers of q had it. An event of which so many are missing that the share was never reached is infinitely late: it is
-// counted, and stands in no histogram.
-func (b *Board) completion(q uint32, arrived, receivers int64) {
+// counted, and stands in no histogram. It returns two of the times in us, the deadline where that share was never reached.
+func (b *Board) completion(q uint32, arrived, receivers int64) (t50, t99 float64) {
 	first, last := int64(math.MaxInt64), int64(0)
 	for _, r := range b.workers {
 		if sh := r.shard(q); sh.arrived > 0 {
@@ -132,6 +134,7 @@ func (b *Board) completion(q uint32, arrived, receivers int64) {
 		share int64 // percent
 	}{{"fanout_t50", 50}, {"fanout_t90", 90}, {"fanout_t99", 99}, {"fanout_t100", 100}} {
 		rank := (receivers*c.share + 99) / 100
+		took := b.deadline
 		switch {
 		case rank > arrived:
 			if b.total.never == nil {
@@ -139,9 +142,17 @@ func (b *Board) completion(q uint32, arrived, receivers int64) {
 			}
 			b.total.never[c.name]++
 		case rank == arrived:
-			b.record(c.name, last) // the slowest is known exactly
+			took = last // the slowest is known exactly
+			b.record(c.name, took)
 		default:
-			b.record(c.name, min(max(b.merged.rank(rank)*1000, first), last))
+			took = min(max(b.merged.rank(rank)*1000, first), last)
+			b.record(c.name, took)
+		}
+		switch c.share {
+		case 50:
+			t50 = float64(took) / 1000
+		case 99:
+			t99 = float64(took) / 1000
 		}
 	}
 	if arrived > 0 {
@@ -149,6 +160,7 @@ func (b *Board) completion(q uint32, arrived, receivers int64) {
 		b.record("skew_p50", b.after(first, last, arrived, 50))
 		b.record("skew_p99", b.after(first, last, arrived, 99))
 	}
+	return t50, t99
 }
 
 // after is how long after the first of the arrived receivers a share of them, in percent, had the event.

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"maps"
+	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -37,8 +38,21 @@ func (b *Board) Fill(l *result.Load) {
 	}
 	put := func(name string, h *hdrhistogram.Histogram) {
 		if h.TotalCount() > 0 || never[name] > 0 {
-			l.LatencyUS[name] = result.FromHist(h)
-			l.LatencyUS[name].Never = never[name]
+			var q *result.Quantiles
+			switch name {
+			case "deliver", "deliver_from_send":
+				q = result.FromEvents(h, b.total.published)
+			default:
+				q = result.FromHist(h)
+			}
+			switch {
+			case name == "deliver":
+				q.CI95 = b.kept.intervals(b.total.published)
+			case name == "spread" || name == "publish_ack" || strings.HasPrefix(name, "fanout_") || strings.HasPrefix(name, "skew_"):
+				q.CI95 = result.OrderStatistics(h, never[name])
+			}
+			q.Never = never[name]
+			l.LatencyUS[name] = q
 		}
 	}
 	for m, name := range metricNames {

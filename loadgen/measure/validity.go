@@ -10,9 +10,10 @@ import (
 
 // Health is what the board cannot see itself of how the run went.
 type Health struct {
-	CPU     float64 // processor time of this process over that of the whole machine, 0 to 1, while events were published
+	Lag     float64 // share of the time in which this process waited long for a processor: Metronome.Share
 	Dropped int     // events that were not published because too many were under way
 	Cut     bool    // the run was interrupted
+	Varies  bool    // the plan changes the load while it is measured: no steady state is to be expected
 	// Where every stream had ended before the plan was through: when, and how long the plan is. 0: not so.
 	Ended, Planned time.Duration
 }
@@ -58,7 +59,7 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 	}
 	grade(b.openLag.share(), lateSuspect, lateInvalid, "%.0f %% of the openings began more than 10 ms late: this machine cannot open streams at the planned rate", 100*b.openLag.share())
 	grade(b.publishLag.share(), lateSuspect, lateInvalid, "%.0f %% of the publishes began more than 10 ms late: more of them under way at once, or a lower rate, is needed", 100*b.publishLag.share())
-	grade(h.CPU, cpuSuspect, cpuInvalid, "the generator used %.0f %% of this machine's processors: latencies are partly its own", 100*h.CPU)
+	judgeHealth(l, h, say, grade)
 	if h.Dropped > 0 {
 		say(Suspect, "%d planned events were not published: too many were under way", h.Dropped)
 	}
@@ -68,6 +69,7 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 		}
 		b.judgeCorrelation(l, h, say)
 		b.judgeOwn(l, say)
+		b.judgeSteady(l, h, say)
 	}
 	if open := b.Open(); b.finite && l.Streams.Completed > 0 && open > 0 && !h.Cut {
 		say(Suspect, "%d of %d streams had not ended when the run did: the longest are missing from total; a longer duration or timeout lets them end", open, l.Streams.Opened)

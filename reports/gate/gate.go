@@ -1,14 +1,15 @@
 // Package gate holds thresholds on a load run: `deliver.p99 < 250ms`, `lost == 0`, `streams.failed < 0.1%`.
 //
 //	threshold = measure ( "<" | "<=" | ">" | ">=" | "==" | "!=" ) number [ unit ]
-//	measure   = latency "." ( "p50" | "p99.9" | ... | "min" | "mean" | "max" | "count" )
+//	measure   = latency "." ( "p50" | "p99.9" | ... | "min" | "mean" | "max" | "count" | quantile ( ".low" | ".high" ) )
 //	          | [ "events." ] count  |  "streams." count  |  "generator." figure
 //
 // Times need a unit (ns, us, ms, s, m, h), sizes may have one (B, kB, KiB ...), counts may end in k or M, or be a percentage: of
 // the planned streams, of the eligible or received events.
 //
 // A value that the run cannot resolve fails its threshold: silence is no pass. What never came counts as later than all that did, so that
-// losing events cannot better a quantile of deliver or fanout_t99.
+// losing events cannot better a quantile of deliver or fanout_t99. What a sample resolves follows from the number of events, not of deliveries. "deliver.p99.high" is the upper
+// end of the 95 % interval of that quantile.
 //
 // It imports reports/result. A new measure is one line in measures.go.
 package gate

@@ -26,6 +26,10 @@ func TestEval(t *testing.T) {
 	lossy.Events.Lost, lossy.Events.Eligible = 10, 1010
 	lossy.LatencyUS["deliver"].Never = 10
 	lossy.LatencyUS["gap"] = &result.Quantiles{Never: 3}
+	few := run()
+	few.LatencyUS["deliver"].Events = 99
+	few.LatencyUS["deliver"].CI95 = map[string]result.Interval{"p50": {Low: new(400_000.0), High: new(600_000.0)}, "p99_9": {Low: new(700_000.0)}}
+	few.Generator.LagUS, few.Generator.Canary = reporttest.Steps(10), &result.Canary{DeliverUS: reporttest.Steps(10)}
 	events := func(e result.Events) *result.Run {
 		r := run()
 		r.Events = e
@@ -78,6 +82,18 @@ func TestEval(t *testing.T) {
 		{lossy, "deliver.min < 10ms", true, "us", 1000, ""},
 		{lossy, "gap.p50 < 10s", false, "us", -1, "3 never came, p50 is among them"},
 		{lossy, "gap.min < 10s", false, "us", -1, "no histogram stored to take min from"},
+		{few, "deliver.p50 < 1s", true, "us", 500_000, ""},
+		{few, "deliver.p99 < 10s", false, "us", -1, "99 published events cannot resolve p99: it takes 100, more time or a higher rate"},
+		{few, "deliver.p99.9 < 10s", false, "us", -1, "99 published events cannot resolve p99.9: it takes 1,000, more time or a higher rate"},
+		{few, "deliver.p50.high < 1s", true, "us", 600_000, "end of a 95 % interval"},
+		{few, "deliver.p50.low > 1ms", true, "us", 400_000, "end of a 95 % interval"},
+		{few, "deliver.p99.9.low > 1ms", true, "us", 700_000, "end of a 95 % interval"},
+		{few, "deliver.p99.9.high < 10h", false, "us", -1, "the sample sets no such bound: it takes more events, or fewer that never came"},
+		{few, "deliver.p90.low > 0", false, "us", -1, "the sample sets no such bound: it takes more events, or fewer that never came"},
+		{few, "fanout_t99.p50.low > 0", false, "us", -1, "no samples"},
+		{few, "generator.lag.p50 < 1s", true, "us", 5000, ""},
+		{few, "generator.canary.p50 < 1s", true, "us", 5000, ""},
+		{run(), "generator.canary.p50 < 1s", false, "us", -1, "no samples"},
 		{lossy, "lost < 1%", true, "ratio", 10.0 / 1010, ""},
 		{unpublished, "lost == 0", false, "", -1, "no samples"},
 		{unpublished, "lost < 1%", false, "", -1, "no samples"},
@@ -135,6 +151,7 @@ func TestParseErrors(t *testing.T) {
 		"deliver.p99 < -5ms":                  `"-5ms" is no number`,
 		"deliver.p99 < 1.2.3ms":               `is no number`,
 		"deliver.p99 < fast":                  `"fast" is no number`,
+		"deliver.p95.high < 1s":               `"p95" has no interval`,
 		"streams.lost == 0":                   `streams has no "lost"; it has planned, opened, failed`,
 		"lost == 0ms":                         `unit "ms" does not fit: events.lost is a count`,
 		"generator.cpu_seconds < 2":           "is a time: give a unit",

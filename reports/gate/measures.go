@@ -82,6 +82,22 @@ var measures = []measure{
 	{name: "generator.cpu_seconds", unit: "s", value: func(l *load) (*float64, string) { return new(l.Generator.CPUSeconds), "" }},
 }
 
+// generatorLatencies are what the generator measures of itself.
+var generatorLatencies = []struct {
+	name string
+	of   func(*result.Generator) *result.Quantiles
+}{
+	{"delay", func(g *result.Generator) *result.Quantiles { return g.DelayUS }},
+	{"lag", func(g *result.Generator) *result.Quantiles { return g.LagUS }},
+	{"sched", func(g *result.Generator) *result.Quantiles { return g.SchedUS }},
+	{"canary", func(g *result.Generator) *result.Quantiles {
+		if g.Canary == nil {
+			return nil
+		}
+		return g.Canary.DeliverUS
+	}},
+}
+
 // lookup finds the measure of a name; the error names those that there are.
 func lookup(name string) (measure, error) {
 	for _, m := range measures {
@@ -89,8 +105,10 @@ func lookup(name string) (measure, error) {
 			return m, nil
 		}
 	}
-	if rest, ok := strings.CutPrefix(name, "generator.delay."); ok {
-		return latency(name, rest, func(l *load) *result.Quantiles { return l.Generator.DelayUS })
+	for _, own := range generatorLatencies {
+		if rest, ok := strings.CutPrefix(name, "generator."+own.name+"."); ok {
+			return latency(name, rest, func(l *load) *result.Quantiles { return own.of(&l.Generator) })
+		}
 	}
 	metric, of, _ := strings.Cut(name, ".")
 	if slices.Contains(result.MetricNames(), metric) {
@@ -122,6 +140,12 @@ func lookup(name string) (measure, error) {
 // latency is a figure of a distribution. What never came counts as larger than all that did.
 func latency(name, of string, source func(*load) *result.Quantiles) (measure, error) {
 	m := measure{name: name, unit: "us"}
+	if at, side, ok := strings.Cut(of, "."); ok && (side == "low" || side == "high") {
+		return interval(m, at, side, source)
+	}
+	if at, ok := strings.CutPrefix(of, "p99.9."); ok && (at == "low" || at == "high") {
+		return interval(m, "p99_9", at, source)
+	}
 	var pick func(q *result.Quantiles) *float64
 	var need float64 // the quantile that the sample has to resolve
 	switch of {
@@ -171,12 +195,41 @@ func latency(name, of string, source func(*load) *result.Quantiles) (measure, er
 			return v, late
 		}
 		switch all := max(q.Count, 0) + max(q.Never, 0); {
-		case !result.Resolvable(need, all):
+		case !q.Resolves(need, q.Never) && q.Events > 0 && q.Events < all:
+			return nil, fmt.Sprintf("%s cannot resolve %s: it takes %s, more time or a higher rate", result.Plural(q.Events, "published event"), of, result.Count(result.Needed(need)))
+		case !q.Resolves(need, q.Never):
 			return nil, fmt.Sprintf("%s cannot resolve %s", result.Plural(all, "sample"), of)
 		case late != "":
 			return nil, late + ", " + of + " is among them"
 		}
 		return nil, "no histogram stored to take " + of + " from"
+	}
+	return m, nil
+}
+
+// interval is one end of the 95 % interval of a quantile.
+func interval(m measure, at, side string, source func(*load) *result.Quantiles) (measure, error) {
+	known := false
+	for _, q := range result.IntervalQuantiles {
+		known = known || q.Name == at
+	}
+	if !known {
+		return m, fmt.Errorf("%q has no interval; p50, p90, p99 and p99.9 have one", shown(at))
+	}
+	m.value = func(l *load) (*float64, string) {
+		q := source(l)
+		if q == nil || len(q.CI95) == 0 {
+			return nil, "no samples"
+		}
+		i, ok := q.CI95[at]
+		v := i.Low
+		if side == "high" {
+			v = i.High
+		}
+		if !ok || v == nil {
+			return nil, "the sample sets no such bound: it takes more events, or fewer that never came"
+		}
+		return v, "end of a 95 % interval"
 	}
 	return m, nil
 }

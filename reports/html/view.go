@@ -71,7 +71,7 @@ func newLatency(name, text string, q *result.Quantiles, missing int64) latencyRo
 		cell := "–"
 		if v := q.Beyond(p, missing); v != nil {
 			cell = result.Micros(*v)
-		} else if result.Resolvable(p, r.Count) && missing > 0 {
+		} else if q.Resolves(p, missing) && missing > 0 {
 			cell = "never"
 		}
 		r.Cells = append(r.Cells, cell)

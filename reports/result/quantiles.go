@@ -22,8 +22,11 @@ func Resolvable(p float64, n int64) bool {
 
 // FromHist summarises a histogram of microseconds; quantiles it cannot resolve ([Resolvable]) are nil. The histogram itself goes along, encoded.
 // Values are HDR's: the upper end of the bucket that holds the quantile (the lower end for the minimum), so at most one part in 10^digits too high.
-func FromHist(h *hdrhistogram.Histogram) *Quantiles {
-	q := new(Quantiles)
+func FromHist(h *hdrhistogram.Histogram) *Quantiles { return FromEvents(h, 0) }
+
+// FromEvents is [FromHist] of samples that so many published events have in common ([Quantiles.Events]).
+func FromEvents(h *hdrhistogram.Histogram, events int64) *Quantiles {
+	q := &Quantiles{Events: events}
 	if h == nil || h.TotalCount() == 0 {
 		return q
 	}
@@ -32,7 +35,7 @@ func FromHist(h *hdrhistogram.Histogram) *Quantiles {
 	q.Mean = new(h.Mean())
 	q.Max = new(float64(h.Max()))
 	at := func(p float64) *float64 {
-		if !Resolvable(p, q.Count) {
+		if !q.Resolves(p, 0) {
 			return nil
 		}
 		return new(atRank(h, rank(p, q.Count)))
@@ -43,6 +46,18 @@ func FromHist(h *hdrhistogram.Histogram) *Quantiles {
 		q.HDR = string(b)
 	}
 	return q
+}
+
+// Resolves tells whether the sample and `missing` more values that never came say anything about the quantile p: [Resolvable] of what is independent in them.
+func (q *Quantiles) Resolves(p float64, missing int64) bool {
+	if q == nil {
+		return false
+	}
+	n := q.Count + missing
+	if q.Events > 0 {
+		n = min(n, q.Events)
+	}
+	return Resolvable(p, n)
 }
 
 // Hist decodes the histogram; an error if the run carries none (nil without an error if it is empty).
@@ -70,7 +85,7 @@ func (q *Quantiles) At(p float64) *float64 { return q.Beyond(p, 0) }
 // Beyond is [Quantiles.At] for a sample of which `missing` values never came: they count as larger than all that did, so that losing events cannot better a
 // quantile. nil where the quantile lies among the missing.
 func (q *Quantiles) Beyond(p float64, missing int64) *float64 {
-	if q == nil || q.Count <= 0 || p < 0 || p > 1 || missing < 0 || !Resolvable(p, q.Count+missing) {
+	if q == nil || q.Count <= 0 || p < 0 || p > 1 || missing < 0 || !q.Resolves(p, missing) {
 		return nil
 	}
 	if p == 0 {
@@ -131,7 +146,7 @@ func (q *Quantiles) Curve(n int) (points []CurvePoint, steps bool) {
 		return points, false
 	}
 	count := float64(q.Count)
-	if q.Count < int64(n) {
+	if q.Count < int64(n) && q.Events == 0 {
 		for at := int64(1); at < q.Count; at++ {
 			points = append(points, CurvePoint{float64(at-1) / count, atRank(h, at)})
 		}
@@ -141,6 +156,9 @@ func (q *Quantiles) Curve(n int) (points []CurvePoint, steps bool) {
 		return points, true
 	}
 	points = append(points, CurvePoint{0, *q.Min})
+	if q.Events > 0 {
+		count = math.Min(count, float64(q.Events))
+	}
 	for i := 1; i < n; i++ {
 		p := 1 - math.Pow(count, -float64(i)/float64(n-1))
 		points = append(points, CurvePoint{p, atRank(h, rank(p, q.Count))})
@@ -151,10 +169,11 @@ func (q *Quantiles) Curve(n int) (points []CurvePoint, steps bool) {
 // MergeQuantiles adds up the histograms of several runs or workers: percentiles are never averaged. Empty ones count for nothing; one that carries no histogram is an error.
 func MergeQuantiles(parts ...*Quantiles) (*Quantiles, error) {
 	var sum *hdrhistogram.Histogram
-	var never int64
+	var never, events int64
 	for _, q := range parts {
 		if q != nil {
 			never += q.Never
+			events += q.Events
 		}
 		h, err := q.Hist()
 		if err != nil {
@@ -170,7 +189,7 @@ func MergeQuantiles(parts ...*Quantiles) (*Quantiles, error) {
 			}
 		}
 	}
-	q := FromHist(sum)
+	q := FromEvents(sum, events)
 	q.Never = never
 	return q, nil
 }

@@ -155,6 +155,7 @@ type Load struct {
 	Distributions map[string]*Quantiles `json:"distributions,omitempty"`
 	PositionBias  *PositionBias         `json:"position_bias,omitempty"`
 	Disconnects   []Disconnect          `json:"disconnects,omitempty"` // the commonest first
+	Steady        *Steady               `json:"steady,omitempty"`      // nil: not tested
 	Generator     Generator             `json:"generator"`
 	Gates         []Gate                `json:"gates"`
 	Series        []Series              `json:"series"`
@@ -227,17 +228,80 @@ type Quantiles struct {
 	// Never counts the samples that never came: infinitely long. For deliver the lost ones, for fanout_tNN the events of which that share of the
 	// receivers was never reached. The members above are of those that came; [Quantiles.Beyond] takes both in.
 	Never int64 `json:"never,omitempty"`
+	// Events is how many published events the samples are of, where the samples of one event are no more independent of each other than one sample is: what
+	// the distribution resolves follows from it. 0: each sample stands for itself.
+	Events int64 `json:"events,omitempty"`
+	// CI95 are 95 % intervals of "p50", "p90", "p99", "p99_9" of all that should have come, what never came counted as longer than the rest.
+	CI95 map[string]Interval `json:"ci95,omitempty"`
 	// HDR is the histogram itself (HdrHistogram V2, compressed, base64), so that runs can be merged and drawn.
 	HDR string `json:"hdr,omitempty"`
 }
 
+// Interval is where a quantile lies with 95 % confidence, in microseconds; nil: the sample sets no bound on that side.
+type Interval struct {
+	Low  *float64 `json:"low"`
+	High *float64 `json:"high"`
+}
+
+// Steady tells whether delivery stayed the same over the measured part: whether its quantiles are those of the target, and not of how long one measures.
+type Steady struct {
+	Verdict string  `json:"verdict"` // "steady", "drifts", or "unknown": too few events
+	Of      string  `json:"of"`      // the series that was tested or drifts: "fanout_t50", "fanout_t99"
+	Events  int     `json:"events"`  // that were looked at
+	FromUS  float64 `json:"from_us"` // level at the start and at the end: medians of the first and the last tenth
+	ToUS    float64 `json:"to_us"`
+	SlopeUS float64 `json:"slope_us_per_s"` // Theil-Sen, of medians of blocks of events
+	LowUS   float64 `json:"slope_low_us_per_s"`
+	HighUS  float64 `json:"slope_high_us_per_s"` // its 95 % interval
+	// Where the level changed most, since the first measured event was due; 0 unless it drifts.
+	ChangeMS float64 `json:"change_ms,omitempty"`
+}
+
 // Generator is what the measuring cost and how late it was.
 type Generator struct {
-	CPUSeconds     float64    `json:"cpu_seconds"`
-	RSSBytes       int64      `json:"rss_bytes"`
-	BytesPerStream int64      `json:"bytes_per_stream"`
-	DelayUS        *Quantiles `json:"delay_us"`
-	Workers        int        `json:"workers"`
+	CPUSeconds     float64      `json:"cpu_seconds"`
+	RSSBytes       int64        `json:"rss_bytes"`
+	BytesPerStream int64        `json:"bytes_per_stream"`
+	DelayUS        *Quantiles   `json:"delay_us"`
+	Workers        int          `json:"workers"`
+	LagUS          *Quantiles   `json:"lag_us,omitempty"`   // how late a thread woke that asks for the processor every millisecond
+	SchedUS        *Quantiles   `json:"sched_us,omitempty"` // how long goroutines that could run waited to
+	GC             *GC          `json:"gc,omitempty"`
+	Machine        *Machine     `json:"machine,omitempty"`
+	Canary         *Canary      `json:"canary,omitempty"`
+	Calibration    *Calibration `json:"calibration,omitempty"`
+}
+
+// GC is what collecting garbage cost while the run measured.
+type GC struct {
+	Cycles     int64   `json:"cycles"`
+	CPUShare   float64 `json:"cpu_share"` // of this process's processor time
+	PauseMaxUS float64 `json:"pause_max_us"`
+}
+
+// Machine is how busy the processors that this process may use were while the run measured; shares are 0 to 1, of the time of all of them unless another is named.
+type Machine struct {
+	Own       float64  `json:"own"`                 // this process
+	Busy      *float64 `json:"busy,omitempty"`      // all processes and the kernel; nil, as below: cannot be seen here
+	Full      *float64 `json:"full,omitempty"`      // share of half-seconds in which all processors were busy
+	Steal     *float64 `json:"steal,omitempty"`     // taken by the machine that this one runs in
+	Pressure  *float64 `json:"pressure,omitempty"`  // share of the time in which something waited for a processor
+	Throttled *float64 `json:"throttled,omitempty"` // share of the time in which this process was held back by its quota
+}
+
+// Canary is what a process of its own saw on a few streams to the same targets: what it and the run have in common is the target's and the path's doing.
+type Canary struct {
+	Streams   int        `json:"streams"`
+	DeliverUS *Quantiles `json:"deliver_us,omitempty"`
+	Note      string     `json:"note,omitempty"` // why there is nothing, or less
+}
+
+// Calibration is what this machine could receive from the built-in server just before the run.
+type Calibration struct {
+	Streams         int     `json:"streams"`
+	HTTP            string  `json:"http"`
+	EventsPerSecond float64 `json:"events_per_second"` // over all streams
+	Note            string  `json:"note,omitempty"`
 }
 
 // Gate is a threshold and its outcome. A value that cannot be resolved fails it, with the reason.

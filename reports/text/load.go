@@ -119,6 +119,7 @@ func (p *report) latency() {
 	if has("  all") {
 		p.line(p.paint(dim, "all    those above and those that never came, which thresholds count as late"))
 	}
+	p.intervals()
 }
 
 // lateRow is the distribution again with what never came in it.
@@ -126,7 +127,7 @@ func lateRow(q *result.Quantiles) []string {
 	row := []string{"  all", result.Count(q.Count + q.Never), aligned(q.Min)}
 	for _, at := range []float64{0.5, 0.9, 0.99, 0.999, 1} {
 		v := q.Beyond(at, q.Never)
-		if v == nil && result.Resolvable(at, q.Count+q.Never) {
+		if v == nil && q.Resolves(at, q.Never) {
 			row = append(row, "never  ")
 		} else {
 			row = append(row, aligned(v))
@@ -161,8 +162,65 @@ func (p *report) generator() {
 		}
 		parts = append(parts, s)
 	}
+	if q := g.LagUS; q != nil && q.P99 != nil {
+		parts = append(parts, "waits for a processor p99 "+result.Micros(*q.P99))
+	}
+	if g.GC != nil {
+		parts = append(parts, fmt.Sprintf("garbage %.1f %% of its processor time, longest pause %s", 100*g.GC.CPUShare, result.Micros(g.GC.PauseMaxUS)))
+	}
+	if m := g.Machine; m != nil && m.Busy != nil {
+		parts = append(parts, fmt.Sprintf("this machine's processors %.0f %% busy, %.0f %% by it", 100**m.Busy, 100*m.Own))
+	}
 	p.section("Generator")
 	p.hanging("", 0, strings.Join(parts, " · "))
+	if c := g.Canary; c != nil {
+		s := result.Plural(int64(c.Streams), "stream") + " in a process of its own"
+		if q := c.DeliverUS; q != nil && q.P50 != nil {
+			s += ": delivered p50 " + result.Micros(*q.P50)
+			if q.P99 != nil {
+				s += ", p99 " + result.Micros(*q.P99)
+			}
+		}
+		if c.Note != "" {
+			s += "; " + result.Escape(c.Note)
+		}
+		p.hanging("canary       ", 13, s)
+	}
+	if c := g.Calibration; c != nil {
+		s := result.Escape(c.Note)
+		if c.EventsPerSecond > 0 {
+			s = fmt.Sprintf("this machine can receive about %s events/s over %s", result.Count(int64(c.EventsPerSecond)), result.Plural(int64(c.Streams), "stream"))
+			if c.Note != "" {
+				s += "; " + result.Escape(c.Note)
+			}
+		}
+		p.hanging("calibration  ", 13, s)
+	}
+}
+
+// intervals say how far the quantiles that are read most would differ in another run.
+func (p *report) intervals() {
+	var parts []string
+	for _, name := range p.Metrics() {
+		if name != "deliver" && name != "fanout_t99" {
+			continue
+		}
+		for _, at := range []string{"p50", "p99"} {
+			i, ok := p.LatencyUS[name].CI95[at]
+			switch {
+			case !ok || i.Low == nil && i.High == nil:
+			case i.High == nil:
+				parts = append(parts, fmt.Sprintf("%s %s at least %s", name, at, result.Micros(*i.Low)))
+			case i.Low == nil:
+				parts = append(parts, fmt.Sprintf("%s %s at most %s", name, at, result.Micros(*i.High)))
+			default:
+				parts = append(parts, fmt.Sprintf("%s %s %s to %s", name, at, result.Micros(*i.Low), result.Micros(*i.High)))
+			}
+		}
+	}
+	if len(parts) > 0 {
+		p.hanging("95 %   ", 7, strings.Join(parts, ", "))
+	}
 }
 
 // failures are why streams failed or ended and publishes failed, the commonest first.

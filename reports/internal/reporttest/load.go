@@ -119,7 +119,17 @@ func LoadFailing() *result.Run {
 	}}
 	r.Events = result.Events{Published: 100, Received: 938_100, Eligible: 941_200, Lost: 3100, Duplicated: 4, Reordered: 17, Bytes: 82_000_000}
 	r.LatencyUS["deliver"] = Samples(13, 300_000, 48_000, 0.9)
-	r.LatencyUS["deliver"].Never = 3100
+	q := r.LatencyUS["deliver"]
+	q.Never, q.Events, q.P999 = 3100, 100, nil // what 100 events resolve
+	q.CI95 = map[string]result.Interval{"p50": {Low: new(46_100.0), High: new(51_900.0)}, "p90": {Low: new(170_000.0), High: new(230_000.0)}, "p99": {Low: new(440_000.0)}}
+	r.LatencyUS["fanout_t99"].CI95 = map[string]result.Interval{"p50": {Low: new(410_000.0), High: new(520_000.0)}}
+	r.Steady = &result.Steady{Verdict: "drifts", Of: "fanout_t50", Events: 100, FromUS: 12_000, ToUS: 870_000, SlopeUS: 91_000, LowUS: 83_000, HighUS: 99_500, ChangeMS: 4200}
+	g := &r.Generator
+	g.LagUS, g.SchedUS = Samples(21, 10_000, 90, 0.6), Samples(22, 400_000, 15, 0.9)
+	g.GC = &result.GC{Cycles: 41, CPUShare: 0.023, PauseMaxUS: 640}
+	g.Machine = &result.Machine{Own: 0.31, Busy: new(0.97), Full: new(0.85), Steal: new(0.0), Pressure: new(0.72)}
+	g.Canary = &result.Canary{Streams: 3, DeliverUS: Samples(23, 300, 4100, 0.3), Note: "one of its streams ended early"}
+	g.Calibration = &result.Calibration{Streams: 1000, HTTP: "1.1", EventsPerSecond: 181_300}
 	r.LatencyUS["fanout_t100"].Never = 71
 	r.Distributions["reorder_extent"] = Samples(11, 17, 3, 0.3)
 	r.Disconnects = []result.Disconnect{{Cause: "connection reset by peer", Count: 200, AgeUS: Samples(12, 200, 60e6, 0.01)}, {Cause: "end of response", Count: 12, AgeUS: new(result.Quantiles)}}
