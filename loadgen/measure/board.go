@@ -36,6 +36,8 @@ type Config struct {
 	Deadline time.Duration // what has not arrived this long after it was due is lost
 	Marker   Marker
 	Finite   bool // streams are meant to end by themselves
+	// Reconnect: streams that end may come back, so that each belongs to a Client.
+	Reconnect bool
 }
 
 // Board is the state of one run that all workers share.
@@ -72,6 +74,7 @@ type Board struct {
 	connections int
 	bias        bias
 	seconds     seconds
+	returns     settled
 }
 
 // slot is one event under way, written by the publisher and read by the workers.
@@ -111,6 +114,7 @@ func NewBoard(c Config) *Board {
 		start: int64(c.Start), settle: int64(c.Settle), deadline: int64(c.Deadline), marker: c.Marker, finite: c.Finite,
 		extra: map[string]*hdrhistogram.Histogram{}, merged: new(offsets), deliver: newHist(),
 	}
+	b.returns.on = c.Reconnect
 	ring := 1
 	if b.publishes {
 		b.warm = uint32(c.Events.Next(c.Warm))

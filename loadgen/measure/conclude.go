@@ -11,11 +11,11 @@ const conclusionDelay = 500 * time.Millisecond
 // Tick concludes events: those that every eligible receiver has, and those whose deadline is over. It is called about ten times a second.
 func (b *Board) Tick() { b.conclude(b.Now(), false) }
 
-// Settled tells whether no event is under way.
+// Settled tells whether no event is under way, and nobody is to be waited for who missed some.
 func (b *Board) Settled() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.base == b.begun.Load()
+	return b.base == b.begun.Load() && !(b.returns.on && b.mending(b.Now()))
 }
 
 // Finish concludes everything at the end of the run. What is still within its deadline, because the run was cut short, is neither delivered nor lost.
@@ -51,6 +51,9 @@ func (b *Board) conclude(now int64, end bool) {
 			b.eligible = eligible
 			b.forget(q)
 		}
+	}
+	if b.returns.on {
+		b.settleGaps(now, end)
 	}
 }
 
@@ -88,6 +91,9 @@ func (b *Board) judge(q uint32, slot *slot, receivers, arrived int, decided bool
 			}
 		}
 		return
+	}
+	if outcome != Published && b.returns.on {
+		b.returns.void.add(q)
 	}
 	switch outcome {
 	case Refused:

@@ -58,6 +58,7 @@ type Recorder struct {
 	pairs    [][]pair          // for reuse
 	coalesce [maxBatch]int64   // reads by the number of events they brought a stream
 	extent   [maxExtent]uint32 // events out of order by how many places late
+	returns  returns
 }
 
 // What the counts above tell apart at most; more is counted as the last.
@@ -135,6 +136,17 @@ type Opening struct {
 
 // Opened notes that a stream has the head of a right answer.
 func (r *Recorder) Opened(s *Stream, o Opening) {
+	r.begin(s, o)
+	if r.board.returns.on {
+		s.more = &more{client: new(Client)}
+	}
+	r.n.opened++
+	r.record(mOpen, o.Head-o.Planned)
+	r.record(mOpenService, o.Head-o.Started)
+}
+
+// begin makes s an open stream, which will be an eligible receiver once it has settled.
+func (r *Recorder) begin(s *Stream, o Opening) {
 	// The answer may have come before the writer, put off by the scheduler, noted that the request was out.
 	*s = Stream{opened: o.Head, last: min(o.Written, o.Head)}
 	s.waited = uint32(min(max(0, o.Head-o.Written)/1000, math.MaxUint32))
@@ -145,10 +157,7 @@ func (r *Recorder) Opened(s *Stream, o Opening) {
 	if r.n.opened%r.stride == 0 {
 		s.probe = new(probe)
 	}
-	r.n.opened++
 	r.board.opened()
-	r.record(mOpen, o.Head-o.Planned)
-	r.record(mOpenService, o.Head-o.Started)
 	if o.Connected > 0 {
 		r.record(mConnect, o.Connected-o.Dialled)
 	}
@@ -163,10 +172,10 @@ func (r *Recorder) Failed(cause string) {
 	r.blame(cause)
 }
 
-// Closed notes that an open stream ended at time at, and not because the run did.
-func (r *Recorder) Closed(s *Stream, at int64, cause string) {
+// Closed notes that an open stream ended at time at, and not because the run did. It returns whose stream it was, where receivers reconnect.
+func (r *Recorder) Closed(s *Stream, at int64, cause string) *Client {
 	if s.opened == 0 {
-		return
+		return nil
 	}
 	r.board.open.Add(-1)
 	if !r.completed(s, at, cause) {
@@ -177,6 +186,7 @@ func (r *Recorder) Closed(s *Stream, at int64, cause string) {
 	b := r.board
 	// It was no receiver of what was due after it closed or was not yet published, and is to be forgiven what was under way.
 	end := min(b.firstFrom(at+1), b.begun.Load())
+	var missed []uint32
 	if end > s.first {
 		r.diff[max(end, r.base)]--
 		for q := max(s.first, r.base); q < end; q++ {
@@ -185,13 +195,21 @@ func (r *Recorder) Closed(s *Stream, at int64, cause string) {
 				sh.missed++
 				if q >= b.warm {
 					r.n.closedBefore++
+					if s.client() != nil {
+						missed = append(missed, q)
+					}
 				}
 			}
 		}
 	} else {
 		r.diff[max(s.first, r.base)]--
 	}
-	s.opened, s.holes, s.probe = 0, nil, nil
+	c := s.client()
+	if c != nil {
+		r.leave(c, at, missed, end)
+	}
+	s.opened, s.more, s.probe = 0, nil, nil
+	return c
 }
 
 // maxCauses bounds the table of causes: some of their text comes from the target.
@@ -229,7 +247,12 @@ func (r *Recorder) Event(s *Stream, data, id, typ []byte, at, blur int64) {
 	switch {
 	case s.flags&hasEvent == 0:
 		s.flags |= hasEvent
-		r.record(mFirstEvent, at-s.last)
+		if c := s.client(); c != nil && c.again {
+			c.again = false
+			r.returns.record(rFirstEvent, at-c.closed, &r.outside)
+		} else {
+			r.record(mFirstEvent, at-s.last)
+		}
 		r.batch(s, true)
 	default:
 		r.record(mGap, gap)
@@ -277,6 +300,9 @@ func (r *Recorder) arrived(s *Stream, seq uint32, at, blur int64) {
 	b := r.board
 	if seq >= b.begun.Load() {
 		r.n.corrupt++ // nothing of that number was published yet
+		return
+	}
+	if s.more != nil && r.replayed(s, seq, at) {
 		return
 	}
 	if seq < s.first {

@@ -80,6 +80,7 @@ func (b *Board) Fill(l *result.Load) {
 	for name, h := range b.extra {
 		put(name, h)
 	}
+	b.fillReturns(l)
 	l.Generator.Workers = len(b.workers)
 	l.Distributions, l.Disconnects, l.PositionBias = b.distributions(), b.disconnects(), b.bias.result()
 	l.Series = b.seconds.series()

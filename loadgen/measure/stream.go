@@ -8,13 +8,13 @@ type Stream struct {
 	opened int64 // ns since the epoch of the board; 0: not open
 	last   int64 // arrival of the last event; before the first: when the request was written
 	window uint64
-	holes  *[]uint32 // numbers older than the window that have not arrived, ascending
-	probe  *probe    // nil: not sampled
-	first  uint32    // the first event of which this stream is an eligible receiver
-	high   uint32    // one more than the highest number that arrived; first if none did
-	pruned uint32    // holes below this number were forgotten
-	heard  uint32    // when bytes came last, in ticks of 4.096 us, modulo 2^32
-	batch  uint16    // events of the last read, saturating
+	more   *more  // what only some have
+	probe  *probe // nil: not sampled
+	first  uint32 // the first event of which this stream is an eligible receiver
+	high   uint32 // one more than the highest number that arrived; first if none did
+	pruned uint32 // holes below this number were forgotten
+	heard  uint32 // when bytes came last, in ticks of 4.096 us, modulo 2^32
+	batch  uint16 // events of the last read, saturating
 	flags  streamFlags
 	waited uint32 // from the request to the head, in us
 	// Bit i of window tells whether high-1-i has arrived.
@@ -26,6 +26,20 @@ const (
 	hasBytes streamFlags = 1 << iota // content has come
 	hasEvent                         // an event has
 )
+
+// more is what only some streams have.
+type more struct {
+	holes  []uint32 // numbers older than the window that have not arrived, ascending
+	client *Client  // whose stream it is, where receivers reconnect
+}
+
+// client is whose stream it is, nil where receivers do not reconnect.
+func (s *Stream) client() *Client {
+	if s.more == nil {
+		return nil
+	}
+	return s.more.client
+}
 
 // tick is the unit of [Stream.heard] as a power of two of nanoseconds: silences of up to 4.8 hours are told apart.
 const tick = 12
@@ -54,9 +68,9 @@ func (s *Stream) mark(seq, base uint32) arrival {
 		s.window |= 1 << back
 		return reordered
 	}
-	if s.holes != nil {
-		if i, ok := slices.BinarySearch(*s.holes, seq); ok {
-			*s.holes = slices.Delete(*s.holes, i, i+1)
+	if s.more != nil {
+		if i, ok := slices.BinarySearch(s.more.holes, seq); ok {
+			s.more.holes = slices.Delete(s.more.holes, i, i+1)
 			return reordered
 		}
 	}
@@ -86,20 +100,22 @@ func (s *Stream) slide(h, base uint32) {
 				continue
 			}
 			if q >= s.high || s.window&(1<<(s.high-1-q)) == 0 {
-				if s.holes == nil {
-					s.holes = new([]uint32)
+				if s.more == nil {
+					s.more = new(more)
 				}
-				*s.holes = append(*s.holes, q)
+				s.more.holes = append(s.more.holes, q)
 			}
 		}
 	}
-	if s.holes != nil {
-		if i, _ := slices.BinarySearch(*s.holes, base); i > 0 {
-			s.pruned = max(s.pruned, (*s.holes)[i-1]+1)
-			*s.holes = slices.Delete(*s.holes, 0, i)
+	if s.more != nil {
+		if i, _ := slices.BinarySearch(s.more.holes, base); i > 0 {
+			s.pruned = max(s.pruned, s.more.holes[i-1]+1)
+			s.more.holes = slices.Delete(s.more.holes, 0, i)
 		}
-		if len(*s.holes) == 0 {
-			s.holes = nil
+		if len(s.more.holes) == 0 {
+			if s.more.holes = nil; s.more.client == nil {
+				s.more = nil
+			}
 		}
 	}
 	if n >= 64 {
@@ -127,8 +143,8 @@ func (s *Stream) has(seq uint32) bool {
 		return false
 	case s.high-1-seq < 64:
 		return s.window&(1<<(s.high-1-seq)) != 0
-	case s.holes != nil:
-		_, missing := slices.BinarySearch(*s.holes, seq)
+	case s.more != nil:
+		_, missing := slices.BinarySearch(s.more.holes, seq)
 		return !missing
 	}
 	return true

@@ -52,9 +52,9 @@ func TestMark(t *testing.T) {
 				}
 			}
 		}
-		if s.holes != nil && len(*s.holes) > int(high-min(base, high)) {
+		if s.more != nil && len(s.more.holes) > int(high-min(base, high)) {
 			// Holes are pruned when the window moves, so the memory is bounded by what is under way at that time.
-			t.Logf("%d holes with %d under way", len(*s.holes), high-base)
+			t.Logf("%d holes with %d under way", len(s.more.holes), high-base)
 		}
 	})
 }

@@ -48,6 +48,16 @@ func eligible(l *load) int64 { return l.Events.Eligible }
 func received(l *load) int64 { return l.Events.Received }
 func arrived(l *load) int64  { return l.Events.Eligible - l.Events.Lost }
 
+// ofReconnect is a figure that there is only where streams reconnect.
+func ofReconnect(name string, of func(*result.Reconnect) int64) measure {
+	return measure{name: "reconnect." + name, value: func(l *load) (*float64, string) {
+		if l.Reconnect == nil {
+			return nil, "streams did not reconnect (--reconnect)"
+		}
+		return new(float64(of(l.Reconnect))), ""
+	}}
+}
+
 var measures = []measure{
 	count("streams.planned", planned, nil),
 	count("streams.opened", opened, planned),
@@ -57,6 +67,15 @@ var measures = []measure{
 	count("streams.closed_by_server", func(l *load) int64 { return int64(l.Streams.ClosedByServer) }, opened),
 	count("streams.completed", func(l *load) int64 { return int64(l.Streams.Completed) }, opened),
 	count("streams.reconnects", func(l *load) int64 { return int64(l.Streams.Reconnects) }, opened),
+	ofReconnect("attempts", func(r *result.Reconnect) int64 { return int64(r.Attempts) }),
+	ofReconnect("failed", func(r *result.Reconnect) int64 { return int64(r.Failed) }),
+	ofReconnect("gave_up", func(r *result.Reconnect) int64 { return int64(r.GaveUp) }),
+	ofReconnect("away", func(r *result.Reconnect) int64 { return int64(r.Away) }),
+	ofReconnect("last_event_id_sent", func(r *result.Reconnect) int64 { return int64(r.LastEventIDSent) }),
+	ofReconnect("missed_in_gap", func(r *result.Reconnect) int64 { return r.MissedInGap }),
+	ofReconnect("recovered_by_replay", func(r *result.Reconnect) int64 { return r.RecoveredByReplay }),
+	ofReconnect("lost_in_gap", func(r *result.Reconnect) int64 { return r.LostInGap }),
+	ofReconnect("duplicates_on_replay", func(r *result.Reconnect) int64 { return r.DuplicatesOnReplay }),
 	count("events.published", func(l *load) int64 { return l.Events.Published }, nil),
 	count("events.received", received, eligible),
 	count("events.eligible", eligible, nil),

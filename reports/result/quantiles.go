@@ -216,6 +216,9 @@ var metrics = []struct{ name, text string }{
 	{"gap", "between two events of the same stream"},
 	{"jitter", "change from one gap to the next, smoothed as RFC 3550 does; of a sample of the streams"},
 	{"byte_silence", "between two reads of the same stream, comments included"},
+	{"reconnect", "close of a stream seen to the next response head"},
+	{"reconnect_first_event", "close of a stream seen to the first event after it"},
+	{"reconnect_caught_up", "close of a stream seen until all that was missed has come"},
 	{"publish_ack", "publish sent to its answer"},
 	{"sched_lag", "planned to actual start of an open or a publish"},
 }

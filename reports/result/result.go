@@ -149,6 +149,7 @@ type Load struct {
 	Plan        map[string]any        `json:"plan"`
 	Environment Environment           `json:"environment"`
 	Streams     Streams               `json:"streams"`
+	Reconnect   *Reconnect            `json:"reconnect,omitempty"` // nil: streams that ended stayed so
 	Events      Events                `json:"events"`
 	LatencyUS   map[string]*Quantiles `json:"latency_us"`
 	// Distributions of counts, by name: [Distributions] lists them.
@@ -187,6 +188,28 @@ type Streams struct {
 	Completed      int            `json:"completed"` // finite streams that ended as they should, after an event or more
 	Reconnects     int            `json:"reconnects"`
 	Failures       map[string]int `json:"failures"` // by cause, e.g. "connect: connection refused"
+}
+
+// Reconnect is what became of streams that ended and came back. Events are counted per receiver, as eligible and lost are, but those of a receiver that was away stand only here:
+// MissedInGap is the sum of the three after it.
+type Reconnect struct {
+	Attempts           int   `json:"attempts"`             // requests after the first of a stream
+	Failed             int   `json:"failed"`               // of them
+	GaveUp             int   `json:"gave_up"`              // streams that got an answer after which a client asks no more
+	Away               int   `json:"away"`                 // streams that were between two attempts at the end of the run
+	LastEventIDSent    int   `json:"last_event_id_sent"`   // attempts with that field
+	RetryMS            *Span `json:"retry_ms"`             // what streams advertised; null: none did
+	MissedInGap        int64 `json:"missed_in_gap"`        // published while a receiver was away, or under way as it left
+	RecoveredByReplay  int64 `json:"recovered_by_replay"`  // came within the deadline of its return
+	LostInGap          int64 `json:"lost_in_gap"`          // did not
+	Undecided          int64 `json:"undecided"`            // the run ended before
+	DuplicatesOnReplay int64 `json:"duplicates_on_replay"` // events that a receiver got again which it had before it left, or was replayed already
+}
+
+// Span is a smallest and a largest value.
+type Span struct {
+	Min float64 `json:"min"`
+	Max float64 `json:"max"`
 }
 
 // Events counts events over the run; lost is counted against eligible receivers (stream open before the publish and until its deadline).

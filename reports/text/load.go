@@ -15,6 +15,7 @@ import (
 func (p *report) load() {
 	p.validity()
 	p.streams()
+	p.reconnect()
 	p.events()
 	p.latency()
 	p.generator()
@@ -48,6 +49,29 @@ func (p *report) streams() {
 	if s.Completed > 0 {
 		p.linef("%s completed: they ended as they should, after an event or more", result.Plural(int64(s.Completed), "stream"))
 	}
+}
+
+// reconnect is one line: what became of those that left.
+func (p *report) reconnect() {
+	r := p.Reconnect
+	if r == nil {
+		return
+	}
+	parts := []string{
+		result.Plural(int64(r.Attempts), "attempt"), result.Count(int64(r.Failed)) + " failed", result.Count(int64(r.LastEventIDSent)) + " with Last-Event-ID",
+		result.Count(r.MissedInGap) + " missed in the gap", result.Count(r.RecoveredByReplay) + " recovered by replay", result.Count(r.LostInGap) + " lost",
+		result.Count(r.DuplicatesOnReplay) + " duplicates on replay",
+	}
+	for _, more := range []struct {
+		n    int64
+		what string
+	}{{r.Undecided, "undecided"}, {int64(r.GaveUp), "gave up"}, {int64(r.Away), "away at the end"}} {
+		if more.n > 0 {
+			parts = append(parts, result.Count(more.n)+" "+more.what)
+		}
+	}
+	p.section("Reconnects")
+	p.hanging("", 0, strings.Join(parts, " · "))
 }
 
 func (p *report) events() {
