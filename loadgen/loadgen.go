@@ -147,7 +147,10 @@ func (r *session) run(ctx context.Context) *result.Load {
 	l := &result.Load{Plan: p.Map(), Environment: environment(), Gates: []result.Gate{}}
 	for i, t := range r.targets {
 		m := l.Plan["targets"].([]any)[i].(map[string]any)
-		m["spoken"], m["url"] = t.Proto.String(), result.Mask(t.Request.URL.String())
+		m["spoken"] = t.Proto.String()
+		if !p.Requests(i).URLVaries() {
+			m["url"] = result.Mask(t.Request.URL.String())
+		}
 	}
 	l.Plan["tier"] = tier(p)
 	l.Streams.Planned = openings.Len()
@@ -258,7 +261,7 @@ func (r *session) unreachable(l *result.Load) error {
 	if n < l.Streams.Failed {
 		return nil
 	}
-	return &UnreachableError{URL: result.Mask(r.targets[0].Request.URL.String()), Err: errors.New(cause)}
+	return &UnreachableError{URL: l.Plan["targets"].([]any)[0].(map[string]any)["url"].(string), Err: errors.New(cause)}
 }
 
 // runID is a short id that no other run of the hour has: five digits in base 36.

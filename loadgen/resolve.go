@@ -24,28 +24,43 @@ const headPatience = 3 * time.Second
 func resolve(ctx context.Context, p *plan.Plan) ([]engine.Target, error) {
 	targets := make([]engine.Target, len(p.Targets))
 	for i := range p.Targets {
-		d, r, err := p.Targets[i].Open()
+		d, _, err := p.Targets[i].Open()
 		if err != nil {
 			return nil, err
 		}
-		t, err := probe(ctx, d, r, min(p.Timeout, headPatience), p.Timeout)
+		requests := p.Requests(i)
+		r, err := requests.Of(p.Number(i))
+		if err != nil {
+			return nil, err
+		}
+		name := r.URL.String()
+		if requests.URLVaries() {
+			name = p.Targets[i].URL // what a row holds may be a credential
+		}
+		t, err := probe(ctx, d, r, result.Mask(name), min(p.Timeout, headPatience), p.Timeout)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
 			return nil, err
 		}
+		if requests.Varies() {
+			if requests, err = requests.Moved(r, t.Request); err != nil {
+				return nil, err
+			}
+			t.Requests = func(n int) (*wire.Request, error) { return requests.Of(p.Number(n)) }
+		}
 		targets[i] = *t
 	}
 	return targets, nil
 }
 
-func probe(ctx context.Context, dialer *wire.Dialer, r *wire.Request, patience, timeout time.Duration) (*engine.Target, error) {
+func probe(ctx context.Context, dialer *wire.Dialer, r *wire.Request, name string, patience, timeout time.Duration) (*engine.Target, error) {
 	d := *dialer
 	d.MaxRedirects, d.Record = 20, 0
 	t := &engine.Target{Request: r, Proto: d.Proto, Dial: d.NetDial}
 	unreachable := func(err error) error {
-		return &UnreachableError{URL: result.Mask(r.URL.String()), Err: err}
+		return &UnreachableError{URL: name, Err: err}
 	}
 
 	// Connecting may take its time, a head may not: a connection first, then the stream.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,7 @@ type loadFlags struct {
 	publishSize int
 	publishTime string
 	finite      bool
+	variables   plan.Variables
 	thresholds  []string
 	plan        string
 }
@@ -55,6 +57,9 @@ Streams that end by themselves (--finite, or a method other than GET) are reques
 --duration, or --streams of them, and the run ends with the last. first_event is then the time to the first token, gap the
 time between tokens, total the time to the end.
 
+URL, header values and body may be Go templates that differ from stream to stream: {{.Stream}} is its number from 0, {{.NAME}}
+the cell of its row in column NAME of --variables FILE.csv, whose first line names the columns; functions are json and urlquery.
+
 Several URLs are one run: the streams are spread over them in turn, and what is published has to reach all of them, or
 it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused in the hook.`,
 		Example: `  ssegauge load http://localhost:8080/events --streams 2000 --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Marker}}}'
@@ -63,6 +68,7 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
   ssegauge load http://localhost:8080/events --streams 10000 --open-rate 500/s --arrival poisson
   ssegauge load http://localhost:8080/events --stages 10s:1000:30s,0s:2000:30s,0s:4000:30s
   ssegauge load https://host/v1/chat/completions --body @prompt.json -H 'Content-Type: application/json' --open-rate 5/s --arrival poisson --duration 1m
+  ssegauge load 'https://host/feed?user={{urlquery .name}}' -H 'Authorization: Bearer {{.token}}' --variables users.csv --streams 500
   ssegauge load --plan plan.yaml --report html=load.html`,
 		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), a, cmd, args) },
 	}
@@ -77,6 +83,8 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	f.Uint32Var(&l.seed, "seed", plan.DefaultSeed, "of what is left to chance: the same `number` gives the same run")
 	f.DurationVar(&l.duration, "duration", plan.DefaultDuration, "time to hold them, and to publish, after the last was due")
 	f.BoolVar(&l.finite, "finite", false, "streams are meant to end by themselves, as answers of language models do, and the run with the last (default: where the method is another than GET)")
+	f.StringVar(&l.variables.File, "variables", "", "CSV `file` whose rows are the streams' own: {{.Row.NAME}} or {{.NAME}}, and {{.Stream}}, in URL, header values and body")
+	f.StringVar(&l.variables.Order, "variables-order", plan.Turn, "which row a stream gets: turn|random")
 	f.IntVar(&l.perConn, "streams-per-conn", plan.DefaultStreamsPerConn, "HTTP/2: streams on one connection, at most what the server allows")
 	f.StringVar(&l.publishRate, "publish-rate", fmt.Sprintf("%d/s", plan.DefaultPublishRate), "events to publish, as in `10/s` or 30/m")
 	f.StringVar(&l.publishTime, "publish-arrival", plan.Constant, "how events arrive: constant|poisson")
@@ -194,13 +202,14 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 		if p, err = plan.Decode(f); err != nil {
 			return nil, usagef("--plan %s: %v", l.plan, err)
 		}
+		p.In(filepath.Dir(l.plan))
 	} else if len(urls) == 0 {
 		return nil, usagef("no URL was given: usage: %s", cmd.UseLine())
 	}
 	if len(urls) > 0 {
 		p.Targets = nil
 		for _, raw := range urls {
-			req, dialer, err := l.target.load(cmd, raw)
+			req, dialer, err := l.target.load(cmd, plan.Plain(raw))
 			if err != nil {
 				return nil, err
 			}
@@ -239,6 +248,14 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 	}
 	if given("streams-per-conn") {
 		p.StreamsPerConn = l.perConn
+	}
+	if cmd.Flags().Changed("variables") {
+		p.Variables = &l.variables
+	} else if cmd.Flags().Changed("variables-order") {
+		if p.Variables == nil {
+			return nil, usagef("--variables-order is about rows, and there are none: give --variables FILE.csv")
+		}
+		p.Variables.Order = l.variables.Order
 	}
 	if cmd.Flags().Changed("finite") {
 		p.Finite = &l.finite

@@ -35,12 +35,13 @@ type Job struct {
 
 // Target is where streams are opened, with redirects and names resolved.
 type Target struct {
-	Request *wire.Request
-	Proto   wire.Proto                                                        // HTTP11, HTTP2 or H2C
-	Addrs   []string                                                          // host:port, taken in turn
-	TLS     *tls.Config                                                       // complete, with ServerName and NextProtos; nil in the clear
-	Dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: a net.Dialer
-	Lookup  time.Duration                                                     // how long its name took to resolve; 0: it is an address
+	Request  *wire.Request
+	Requests func(n int) (*wire.Request, error)                                // what stream n asks for, where that differs; nil: Request
+	Proto    wire.Proto                                                        // HTTP11, HTTP2 or H2C
+	Addrs    []string                                                          // host:port, taken in turn
+	TLS      *tls.Config                                                       // complete, with ServerName and NextProtos; nil in the clear
+	Dial     func(ctx context.Context, network, addr string) (net.Conn, error) // nil: a net.Dialer
+	Lookup   time.Duration                                                     // how long its name took to resolve; 0: it is an address
 	// PeerStreams is the SETTINGS_MAX_CONCURRENT_STREAMS that an earlier connection saw; 0: not known.
 	PeerStreams uint32
 }

@@ -77,8 +77,13 @@ func (c *mux) openWaiting() {
 			c.streams = make([]stream, 0, min(c.room(c.t), 128))
 		}
 		w := &c.waiting[k]
+		req, bad := c.request(w.n)
+		if bad != nil {
+			c.fail(*w, causeRequest)
+			continue
+		}
 		var id uint32
-		if id, err = c.frames.Open(c.request(w.n)); err != nil {
+		if id, err = c.frames.Open(req); err != nil {
 			break
 		}
 		o := &measure.Opening{Planned: w.planned, Started: w.started}

@@ -22,12 +22,14 @@ func (s *h1conn) dial() {
 	c, cause := s.g.connect(&s.g.Targets[s.g.target(n)], o)
 	if cause == "" {
 		s.c = c
-		req, err := s.g.request(n).AppendHTTP1(nil)
-		if err == nil {
-			err = c.write(req)
-		}
-		if err != nil {
+		if req, err := s.g.request(n); err != nil {
+			cause = causeRequest
+		} else if p, err := req.AppendHTTP1(nil); err != nil {
+			cause = causeRequest
+		} else if err := c.write(p); err != nil {
 			cause = CauseOf(wire.PhaseWrite, err)
+		}
+		if cause != "" {
 			s.g.drop(c)
 		}
 		o.Written = s.g.Board.Now()

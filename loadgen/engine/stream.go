@@ -45,8 +45,16 @@ type ticket struct {
 // target is the index of the target that stream n is opened at.
 func (g *run) target(n int) int { return n % len(g.Targets) }
 
-// request is what stream n asks for.
-func (g *run) request(n int) *wire.Request { return g.Targets[g.target(n)].Request }
+// request is what stream n asks for; the error says that its variables make no request.
+func (g *run) request(n int) (*wire.Request, error) {
+	t := &g.Targets[g.target(n)]
+	if t.Requests != nil {
+		return t.Requests(n)
+	}
+	return t.Request, nil
+}
+
+const causeRequest = "request: cannot be made of the stream's variables"
 
 // ended is where every stream ends, once: m is nil for one that was never open. The lane is locked.
 func (g *run) ended(l *lane, n int, m *measure.Stream, at int64, cause string) {

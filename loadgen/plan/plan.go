@@ -31,6 +31,8 @@ const (
 type Plan struct {
 	Targets []Target `yaml:"targets"` // streams go to them in turn
 
+	Variables *Variables `yaml:"variables"` // what differs from stream to stream
+
 	Streams  int           `yaml:"streams"`   // how many in all; default 100, or open_rate x duration of finite ones. Not with stages
 	Ramp     time.Duration `yaml:"ramp"`      // they are opened within this time; default streams/2000 s and at least 1 s; below 0: all at once
 	OpenRate Rate          `yaml:"open_rate"` // instead of ramp: so many a second
@@ -49,14 +51,17 @@ type Plan struct {
 	Thresholds []string `yaml:"thresholds"` // "deliver.p99 < 250ms": judged by reports/gate
 
 	Segment Segment `yaml:"-"`
+
+	rows     *rows
+	requests []*Requests // by target
 }
 
 // Target is where streams are opened, and how.
 type Target struct {
-	URL    string   `yaml:"url"`
+	URL    string   `yaml:"url"`    // URL, header values and body may be templates: see [Requests]
 	Method string   `yaml:"method"` // default GET, or POST with a body
 	Header []string `yaml:"header"` // "K: V"; Accept: text/event-stream and Cache-Control: no-store stand where they are not given
-	Body   string   `yaml:"body"`
+	Body   string   `yaml:"body"`   // or @file
 
 	HTTP      string `yaml:"http"`       // auto (default), 1.1, 2, h2c
 	ConnectTo string `yaml:"connect_to"` // host:port to dial instead of the URL's

@@ -27,6 +27,7 @@ func TestExamples(t *testing.T) {
 		p, err := plan.Decode(f)
 		f.Close()
 		if err == nil {
+			p.In("testdata")
 			err = p.Validate()
 		}
 		if err != nil {

@@ -23,6 +23,9 @@ func ParseSegment(s string) (Segment, error) {
 
 func (s Segment) String() string { return strconv.Itoa(s.Index) + ":" + strconv.Itoa(max(1, s.Count)) }
 
+// Number is the number in the plan of this segment's stream n.
+func (p *Plan) Number(n int) int { return p.Segment.Index + n*max(1, p.Segment.Count) }
+
 // Rate is a number of events a second.
 type Rate float64
 

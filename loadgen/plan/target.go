@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	"ssegauge/reference/wire"
@@ -54,7 +55,7 @@ func (t *Target) method() string {
 }
 
 func (t *Target) request() (*wire.Request, error) {
-	u, err := url.Parse(t.URL)
+	u, err := url.Parse(Plain(t.URL))
 	if err != nil {
 		return nil, &Error{"targets.url", "not a URL"}
 	}
@@ -68,7 +69,13 @@ func (t *Target) request() (*wire.Request, error) {
 			h = append(h, f)
 		}
 	}
-	return &wire.Request{Method: t.method(), URL: u, Header: h, Body: []byte(t.Body)}, nil
+	body := []byte(t.Body)
+	if name, isFile := strings.CutPrefix(t.Body, "@"); isFile {
+		if body, err = os.ReadFile(name); err != nil {
+			return nil, &Error{"targets.body", err.Error()}
+		}
+	}
+	return &wire.Request{Method: t.method(), URL: u, Header: h, Body: body}, nil
 }
 
 func parseHeader(lines []string) (wire.Header, error) {
@@ -115,6 +122,9 @@ func (p *Plan) Map() map[string]any {
 	}
 	if p.IsFinite() {
 		m["finite"] = true
+	}
+	if v := p.Variables; v != nil {
+		m["variables"] = map[string]any{"file": v.File, "order": v.Order}
 	}
 	if p.OpenRate > 0 {
 		m["open_rate"] = p.OpenRate.String()

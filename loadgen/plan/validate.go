@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -48,6 +49,28 @@ func Decode(r io.Reader) (*Plan, error) {
 	return p, nil
 }
 
+// In reads the plan's relative file names as seen from dir, where its file stands.
+func (p *Plan) In(dir string) {
+	from := func(name *string) {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(dir, *name)
+		}
+	}
+	if p.Variables != nil {
+		from(&p.Variables.File)
+	}
+	for i := range p.Targets {
+		t := &p.Targets[i]
+		if name, isFile := strings.CutPrefix(t.Body, "@"); isFile {
+			from(&name)
+			t.Body = "@" + name
+		}
+		for _, name := range []*string{&t.CACert, &t.Cert, &t.Key} {
+			from(name)
+		}
+	}
+}
+
 // Validate fills in defaults and says what is wrong, as *Error.
 func (p *Plan) Validate() error {
 	bad := func(where, format string, args ...any) error {
@@ -88,6 +111,9 @@ func (p *Plan) Validate() error {
 	if s := p.Segment; s.Index < 0 || s.Index >= s.Count {
 		return bad("segment", "%v; want i:n with 0 <= i < n", s)
 	}
+	if err := p.validRequests(); err != nil {
+		return err
+	}
 	if p.Publish == nil {
 		return nil
 	}
@@ -96,6 +122,22 @@ func (p *Plan) Validate() error {
 	}
 	if n := float64(p.Publish.Rate) * (p.Publish.WarmUp + p.Hold).Seconds(); p.Publish.Arrival == Poisson && n > maxDrawn {
 		return bad("publish.arrival", "poisson with %.0f events; want at most %.0f, or constant", n, maxDrawn)
+	}
+	return nil
+}
+
+// validRequests reads the variables, once, and sees that every target's requests can be made.
+func (p *Plan) validRequests() (err error) {
+	if p.Variables != nil && p.rows == nil {
+		if p.rows, err = p.Variables.load(p.Streams, p.Seed); err != nil {
+			return err
+		}
+	}
+	p.requests = make([]*Requests, len(p.Targets))
+	for i := range p.Targets {
+		if p.requests[i], err = p.compile(i); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -150,7 +192,7 @@ func (t *Target) validate(where string) error {
 	if t.Request != nil && t.URL == "" {
 		t.URL = t.Request.URL.String()
 	}
-	u, err := url.Parse(t.URL)
+	u, err := url.Parse(Plain(t.URL))
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return bad("url", "%s is not an absolute http or https URL, as in http://127.0.0.1:8080/events", quote(result.Mask(t.URL)))
 	}

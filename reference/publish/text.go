@@ -25,6 +25,9 @@ type piece struct {
 	form  string                // name of the function; "": none
 }
 
+// Functions are those that templates of requests may call, beside the ones that are built in.
+func Functions() template.FuncMap { return functions }
+
 var functions = template.FuncMap{
 	"json": quoted,
 	// urlquery is built into text/template.
