@@ -1,7 +1,8 @@
 // Package csv writes a run as one table: for a check a row for each finding, for a load run a row for each figure
 // (kind, name, quantity, value, unit), so that a spreadsheet or a data frame can filter and pivot it.
 //
-// Text cells that a spreadsheet would take for a formula begin with an apostrophe. It imports reports/result; a new figure is one line in load.
+// Text cells that a spreadsheet would take for a formula begin with an apostrophe. It imports reports/result; a figure of
+// [result.Load.Figures] is here of itself, another one is one line in load.
 package csv
 
 import (
@@ -10,9 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -70,6 +69,13 @@ func text(s string) string {
 
 func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
+func optional(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return number(*v)
+}
+
 func check(c *result.Check) [][]string {
 	rows := [][]string{{"id", "verdict", "level", "clause", "core", "title", "message", "hint", "decided_by", "connection", "offset", "length", "time_ms", "hex", "text", "reproduce"}}
 	for _, f := range c.Results {
@@ -90,65 +96,53 @@ func load(r *result.Run) [][]string {
 	add := func(kind, name, quantity, value, unit string) {
 		rows = append(rows, []string{kind, name, quantity, value, unit})
 	}
-	count := func(kind, quantity string, n int64) { add(kind, "", quantity, strconv.FormatInt(n, 10), "") }
 	add("run", "", "validity", text(r.Validity.Verdict), "")
 	add("run", "", "duration", number(r.DurationMS), "ms")
-	s, e, g := r.Streams, r.Events, r.Generator
-	count("streams", "planned", int64(s.Planned))
-	count("streams", "opened", int64(s.Opened))
-	count("streams", "failed", int64(s.Failed))
-	count("streams", "peak", int64(s.Peak))
-	count("streams", "connections", int64(s.Connections))
-	count("streams", "closed_by_server", int64(s.ClosedByServer))
-	count("streams", "completed", int64(s.Completed))
-	count("streams", "reconnects", int64(s.Reconnects))
-	for _, cause := range slices.Sorted(maps.Keys(s.Failures)) {
-		add("failures", text(cause), "count", strconv.Itoa(s.Failures[cause]), "")
+	for _, f := range r.Figures() {
+		add(f.Group, "", f.Name, optional(f.Value), f.Unit) // empty: not measured
 	}
-	count("events", "published", e.Published)
-	count("events", "received", e.Received)
-	count("events", "eligible", e.Eligible)
-	count("events", "lost", e.Lost)
-	count("events", "duplicated", e.Duplicated)
-	count("events", "reordered", e.Reordered)
-	add("events", "", "bytes", strconv.FormatInt(e.Bytes, 10), "bytes")
-	latency := func(name string, q *result.Quantiles) {
+	for _, c := range r.Causes() {
+		add("failures", text(c.Text), "count", strconv.Itoa(c.Count), "")
+	}
+	distribution := func(kind, name, unit string, q *result.Quantiles) {
 		if q == nil {
 			return
 		}
-		add("latency", name, "count", strconv.FormatInt(q.Count, 10), "")
-		add("latency", name, "never", strconv.FormatInt(q.Never, 10), "")
+		name = text(name)
+		add(kind, name, "count", strconv.FormatInt(q.Count, 10), "")
+		add(kind, name, "never", strconv.FormatInt(q.Never, 10), "")
 		for _, v := range []struct {
 			quantity string
-			us       *float64
+			value    *float64
 		}{{"min", q.Min}, {"mean", q.Mean}, {"p50", q.P50}, {"p90", q.P90}, {"p99", q.P99}, {"p99_9", q.P999}, {"max", q.Max}} {
-			value := "" // not resolved
-			if v.us != nil {
-				value = number(*v.us)
+			add(kind, name, v.quantity, optional(v.value), unit) // empty: not resolved
+			if i, ok := q.CI95[v.quantity]; ok {
+				add(kind, name, v.quantity+".low", optional(i.Low), unit)
+				add(kind, name, v.quantity+".high", optional(i.High), unit)
 			}
-			add("latency", name, v.quantity, value, "us")
 		}
 	}
-	for _, name := range r.Metrics() {
-		latency(text(name), r.LatencyUS[name])
+	for _, l := range r.Latencies() {
+		distribution("latency", l.Name, "us", l.Quantiles)
 	}
-	latency("generator.delay", g.DelayUS)
-	add("generator", "", "cpu", number(g.CPUSeconds), "s")
-	add("generator", "", "rss", strconv.FormatInt(g.RSSBytes, 10), "bytes")
-	add("generator", "", "per_stream", strconv.FormatInt(g.BytesPerStream, 10), "bytes")
-	count("generator", "workers", int64(g.Workers))
+	for _, name := range result.Distributions() {
+		distribution("distribution", name, "", r.Distributions[name])
+	}
+	for _, d := range r.Disconnects {
+		distribution("disconnect", d.Cause, "us", d.AgeUS)
+	}
 	for _, gate := range r.Gates {
-		value := ""
-		if gate.Value != nil {
-			value = number(*gate.Value)
-		}
-		add("gate", text(gate.Expression), "value", value, text(gate.Unit))
+		add("gate", text(gate.Expression), "value", optional(gate.Value), text(gate.Unit))
 		add("gate", text(gate.Expression), "pass", strconv.FormatBool(gate.Pass), "")
 	}
-	for _, s := range r.Series {
+	for _, s := range r.Series { // quantity: milliseconds since the start
+		unit := ""
+		if strings.HasSuffix(s.Name, "_us") {
+			unit = "us"
+		}
 		for i, v := range s.Values {
 			if !math.IsNaN(v) && !math.IsInf(v, 0) {
-				add("series", text(s.Name), strconv.FormatInt(int64(i)*s.StepMS, 10), number(v), "")
+				add("series", text(s.Name), strconv.FormatInt(int64(i)*s.StepMS, 10), number(v), unit)
 			}
 		}
 	}

@@ -156,14 +156,16 @@ func (v *view) load() {
 		note = result.Count(int64(s.Failed)) + " failed"
 	}
 	v.Tiles = append(v.Tiles, tile{"streams opened", result.Count(int64(s.Opened)), "of " + result.Count(int64(s.Planned)) + ", " + note})
-	note = "none lost"
-	if e.Lost > 0 {
-		note = result.Count(e.Lost) + " lost"
+	switch why := v.Unmatched(); {
+	case why != "":
+		v.Tiles = append(v.Tiles, tile{"events received", result.Count(e.Received), "loss not measured: " + why})
+	default:
+		note = "none lost"
+		if e.Lost > 0 {
+			note = result.Count(e.Lost) + " lost"
+		}
+		v.Tiles = append(v.Tiles, tile{"deliveries", result.Count(e.Eligible - e.Lost), "of " + result.Count(e.Eligible) + ", " + note})
 	}
-	if e.Eligible > 0 {
-		note = "of " + result.Count(e.Eligible) + ", " + note
-	}
-	v.Tiles = append(v.Tiles, tile{"events received", result.Count(e.Received), note})
 	quantile := func(label string, q *result.Quantiles) {
 		switch {
 		case q == nil || q.P50 == nil:

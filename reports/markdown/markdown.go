@@ -9,8 +9,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 
 	"ssegauge/reports/result"
@@ -231,44 +229,28 @@ func (p *report) load() {
 		p.table([]string{"verdict", "threshold", "value", ""}, "llrl", rows)
 	}
 	var rows [][]string
-	add := func(name string, q *result.Quantiles) {
-		if q != nil && q.Count > 0 {
-			never := ""
-			if q.Never > 0 {
-				never = " (and " + result.Count(q.Never) + " never)"
-			}
-			rows = append(rows, []string{name, result.Count(q.Count) + never, us(q.Min), us(q.P50), us(q.P90), us(q.P99), us(q.P999), us(q.Max)})
+	for _, l := range p.Latencies() {
+		never := ""
+		if l.Never > 0 {
+			never = " (and " + result.Count(l.Never) + " never)"
 		}
+		rows = append(rows, []string{code(l.Name), result.Count(l.Count) + never, us(l.Min), us(l.P50), us(l.P90), us(l.P99), us(l.P999), us(l.Max)})
 	}
-	for _, name := range p.Metrics() {
-		add(code(name), p.LatencyUS[name])
-	}
-	add("own delay", p.Generator.DelayUS)
 	if len(rows) > 0 {
 		p.linef("### Latency\n")
 		p.table([]string{"", "samples", "min", "p50", "p90", "p99", "p99.9", "max"}, "lrrrrrrr", rows)
 	}
-	s, e := p.Streams, p.Events
-	p.linef("### Streams and events\n")
-	p.table([]string{"planned", "opened", "failed", "peak", "connections", "closed by server", "reconnects"}, "rrrrrrr", counts(s.Planned, s.Opened, s.Failed, s.Peak, s.Connections, s.ClosedByServer, s.Reconnects))
-	p.table([]string{"published", "received", "eligible", "lost", "duplicated", "reordered"}, "rrrrrr", counts(e.Published, e.Received, e.Eligible, e.Lost, e.Duplicated, e.Reordered))
-	if len(s.Failures) > 0 {
-		causes := slices.SortedFunc(maps.Keys(s.Failures), func(a, b string) int {
-			return cmp.Or(s.Failures[b]-s.Failures[a], strings.Compare(a, b))
-		})
-		rows = nil
-		for _, c := range causes {
-			rows = append(rows, []string{result.Count(int64(s.Failures[c])), escape(c)})
-		}
+	p.linef("### Figures\n")
+	for _, g := range p.FigureGroups() {
+		p.linef("- %s: %s", g.Title, escape(g.Line()))
+	}
+	p.linef("")
+	rows = nil
+	for _, c := range p.Causes() {
+		rows = append(rows, []string{result.Count(int64(c.Count)), strings.TrimSpace(escape(c.Text) + " " + c.Age()), cmp.Or(c.Owner, "–"), c.Meaning})
+	}
+	if len(rows) > 0 {
 		p.linef("### Failures\n")
-		p.table([]string{"count", "cause"}, "rl", rows)
+		p.table([]string{"count", "cause", "whose", "what it means"}, "rlll", rows)
 	}
-}
-
-func counts[T int | int64](values ...T) [][]string {
-	row := make([]string, len(values))
-	for i, v := range values {
-		row[i] = result.Count(int64(v))
-	}
-	return [][]string{row}
 }

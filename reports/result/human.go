@@ -74,6 +74,8 @@ func Measure(v float64, unit string) string {
 	switch unit {
 	case "us":
 		return Micros(v)
+	case "ms":
+		return Micros(v * 1e3)
 	case "s":
 		return Micros(v * 1e6)
 	case "bytes":

@@ -60,6 +60,19 @@ func (q *Quantiles) Resolves(p float64, missing int64) bool {
 	return Resolvable(p, n)
 }
 
+// String writes the interval for people: "1.20 ms to 1.90 ms", "at least 1.20 ms"; "" where it has no bound.
+func (i Interval) String() string {
+	switch {
+	case i.Low == nil && i.High == nil:
+		return ""
+	case i.High == nil:
+		return "at least " + Micros(*i.Low)
+	case i.Low == nil:
+		return "at most " + Micros(*i.High)
+	}
+	return Micros(*i.Low) + " to " + Micros(*i.High)
+}
+
 // Hist decodes the histogram; an error if the run carries none (nil without an error if it is empty).
 func (q *Quantiles) Hist() (*hdrhistogram.Histogram, error) {
 	switch {
@@ -253,6 +266,34 @@ func (l *Load) Metrics() []string {
 	}
 	slices.Sort(others)
 	return append(names, others...)
+}
+
+// Latency is one distribution of times of a run.
+type Latency struct {
+	Name, Text string // as thresholds have it; what it spans
+	Own        bool   // the generator's, not the target's
+	*Quantiles        // never nil
+}
+
+// Latencies are all distributions of times that have samples, in reading order, the generator's own last.
+func (l *Load) Latencies() []Latency {
+	var out []Latency
+	add := func(name, text string, own bool, q *Quantiles) {
+		if q != nil && (q.Count > 0 || q.Never > 0) {
+			out = append(out, Latency{name, text, own, q})
+		}
+	}
+	for _, name := range l.Metrics() {
+		add(name, MetricText(name), false, l.LatencyUS[name])
+	}
+	g := l.Generator
+	if g.Canary != nil {
+		add("canary.deliver", "as deliver, seen by a process of its own on a few streams", true, g.Canary.DeliverUS)
+	}
+	add("generator.delay", "bytes arrived to bytes read: the generator's own delay", true, g.DelayUS)
+	add("generator.lag", "how late a thread woke that asks for the processor every millisecond", true, g.LagUS)
+	add("generator.sched", "how long goroutines that could run waited to", true, g.SchedUS)
+	return out
 }
 
 // MetricText says what a latency spans, "" if the name is not known.

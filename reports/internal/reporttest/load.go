@@ -108,6 +108,17 @@ func LoadFew() *result.Run {
 	return r
 }
 
+// LoadTicks is a run without a publish hook on a target that emits by itself: nothing is known of loss.
+func LoadTicks() *result.Run {
+	r := LoadFew()
+	r.Target = result.Target{URL: "http://127.0.0.1:8080/tick?interval=100ms", HTTP: "1.1"}
+	r.Validity = result.Validity{Verdict: result.Valid}
+	r.Streams = result.Streams{Planned: 5, Opened: 4, Failed: 1, Peak: 4, Connections: 4, Failures: map[string]int{"head: status 503": 1}}
+	r.Events = result.Events{Received: 12_800, Bytes: 1_300_000}
+	r.LatencyUS = map[string]*result.Quantiles{"open": Samples(1, 5, 84_000, 0.2), "gap": Samples(8, 12_700, 100_000, 0.02)}
+	return r
+}
+
 // LoadFailing is a run that lost streams and events on a target that answers with hostile text.
 func LoadFailing() *result.Run {
 	r := Load()

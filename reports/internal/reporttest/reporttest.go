@@ -53,5 +53,6 @@ func Runs() []Run {
 		{"load", Load()},
 		{"load-few", LoadFew()},
 		{"load-failing", LoadFailing()},
+		{"load-ticks", LoadTicks()},
 	}
 }
