@@ -8,10 +8,12 @@ import (
 
 	"ssegauge/reports/csv"
 	"ssegauge/reports/github"
+	"ssegauge/reports/hdr"
 	"ssegauge/reports/html"
 	"ssegauge/reports/junit"
 	"ssegauge/reports/markdown"
 	"ssegauge/reports/ndjson"
+	"ssegauge/reports/openmetrics"
 	"ssegauge/reports/result"
 	"ssegauge/reports/sarif"
 	"ssegauge/reports/text"
@@ -39,6 +41,8 @@ func Formats() []Format {
 		{"junit", "JUnit XML, for a CI system", junit.Render},
 		{"sarif", "SARIF 2.1.0, for code scanning", sarif.Render},
 		{"csv", "a table for a spreadsheet", csv.Render},
+		{"openmetrics", "OpenMetrics text, for a time series database", openmetrics.Render},
+		{"hdr", "HdrHistogram interval log, for its tools", hdr.Render},
 	}
 }
 
