@@ -95,7 +95,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	openings := p.Openings()
 	events, warm := p.Events()
 	ramp := p.RampTime()
-	conf := measure.Config{Workers: runtime.GOMAXPROCS(0), Streams: openings.Len(), Epoch: time.Now(), Finite: p.IsFinite()}
+	conf := measure.Config{Workers: runtime.GOMAXPROCS(0), Streams: openings.Len(), Epoch: time.Now(), Finite: p.IsFinite(), Reconnect: p.Reconnect != nil}
 	total := ramp + p.Hold
 	if p.Publish != nil {
 		conf.Events, conf.Warm = events, warm
@@ -123,7 +123,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	go func() {
 		defer close(engineDone)
 		r.engine.Run(engineCtx, &engine.Job{
-			Targets: r.targets, Openings: openings, Burst: ramp == 0, StreamsPerConn: p.StreamsPerConn, Timeout: p.Timeout, Board: board,
+			Targets: r.targets, Openings: openings, Burst: ramp == 0, StreamsPerConn: p.StreamsPerConn, Timeout: p.Timeout, Board: board, Life: life(p),
 		})
 	}()
 	var publishing sync.WaitGroup

@@ -26,6 +26,7 @@ type loadFlags struct {
 	target  targetFlags
 	publish publishFlags
 	output  outputFlags
+	life    lifeFlags
 
 	streams     int
 	ramp        time.Duration
@@ -69,6 +70,7 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
   ssegauge load http://localhost:8080/events --stages 10s:1000:30s,0s:2000:30s,0s:4000:30s
   ssegauge load https://host/v1/chat/completions --body @prompt.json -H 'Content-Type: application/json' --open-rate 5/s --arrival poisson --duration 1m
   ssegauge load 'https://host/feed?user={{urlquery .name}}' -H 'Authorization: Bearer {{.token}}' --variables users.csv --streams 500
+  ssegauge load http://localhost:8080/events --reconnect --threshold 'reconnect.lost_in_gap == 0' --publish 'POST http://localhost:8080/publish'
   ssegauge load --plan plan.yaml --report html=load.html`,
 		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), a, cmd, args) },
 	}
@@ -91,6 +93,7 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	f.IntVar(&l.publishSize, "publish-size", 0, "`bytes` of {{.Data}}, marker included (0: the marker alone)")
 	f.StringArrayVar(&l.thresholds, "threshold", nil, "`expression` that must hold, as in 'deliver.p99 < 250ms' (repeatable)")
 	f.StringVar(&l.plan, "plan", "", "YAML `file` with the whole plan; flags that are given override it")
+	l.life.add(f)
 	l.output.add(cmd)
 	return cmd
 }
@@ -241,6 +244,9 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 	}
 	given := func(name string) bool { return l.plan == "" || cmd.Flags().Changed(name) }
 	if err := l.openings(p, cmd.Flags().Changed); err != nil {
+		return nil, err
+	}
+	if err := l.life.apply(p, cmd.Flags().Changed); err != nil {
 		return nil, err
 	}
 	if given("duration") {

@@ -31,6 +31,7 @@ type Job struct {
 	StreamsPerConn int              // HTTP/2: at most so many, and never more than the peer allows
 	Timeout        time.Duration    // from the start of connecting to the response head
 	Board          *measure.Board
+	Life           Life
 }
 
 // Target is where streams are opened, with redirects and names resolved.

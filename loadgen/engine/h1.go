@@ -41,7 +41,7 @@ func (s *h1) item(g *run, l *lane, it *wire.Item, a *arrival) {
 	cause := ""
 	switch it.Kind {
 	case wire.Final:
-		cause = s.head(l, it.Head, a.at)
+		cause = s.head(g, l, it.Head, a.at)
 	case wire.Body:
 		cause = s.body(l, it.Data, a)
 	case wire.End:

@@ -29,11 +29,13 @@ type mux struct {
 	*run
 	host host
 	lane *lane
-	t    int // index of the target
+	t    int  // index of the target
+	self home // the connection that this is of
 
 	frames   *wire.Frames
 	phases   measure.Opening // of connecting: told once, with the first stream
 	assigned int             // tickets ever taken
+	expected int             // of their streams, those that will come back
 	waiting  []ticket        // not yet opened
 	streams  []stream        // stream 2i+1 is streams[i]
 	unsent   []uint32        // streams whose request waits in Out
@@ -60,6 +62,27 @@ func (c *mux) take(k ticket) bool {
 		return false
 	}
 	c.assigned++
+	c.waiting = append(c.waiting, k)
+	return true
+}
+
+// expects keeps a place for stream n, which has ended here, if it will come back. The lane is locked.
+func (c *mux) expects(n uint32) {
+	if c.closed || c.clients == nil {
+		return
+	}
+	if k := c.clients[n]; k != nil && k.away {
+		k.home = c.self
+		c.expected++
+	}
+}
+
+// rejoins takes back a stream that was expected; false: no longer.
+func (c *mux) rejoins(k ticket) bool {
+	c.expected--
+	if c.closed {
+		return false
+	}
 	c.waiting = append(c.waiting, k)
 	return true
 }
@@ -129,7 +152,7 @@ func (c *mux) passOn(tickets []ticket, cause string) {
 
 func (c *mux) fail(k ticket, cause string) {
 	c.lane.Lock()
-	c.ended(c.lane, k.n, nil, 0, cause)
+	c.ended(c.lane, k.n, nil, k.planned, c.Board.Now(), cause)
 	c.lane.Unlock()
 }
 
@@ -155,7 +178,7 @@ func (c *mux) written(ids []uint32) {
 
 // idle tells whether the connection carries no stream and will carry no more.
 func (c *mux) idle() bool {
-	return len(c.waiting) == 0 && c.frames.Active() == 0 && (c.closed || c.host.planned() || c.assigned >= c.room(c.t))
+	return len(c.waiting) == 0 && c.frames.Active() == 0 && (c.closed || c.expected == 0 && (c.host.planned() || c.assigned >= c.room(c.t)))
 }
 
 // feed takes what one read brought. What it has to say to that waits in Out.
@@ -199,7 +222,7 @@ func (c *mux) item(it *wire.Item, a *arrival) {
 	cause, cancel := "", false
 	switch it.Kind {
 	case wire.Final:
-		cause, cancel = s.head(c.lane, it.Head, a.at), true
+		cause, cancel = s.head(c.run, c.lane, it.Head, a.at), true
 	case wire.Body:
 		if s.opening == nil {
 			cause, cancel = s.body(c.lane, it.Data, a), true
@@ -219,6 +242,7 @@ func (c *mux) item(it *wire.Item, a *arrival) {
 		return
 	}
 	s.end(c.run, c.lane, a.at, cause)
+	c.expects(s.n)
 	if cancel {
 		c.frames.Cancel(it.Stream, wire.CodeCancel)
 	}
@@ -273,6 +297,7 @@ func (c *mux) overdue() (next int64) {
 		}
 		if due := s.opening.Started + int64(c.Timeout); due <= now {
 			s.end(c.run, c.lane, now, "head: timeout")
+			c.expects(s.n)
 			c.frames.Cancel(uint32(2*i+1), wire.CodeCancel)
 		} else if next == 0 || due < next {
 			next = due

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -28,15 +29,24 @@ type portable struct {
 	alive   sync.WaitGroup // connections
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
-	muxed   []*h2conn     // every one ever made
+	muxed   map[*h2conn]struct{}
 	turn    atomic.Uint32 // of addresses and lanes
 	current []*h2conn     // by target: the connection that takes the next stream
+	wake    chan struct{} // there may be something else to wait for
+	slab    []h1conn      // room for the HTTP/1.1 streams to come, side by side
 }
 
 // Run opens and reads the job's streams.
 func (Portable) Run(ctx context.Context, j *Job) {
 	g := &portable{
 		run: newRun(j), ctx: ctx, dials: make(chan struct{}, maxDials), conns: map[*conn]struct{}{}, current: make([]*h2conn, len(j.Targets)),
+		muxed: map[*h2conn]struct{}{}, wake: make(chan struct{}, 1),
+	}
+	g.rouse = func() {
+		select {
+		case g.wake <- struct{}{}:
+		default:
+		}
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -46,12 +56,15 @@ func (Portable) Run(ctx context.Context, j *Job) {
 	g.open()
 	g.opened.Store(true)
 	g.mu.Lock()
-	muxed := slices.Clone(g.muxed)
+	muxed := slices.Collect(maps.Keys(g.muxed))
 	g.mu.Unlock()
 	for _, c := range muxed {
 		c.lastCall()
 	}
 	g.alive.Wait()
+	for i := range g.lanes {
+		g.forsake(&g.lanes[i])
+	}
 	if !stop() {
 		<-ended
 	}
@@ -69,48 +82,40 @@ func (g *portable) end() {
 	}
 }
 
-// open starts the streams at their times.
+// open starts the streams at their times, and those that come back at theirs.
 func (g *portable) open() {
 	n := g.Openings.Len()
-	h1 := g.slab(n)
+	g.slab = g.side(n)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	<-timer.C
-	for i := 0; i < n; {
-		due := int64(g.Openings.At(i))
+	for i := 0; i < n || g.clients != nil && g.going.Load() > 0; {
+		due := g.nextReturn()
+		if i < n {
+			due = min(due, int64(g.Openings.At(i)))
+		}
 		if wait := due - g.Board.Now(); wait > 0 {
 			timer.Reset(time.Duration(wait))
 			select {
 			case <-timer.C:
+			case <-g.wake:
+				continue
 			case <-g.ctx.Done():
 				return
 			}
-		}
-		if g.ctx.Err() != nil {
-			return
 		}
 		// Everything that is due by now goes in one batch.
 		for now := g.Board.Now(); i < n && int64(g.Openings.At(i)) <= now; i++ {
 			k := ticket{planned: int64(g.Openings.At(i)), n: i}
-			t := g.target(i)
-			if g.Targets[t].Proto != wire.HTTP11 {
-				k.started = g.Board.Now()
-				g.Board.Opening(k.planned, k.started, g.Burst)
-				g.assign(t, k)
-				continue
-			}
-			select {
-			case g.dials <- struct{}{}:
-			case <-g.ctx.Done():
+			if !g.free(i) {
 				return
 			}
 			k.started = g.Board.Now()
 			g.Board.Opening(k.planned, k.started, g.Burst)
-			s := &h1[0]
-			h1 = h1[1:]
-			s.g, s.n, s.opening = g, uint32(i), &measure.Opening{Planned: k.planned, Started: k.started}
-			g.alive.Add(1)
-			go s.dial()
+			g.going.Add(1)
+			g.begin(k)
+		}
+		if !g.bringBack() {
+			return
 		}
 		for _, c := range g.current {
 			if c != nil {
@@ -120,8 +125,79 @@ func (g *portable) open() {
 	}
 }
 
-// slab has room for the HTTP/1.1 streams among n, side by side.
-func (g *portable) slab(n int) []h1conn {
+// nextReturn is when the next stream is due to come back.
+func (g *portable) nextReturn() int64 {
+	due := int64(never)
+	if g.clients != nil {
+		for i := range g.lanes {
+			g.lanes[i].Lock()
+			due = min(due, g.lanes[i].nextReturn())
+			g.lanes[i].Unlock()
+		}
+	}
+	return due
+}
+
+// bringBack opens again the streams that are due to come back; false: the run is over.
+func (g *portable) bringBack() bool {
+	if g.clients == nil {
+		return true
+	}
+	for i := range g.lanes {
+		for l := &g.lanes[i]; ; {
+			now := g.Board.Now()
+			l.Lock()
+			n, ok := l.due(now)
+			l.Unlock()
+			if !ok {
+				break
+			}
+			if !g.free(n) {
+				return false
+			}
+			l.Lock()
+			k, h := g.returning(l, now)
+			l.Unlock()
+			if h == nil || !h.rejoin(k) {
+				g.begin(k)
+			}
+		}
+	}
+	return g.ctx.Err() == nil
+}
+
+// free waits until stream n may be dialled; false: the run is over.
+func (g *portable) free(n int) bool {
+	if g.Targets[g.target(n)].Proto != wire.HTTP11 {
+		return g.ctx.Err() == nil
+	}
+	select {
+	case g.dials <- struct{}{}:
+		return true
+	case <-g.ctx.Done():
+		return false
+	}
+}
+
+// begin opens a stream.
+func (g *portable) begin(k ticket) {
+	t := g.target(k.n)
+	if g.Targets[t].Proto != wire.HTTP11 {
+		g.assign(t, k)
+		return
+	}
+	if len(g.slab) == 0 {
+		g.slab = make([]h1conn, 1)
+	}
+	s := &g.slab[0]
+	g.slab = g.slab[1:]
+	s.g, s.n, s.opening = g, uint32(k.n), &measure.Opening{Planned: k.planned, Started: k.started}
+	g.alive.Add(1)
+	go s.dial()
+}
+
+// side is room for the HTTP/1.1 streams among n, side by side.
+func (g *portable) side(n int) []h1conn {
 	k := 0
 	for i, t := range g.Targets {
 		if t.Proto == wire.HTTP11 {

@@ -33,14 +33,26 @@ func (g *portable) assign(t int, k ticket) {
 	g.current[t] = g.connection(t, []ticket{k})
 }
 
+// rejoin opens a stream again that was here.
+func (c *h2conn) rejoin(k ticket) bool {
+	c.mu.Lock()
+	ok := c.rejoins(k)
+	c.mu.Unlock()
+	if ok {
+		c.kick()
+	}
+	return ok
+}
+
 func (g *portable) spawn(t int, k []ticket) { g.connection(t, k) }
 
 // connection makes a connection for streams of target t.
 func (g *portable) connection(t int, k []ticket) *h2conn {
 	c := &h2conn{g: g, mux: newMux(g.run, g, g.lane(), t, k)}
+	c.self = c
 	g.alive.Add(1)
 	g.mu.Lock()
-	g.muxed = append(g.muxed, c)
+	g.muxed[c] = struct{}{}
 	g.mu.Unlock()
 	go c.dial()
 	return c
@@ -158,6 +170,9 @@ func (c *h2conn) piece(p []byte) error {
 
 // gone ends what is on the connection.
 func (c *h2conn) gone(cause string) {
+	c.g.mu.Lock()
+	delete(c.g.muxed, c)
+	c.g.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.deadline != nil {

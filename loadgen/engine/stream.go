@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,10 @@ type run struct {
 	ending atomic.Bool     // what connections say from now on is our doing
 	limits []atomic.Uint32 // by target: streams a connection, as the peer said last; 0: not known
 	lanes  []lane
+
+	clients []*client    // by stream, where streams come back; touched by whoever has the stream
+	going   atomic.Int64 // streams that have begun, and will not have ended for good before they end again
+	rouse   func()       // tells who waits that there may be something else to wait for; nil: nobody does
 }
 
 func newRun(j *Job) *run {
@@ -24,6 +29,10 @@ func newRun(j *Job) *run {
 	}
 	for i := range g.lanes {
 		g.lanes[i].Recorder = j.Board.Recorder(i)
+		g.lanes[i].chance = rand.New(rand.NewPCG(j.Life.Seed, uint64(i)))
+	}
+	if j.Life.Reconnect != nil {
+		g.clients = make([]*client, j.Openings.Len())
 	}
 	return g
 }
@@ -33,6 +42,9 @@ type lane struct {
 	*measure.Recorder
 	it wire.Item // here, so that a read allocates nothing
 	ev sse.Event
+
+	returns alarms // streams that will come back
+	chance  *rand.Rand
 }
 
 // ticket is a stream that is to be opened.
@@ -48,25 +60,42 @@ func (g *run) target(n int) int { return n % len(g.Targets) }
 // request is what stream n asks for; the error says that its variables make no request.
 func (g *run) request(n int) (*wire.Request, error) {
 	t := &g.Targets[g.target(n)]
-	if t.Requests != nil {
-		return t.Requests(n)
+	if t.Requests == nil {
+		return g.resuming(n, t.Request), nil
 	}
-	return t.Request, nil
+	r, err := t.Requests(n)
+	if err != nil {
+		return nil, err
+	}
+	return g.resuming(n, r), nil
 }
 
 const causeRequest = "request: cannot be made of the stream's variables"
 
-// ended is where every stream ends, once: m is nil for one that was never open. The lane is locked.
-func (g *run) ended(l *lane, n int, m *measure.Stream, at int64, cause string) {
+// ended is where every stream ends, once: m is nil for an attempt that did not get as far as a stream, which was planned for such a time. The lane is locked.
+func (g *run) ended(l *lane, n int, m *measure.Stream, planned, at int64, cause string) {
+	c := g.client(n, planned)
 	switch {
-	case m != nil && !g.ending.Load():
-		l.Closed(m, at, cause)
-	case m != nil:
 	case g.ending.Load():
-		l.Failed(causeEnd)
-	default:
+		if m == nil && (c == nil || c.m == nil) {
+			l.Failed(causeEnd)
+		}
+	case m != nil:
+		if back := l.Closed(m, at, cause); c != nil {
+			c.m = back
+			if g.comesBack(l, n, c, at, cause) {
+				return
+			}
+		}
+	case c == nil, c.m == nil && final(cause):
 		l.Failed(cause)
+	default:
+		if c.failed++; g.comesBack(l, n, c, at, cause) {
+			return
+		}
 	}
+	g.going.Add(-1)
+	g.look()
 }
 
 const causeEnd = "head: none by the end of the run"
@@ -116,10 +145,12 @@ type stream struct {
 }
 
 // head takes the final head; the cause is why the answer is not what was asked for, "" if it is.
-func (s *stream) head(l *lane, h *wire.Head, at int64) (cause string) {
+func (s *stream) head(g *run, l *lane, h *wire.Head, at int64) (cause string) {
 	if cause = refusal(h); cause == "" && s.opening != nil {
 		s.opening.Head = at
-		l.Opened(&s.m, *s.opening)
+		if !g.returned(l, s) {
+			l.Opened(&s.m, *s.opening)
+		}
 		s.opening = nil
 	}
 	return cause
@@ -152,13 +183,17 @@ func (s *stream) end(g *run, l *lane, at int64, cause string) {
 		return
 	}
 	s.over = true
-	m := &s.m
+	m, planned := &s.m, int64(0)
 	if s.opening != nil {
+		planned = s.opening.Planned
 		m, s.opening = nil, nil
 		if _, _, phased := cutCause(cause); !phased {
 			cause = "head: " + cause
 		}
 	}
-	g.ended(l, int(s.n), m, at, cause)
+	if m != nil {
+		g.remember(s)
+	}
+	g.ended(l, int(s.n), m, planned, at, cause)
 	s.dec.Reset(false)
 }

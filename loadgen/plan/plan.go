@@ -46,6 +46,8 @@ type Plan struct {
 	StreamsPerConn int           `yaml:"streams_per_conn"` // HTTP/2; default 100, and never more than the peer allows
 	Timeout        time.Duration `yaml:"timeout"`          // from the planned start of a stream's connection to its response head; default 30s
 
+	Reconnect *Reconnect `yaml:"reconnect"` // none: a stream that ends stays so
+
 	Publish *Publish `yaml:"publish"` // none: only what needs no cooperation is measured
 
 	Thresholds []string `yaml:"thresholds"` // "deliver.p99 < 250ms": judged by reports/gate

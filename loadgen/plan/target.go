@@ -142,6 +142,7 @@ func (p *Plan) Map() map[string]any {
 		}
 		m["stages"] = l
 	}
+	p.lifeMap(m)
 	if pub := p.Publish; pub != nil {
 		h := map[string]any{
 			"rate": pub.Rate.String(), "settle": pub.Settle.String(), "deadline": pub.Deadline.String(),

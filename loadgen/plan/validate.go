@@ -114,6 +114,9 @@ func (p *Plan) Validate() error {
 	if err := p.validRequests(); err != nil {
 		return err
 	}
+	if err := p.validLife(); err != nil {
+		return err
+	}
 	if p.Publish == nil {
 		return nil
 	}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"ssegauge/loadgen/plan"
+)
+
+// lifeFlags are what becomes of streams once they are open.
+type lifeFlags struct {
+	reconnect bool
+	delay     time.Duration
+	jitter    string
+}
+
+func (l *lifeFlags) add(f *pflag.FlagSet) {
+	f.BoolVar(&l.reconnect, "reconnect", false, "streams that end come back as EventSource does: after the stream's retry, with Last-Event-ID")
+	f.DurationVar(&l.delay, "reconnect-delay", plan.DefaultReconnectDelay, "time to wait where the stream has set none by retry")
+	f.StringVar(&l.jitter, "reconnect-jitter", plan.DefaultReconnectJitter.String(), "a wait is longer by up to this `share` of it (0%: those that end together come back together, a storm)")
+}
+
+// apply sets what the flags say; a plan keeps what none is given for.
+func (l *lifeFlags) apply(p *plan.Plan, changed func(flag string) bool) error {
+	if changed("reconnect") {
+		switch {
+		case !l.reconnect:
+			p.Reconnect = nil
+		case p.Reconnect == nil:
+			p.Reconnect = new(plan.Reconnect)
+		}
+	}
+	for _, of := range []string{"reconnect-delay", "reconnect-jitter"} {
+		if changed(of) && p.Reconnect == nil {
+			return usagef("--%s: nothing comes back; give --reconnect as well", of)
+		}
+	}
+	if changed("reconnect-delay") {
+		if l.delay <= 0 {
+			return usagef("--reconnect-delay %v: a time above zero is wanted", l.delay)
+		}
+		p.Reconnect.Delay = l.delay
+	}
+	if changed("reconnect-jitter") {
+		jitter, err := plan.ParseShare(l.jitter)
+		if err != nil {
+			return usagef("--reconnect-jitter: %v", err)
+		}
+		p.Reconnect.Jitter = &jitter
+	}
+	return nil
+}

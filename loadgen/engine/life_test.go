@@ -1,0 +1,238 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ssegauge/loadgen/engine"
+	"ssegauge/loadgen/measure"
+	"ssegauge/loadgen/schedule"
+	"ssegauge/reports/result"
+)
+
+// faithless is a server that closes streams and, when they come back, replays what they missed: all of it, some, twice, with what they had before, or not at all. It
+// knows who is who by the ids it gives, and remembers what it did.
+type faithless struct {
+	mu        sync.Mutex
+	log       []string // markers
+	clients   []*visitor
+	strangers int // requests with an id that was never given
+
+	sent, live int
+	want       result.Reconnect
+}
+
+type visitor struct {
+	n        int
+	out      chan string // nil: away
+	last     int         // what it was sent last, as an index of log plus 1
+	attempts int
+}
+
+func (s *faithless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v, out := s.greet(w, r)
+	if v == nil {
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.WriteHeader(200)
+	c := http.NewResponseController(w)
+	fmt.Fprint(w, "retry: 1000\n\n")
+	c.Flush()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case text, ok := <-out:
+			if !ok {
+				if v.n%2 == 0 {
+					panic(http.ErrAbortHandler)
+				}
+				return
+			}
+			fmt.Fprint(w, text)
+			c.Flush()
+		}
+	}
+}
+
+// greet is who asks: nil if the answer has been given.
+func (s *faithless) greet(w http.ResponseWriter, r *http.Request) (*visitor, <-chan string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := r.Header.Get("Last-Event-ID")
+	if id == "" {
+		v := &visitor{n: len(s.clients), out: make(chan string, 1000)}
+		s.clients = append(s.clients, v)
+		return v, v.out
+	}
+	who, _, _ := strings.Cut(id, ".")
+	n, err := strconv.Atoi(who)
+	if err != nil || n >= len(s.clients) || s.clients[n].out != nil || len(r.Header.Values("Last-Event-ID")) != 1 || id != fmt.Sprintf("%d.%d", n, s.clients[n].last) {
+		s.strangers++
+		return nil, nil
+	}
+	v := s.clients[n]
+	s.want.Attempts++
+	s.want.LastEventIDSent++
+	missed := len(s.log) - v.last
+	switch v.attempts++; {
+	case v.n%6 == 0:
+		w.WriteHeader(204)
+		s.want.GaveUp++
+		s.want.LostInGap += int64(missed)
+		return nil, nil
+	case v.n%6 == 1 && v.attempts == 1:
+		s.want.Failed++
+		s.mu.Unlock()
+		defer s.mu.Lock()
+		panic(http.ErrAbortHandler)
+	}
+	v.out = make(chan string, 1000)
+	from := v.last
+	if v.n%6 == 2 { // with two that it had
+		from -= 2
+		s.want.DuplicatesOnReplay += 2
+	}
+	for q := from; q < len(s.log); q++ {
+		if v.n%6 == 3 && q%3 == 0 { // some only
+			s.want.LostInGap++
+			v.last = q + 1
+			continue
+		}
+		s.send(v, q)
+		if q >= len(s.log)-missed {
+			s.want.RecoveredByReplay++
+		}
+		if v.n%6 == 4 { // twice
+			s.send(v, q)
+			s.want.DuplicatesOnReplay++
+		}
+	}
+	return v, v.out
+}
+
+func (s *faithless) send(v *visitor, q int) {
+	v.out <- fmt.Sprintf("id: %d.%d\ndata: %s\n\n", v.n, q+1, s.log[q])
+	v.last = q + 1
+	s.sent++
+}
+
+func (s *faithless) publish(marker string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = append(s.log, marker)
+	for _, v := range s.clients {
+		if v.out != nil {
+			s.send(v, len(s.log)-1)
+			s.live++
+		}
+	}
+}
+
+// dismiss closes the streams of all but every sixth client.
+func (s *faithless) dismiss() (closed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.clients {
+		if v.n%6 != 5 {
+			close(v.out)
+			v.out = nil
+			closed++
+		}
+	}
+	return closed
+}
+
+// What is said of streams that come back is exactly what the server did: those it sent away for good, let down at first, replayed all, some, twice, with
+// more than was asked for.
+func TestReconnect(t *testing.T) {
+	const streams = 24
+	for name, e := range engines {
+		for _, proto := range protocols {
+			t.Run(name+"/"+proto.String(), func(t *testing.T) {
+				t.Parallel()
+				s := &faithless{}
+				target := serve(t, proto, s)
+				const ms = time.Millisecond
+				events := schedule.Ramp{
+					{To: 20, Over: 500 * ms},
+					{To: 20, Over: 500 * ms}, // the streams are closed
+					{To: 40, Over: 400 * ms},
+					{To: 40, Over: 1000 * ms}, // they come back, some later
+					{To: 60, Over: 400 * ms},
+					{To: 60, Over: 1800 * ms},
+					{To: 70, Over: 200 * ms},
+				}
+				b := measure.NewBoard(measure.Config{
+					Epoch: time.Now(), Workers: 2, Marker: measure.NewMarker("t"), Start: time.Second, Events: events, Settle: 100 * ms, Deadline: 3 * time.Second, Reconnect: true,
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					e.Run(ctx, &engine.Job{
+						Targets: []engine.Target{target}, Openings: schedule.Linear(streams, 100*ms), StreamsPerConn: 100, Timeout: 10 * time.Second, Board: b,
+						Life: engine.Life{Reconnect: &engine.Reconnect{Delay: time.Hour}},
+					})
+				}()
+				closed := 0
+				for n := range events.Len() {
+					if n == 20 {
+						time.Sleep(time.Second + 750*ms - time.Duration(b.Now()))
+						closed = s.dismiss()
+					}
+					marker, intended, _ := b.Begin(uint32(n))
+					time.Sleep(time.Duration(intended - b.Now()))
+					b.Sent(uint32(n), b.Now())
+					s.publish(marker)
+					b.Done(uint32(n), b.Now(), measure.Published, "")
+				}
+				for end := time.Now().Add(10 * time.Second); !b.Settled() && time.Now().Before(end); {
+					time.Sleep(20 * ms)
+					b.Tick()
+				}
+				b.Finish()
+				cancel()
+				<-done
+				var l result.Load
+				b.Fill(&l)
+				s.want.MissedInGap = s.want.RecoveredByReplay + s.want.LostInGap
+				s.want.RetryMS = &result.Span{Min: 1000, Max: 1000}
+				if diff := cmp.Diff(s.want, *l.Reconnect); diff != "" {
+					t.Errorf("want -, got +:\n%s", diff)
+				}
+				if s.strangers > 0 {
+					t.Errorf("%d requests with an id that was not the last", s.strangers)
+				}
+				want := result.Events{Published: 70, Received: int64(s.sent), Eligible: int64(s.live), Bytes: l.Events.Bytes}
+				if l.Events != want {
+					t.Errorf("got  %+v\nwant %+v", l.Events, want)
+				}
+				if got := l.Streams; got.Opened != streams || got.Failed != 0 || got.ClosedByServer != closed || got.Reconnects != closed-s.want.GaveUp {
+					t.Errorf("%+v, want %d closed and %d back", got, closed, closed-s.want.GaveUp)
+				}
+				back := int64(closed - s.want.GaveUp)
+				for name, n := range map[string]int64{"open": streams, "reconnect": back, "reconnect_first_event": back, "reconnect_caught_up": back - streams/6} {
+					if q := l.LatencyUS[name]; q == nil || q.Count != n {
+						t.Errorf("%s: %+v, want %d", name, q, n)
+					}
+				}
+				if q := l.LatencyUS["reconnect"]; q != nil && (*q.Min < 1e6 || *q.Max < 3e6) {
+					t.Errorf("came back after %v to %v us; the stream says 1 s, and one failure is one more", *q.Min, *q.Max)
+				}
+				if q := l.LatencyUS["reconnect_caught_up"]; q != nil && q.Never != int64(streams/6+s.want.GaveUp) {
+					t.Errorf("%d never caught up, want %d", q.Never, streams/6+s.want.GaveUp)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// The reconnection time is the least that a client waits; jitter and failures only add to it, within bounds, whatever the target says.
+func TestWait(t *testing.T) {
+	chance := rand.New(rand.NewPCG(1, 2))
+	const s = time.Second
+	for _, c := range []struct {
+		jitter float64
+		retry  time.Duration
+		failed int
+		least  time.Duration
+		most   time.Duration
+	}{
+		{0, 3 * s, 0, 3 * s, 3 * s},
+		{0, 0, 0, 0, 0},
+		{0, 3 * s, 1, 4 * s, 4 * s},
+		{0, 3 * s, 2, 5 * s, 5 * s},
+		{0, 3 * s, 1000, 33 * s, 33 * s},
+		{0.1, 3 * s, 0, 3 * s, 3300 * time.Millisecond},
+		{0.1, 0, 3, 2 * s, 4 * s},
+		{1, 1<<63 - 1, 5, longest, 2*longest + mostBackoff},
+	} {
+		r := Reconnect{Jitter: c.jitter}
+		spread := map[time.Duration]bool{}
+		for range 100 {
+			d := r.wait(c.retry, c.failed, chance)
+			if spread[d] = true; d < c.least || d > c.most {
+				t.Errorf("%+v: %v", c, d)
+			}
+		}
+		if len(spread) == 1 != (c.least == c.most) {
+			t.Errorf("%+v: %d different waits", c, len(spread))
+		}
+	}
+}
+
+// What ends a client's story, and what is only a network error.
+func TestFinal(t *testing.T) {
+	for cause, want := range map[string]bool{
+		"head: status 204": true, "head: status 503": true, "head: content type text/html": true, "head: no content type": true, "head: content encoding gzip": true,
+		"body: event too large": true, "h2: the peer does not speak HTTP/2": true, "tls: no h2 by ALPN": true,
+		"end of response": false, "cut short": false, "head: timeout": false, "head: connection closed": false, "connect: connection refused": false, "h2: GOAWAY NO_ERROR": false,
+	} {
+		if final(cause) != want {
+			t.Errorf("%s: %v", cause, !want)
+		}
+	}
+}

@@ -1,0 +1,15 @@
+package loadgen
+
+import (
+	"ssegauge/loadgen/engine"
+	"ssegauge/loadgen/plan"
+)
+
+// life is what becomes of streams, as the engine has it.
+func life(p *plan.Plan) engine.Life {
+	l := engine.Life{Seed: uint64(p.Seed)}
+	if r := p.Reconnect; r != nil {
+		l.Reconnect = &engine.Reconnect{Delay: r.Delay, Jitter: float64(*r.Jitter)}
+	}
+	return l
+}

@@ -1,0 +1,72 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DefaultReconnectDelay is what EventSource waits in most browsers where no stream has set another time; the jitter is ours.
+const (
+	DefaultReconnectDelay  = 3 * time.Second
+	DefaultReconnectJitter = Share(0.1)
+)
+
+// Reconnect is how a stream that ends, or could not be opened, comes back: as an EventSource does.
+type Reconnect struct {
+	Delay  time.Duration `yaml:"delay"`  // until the stream sets another by retry; default 3s
+	Jitter *Share        `yaml:"jitter"` // a wait is longer by up to this share of it; default 10%; 0%: streams that end together come back together
+}
+
+// validLife completes and judges what becomes of streams.
+func (p *Plan) validLife() error {
+	r := p.Reconnect
+	if r == nil {
+		return nil
+	}
+	if p.IsFinite() {
+		return &Error{"reconnect", "streams that are meant to end do not come back; want finite: false, or no reconnect"}
+	}
+	if r.Delay < 0 || r.Delay > time.Hour {
+		return &Error{"reconnect.delay", fmt.Sprintf("%v; want more than 0s and at most 1h", r.Delay)}
+	}
+	if r.Delay == 0 {
+		r.Delay = DefaultReconnectDelay
+	}
+	if r.Jitter == nil {
+		r.Jitter = new(DefaultReconnectJitter)
+	}
+	return nil
+}
+
+// Share is a part of a whole, 0 to 1.
+type Share float64
+
+// ParseShare reads "10%".
+func ParseShare(s string) (Share, error) {
+	num, percent := strings.CutSuffix(strings.TrimSpace(s), "%")
+	v, err := strconv.ParseFloat(num, 64)
+	if err != nil || !percent || !(v >= 0 && v <= 100) {
+		return 0, fmt.Errorf("share %s: want 0%% to 100%%, as in 10%%", quote(s))
+	}
+	return Share(v / 100), nil
+}
+
+func (s Share) String() string { return strconv.FormatFloat(100*float64(s), 'g', 6, 64) + "%" }
+
+// UnmarshalText reads what ParseShare reads.
+func (s *Share) UnmarshalText(b []byte) (err error) {
+	*s, err = ParseShare(string(b))
+	return err
+}
+
+// MarshalText writes String.
+func (s Share) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// lifeMap is how a report shows what becomes of streams.
+func (p *Plan) lifeMap(m map[string]any) {
+	if r := p.Reconnect; r != nil {
+		m["reconnect"] = map[string]any{"delay": r.Delay.String(), "jitter": r.Jitter.String()}
+	}
+}
