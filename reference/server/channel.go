@@ -13,10 +13,11 @@ import (
 // errTooManyChannels is returned where each channel has subscribers and there is no room for one more.
 var errTooManyChannels = errors.New("too many channels")
 
-// record is one published event, encoded once and shared by all who read it.
+// record is one event, encoded once and shared by all who read it.
 type record struct {
 	id    string
 	raw   []byte
+	chunk []byte // the chunk of HTTP/1.1 that holds raw, for engines that write it themselves
 	once  sync.Once
 	small []byte // raw as deflate blocks of their own, made when the first compressed stream asks for them
 }
@@ -42,6 +43,8 @@ type channel struct {
 	wake    chan struct{}     // closed at the next publish
 	taken   bool              // somebody waits on wake
 
+	watchers map[Watcher]bool
+
 	crowd crowded
 
 	// guarded by the mutex of channels
@@ -66,7 +69,7 @@ func (c *channel) publishWrapped(m sse.Message, wrap func([]byte) []byte) (id st
 	if wrap != nil {
 		raw = wrap(raw)
 	}
-	c.log = append(c.log, &record{id: m.ID, raw: raw})
+	c.log = append(c.log, newRecord(m.ID, raw))
 	c.where[m.ID] = c.next
 	c.next++
 	c.bytes += len(raw)
@@ -74,6 +77,9 @@ func (c *channel) publishWrapped(m sse.Message, wrap func([]byte) []byte) (id st
 	if c.taken {
 		close(c.wake)
 		c.wake, c.taken = make(chan struct{}), false
+	}
+	for w := range c.watchers {
+		w.Wake()
 	}
 	return m.ID, nil
 }

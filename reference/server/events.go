@@ -31,26 +31,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	var first []byte
-	var cursor uint64
-	id := s.position(r)
-	resumed := id != ""
-	if resumed {
-		var why string
-		cursor, why, ok = c.resume(id)
-		if !ok {
-			first = s.unknown(c, id, why)
-		}
-		if s.fault.Resume != nil {
-			cursor, first = s.fault.Resume(cursor, c.live()), nil
-		}
-		cursor = max(cursor, min(s.fault.Forget, c.live()))
-		if s.fault.Twice != nil && s.returning.again(id) == 2 {
-			cursor = min(s.fault.Twice(cursor), c.live())
-		}
-	} else if cursor = c.live(); s.fault.Greedy {
-		cursor = c.oldest()
-	}
+	cursor, first, resumed := s.start(c, r)
 	edge := c.live() // what is before it is replayed
 	c.sit(r)
 	defer c.rise(r)
@@ -103,6 +84,29 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// start finds where a stream of c begins: its cursor, what comes first where its position is gone, and whether it named one.
+func (s *Server) start(c *channel, r *http.Request) (cursor uint64, first []byte, resumed bool) {
+	id := s.position(r)
+	if id == "" {
+		if s.fault.Greedy {
+			return c.oldest(), nil, false
+		}
+		return c.live(), nil, false
+	}
+	cursor, why, ok := c.resume(id)
+	if !ok {
+		first = s.unknown(c, id, why)
+	}
+	if s.fault.Resume != nil {
+		cursor, first = s.fault.Resume(cursor, c.live()), nil
+	}
+	cursor = max(cursor, min(s.fault.Forget, c.live()))
+	if s.fault.Twice != nil && s.returning.again(id) == 2 {
+		cursor = min(s.fault.Twice(cursor), c.live())
+	}
+	return cursor, first, true
 }
 
 func (s *Server) stopping() bool {

@@ -57,10 +57,12 @@ func (l *limiter) streams() int {
 
 // address is whose limit a request counts against: the peer of its connection. Forwarding fields are the
 // client's word and are not believed.
-func address(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+func address(r *http.Request) string { return host(r.RemoteAddr) }
+
+func host(remoteAddr string) string {
+	host, _, err := net.SplitHostPort(remoteAddr)
 	if err != nil {
-		return r.RemoteAddr
+		return remoteAddr
 	}
 	return host
 }

@@ -83,38 +83,10 @@ func (sc *schedule) resume(id string, now time.Time) (from int64, why string) {
 	return n + 1, ""
 }
 
-// emit streams the schedule; of says what event n is. A client that has the last event of a finite one gets 204, which ends the matter for an
-// EventSource (WHATWG HTML 9.2.3).
+// emit streams the schedule; of says what event n is.
 func (s *Server) emit(w http.ResponseWriter, r *http.Request, sc schedule, of func(n int64, due time.Time) sse.Message) {
-	if s.misled(w, r) {
-		return
-	}
-	if sc.keep == 0 {
-		sc.keep = int64(s.cfg.History)
-	}
-	now := time.Now()
-	var first []byte
-	n := int64(0)
-	if id := lastEventID(r); id != "" {
-		var why string
-		if n, why = sc.resume(id, now); why != "" {
-			first = gap(id, why)
-		}
-		if s.fault.Resume != nil {
-			n, first = int64(s.fault.Resume(uint64(n), uint64(sc.live(now)))), nil
-		}
-	} else {
-		n = sc.open(now)
-	}
-	if sc.count > 0 && n > sc.count && s.fault.Endless {
-		if st := s.openStream(w, r, nil); st != nil {
-			st.close()
-		}
-		return
-	}
-	if sc.count > 0 && n > sc.count {
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusNoContent)
+	n, first, ok := s.enterSchedule(w, r, &sc)
+	if !ok {
 		return
 	}
 	st := s.openStream(w, r, first)
@@ -132,4 +104,40 @@ func (s *Server) emit(w http.ResponseWriter, r *http.Request, sc schedule, of fu
 		}
 		timer.Reset(time.Until(sc.due(n)))
 	}
+}
+
+// enterSchedule finds the number of the event that a client gets first, and what comes before it where its position is gone. It is not ok where
+// the request is answered: a client that has the last event of a finite schedule gets 204, which ends the matter for an EventSource
+// (WHATWG HTML 9.2.3).
+func (s *Server) enterSchedule(w http.ResponseWriter, r *http.Request, sc *schedule) (n int64, first []byte, ok bool) {
+	if s.misled(w, r) {
+		return 0, nil, false
+	}
+	if sc.keep == 0 {
+		sc.keep = int64(s.cfg.History)
+	}
+	now := time.Now()
+	if id := lastEventID(r); id != "" {
+		var why string
+		if n, why = sc.resume(id, now); why != "" {
+			first = gap(id, why)
+		}
+		if s.fault.Resume != nil {
+			n, first = int64(s.fault.Resume(uint64(n), uint64(sc.live(now)))), nil
+		}
+	} else {
+		n = sc.open(now)
+	}
+	if sc.count > 0 && n > sc.count && s.fault.Endless {
+		if st := s.openStream(w, r, nil); st != nil {
+			st.close()
+		}
+		return 0, nil, false
+	}
+	if sc.count > 0 && n > sc.count {
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNoContent)
+		return 0, nil, false
+	}
+	return n, first, true
 }

@@ -127,6 +127,7 @@ type Server struct {
 	cfg       Config
 	fault     Fault
 	channels  channels
+	clocks    clocks
 	limits    *limiter
 	count     *counters
 	broken    brokenServers
@@ -165,6 +166,7 @@ func newServer(cfg Config, limits *limiter, count *counters, stop chan struct{})
 		}
 	}
 	s.channels = newChannels(cfg, s.encode)
+	s.clocks.srv = s
 	s.handler = s.cors(s.wrapped(s.mux()))
 	return s
 }

@@ -62,11 +62,17 @@ func (s *Server) stats(w http.ResponseWriter, r *http.Request) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
-		data, err := json.Marshal(s.Stats())
-		if err != nil || !st.event(&sse.Message{Data: string(data)}) || !st.wait(nil, ticker.C) {
+		if !st.events([]*record{s.gauges()}) || !st.wait(nil, ticker.C) {
 			return
 		}
 	}
+}
+
+// gauges is an event with the gauges.
+func (s *Server) gauges() *record {
+	data, _ := json.Marshal(s.Stats()) // numbers and strings
+	raw, _ := s.encode(&sse.Message{Data: string(data)})
+	return newRecord("", raw)
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {

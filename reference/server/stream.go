@@ -39,28 +39,11 @@ const notAcceptable = "this resource is text/event-stream, which the Accept fiel
 // openStream answers with the head of a stream and its first block, or with an error. It returns nil where nothing is
 // left to do: the answer was an error, the request a HEAD, or the client is gone. first follows the block that tells the reconnection time.
 func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first []byte) *stream {
-	if !acceptsEventStream(r.Header) {
-		fail(w, http.StatusNotAcceptable, notAcceptable)
+	if !s.admit(w, r) {
 		return nil
 	}
-	head := r.Method == http.MethodHead
-	if !head {
-		if err := s.enter(r); err != nil {
-			s.refuse(w, err)
-			return nil
-		}
-		if s.full() {
-			s.leave(r)
-			s.refuse(w, errTooManyStreams)
-			return nil
-		}
-	}
 	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	// no-transform, because a proxy that compresses or rewrites a stream also holds it back.
-	h.Set("Cache-Control", "no-store, no-transform")
-	h.Set("X-Accel-Buffering", "no")
-	h.Add("Vary", "Accept-Encoding")
+	streamHead(h)
 	zipped := acceptsGzip(r.Header)
 	if zipped {
 		h.Set("Content-Encoding", "gzip")
@@ -72,7 +55,7 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first []byte
 	if s.fault.Code != 0 {
 		code = s.fault.Code
 	}
-	if head {
+	if r.Method == http.MethodHead {
 		if s.fault.HangHead {
 			select {
 			case <-r.Context().Done():
@@ -99,6 +82,36 @@ func (s *Server) openStream(w http.ResponseWriter, r *http.Request, first []byte
 	w.WriteHeader(code)
 	st.write(s.firstBlock(first))
 	return st
+}
+
+// admit answers a request that gets no stream, and counts in one that does, but for a HEAD, which holds none.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
+	if !acceptsEventStream(r.Header) {
+		fail(w, http.StatusNotAcceptable, notAcceptable)
+		return false
+	}
+	if r.Method == http.MethodHead {
+		return true
+	}
+	if err := s.enter(r); err != nil {
+		s.refuse(w, err)
+		return false
+	}
+	if s.full() {
+		s.leave(r)
+		s.refuse(w, errTooManyStreams)
+		return false
+	}
+	return true
+}
+
+// streamHead sets the fields of a stream's head.
+func streamHead(h http.Header) {
+	h.Set("Content-Type", "text/event-stream")
+	// no-transform, because a proxy that compresses or rewrites a stream also holds it back.
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	h.Add("Vary", "Accept-Encoding")
 }
 
 // firstBlock is what a stream begins with: the reconnection time, before it is first needed.

@@ -26,10 +26,16 @@ func (s *Server) tick(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	sc := schedule{interval: p.interval, count: int64(p.count), keep: int64(min(s.cfg.History, s.cfg.HistoryBytes/max(p.size, 1)))}
-	s.emit(w, r, sc, func(n int64, due time.Time) sse.Message {
-		return sse.Message{Event: p.event, Data: tickData(n, due, p.size)}
-	})
+	s.emit(w, r, s.ticks(p), func(n int64, due time.Time) sse.Message { return tickMessage(p, n, due) })
+}
+
+// ticks is the schedule that p asks for.
+func (s *Server) ticks(p tickParams) schedule {
+	return schedule{interval: p.interval, count: int64(p.count), keep: int64(min(s.cfg.History, s.cfg.HistoryBytes/max(p.size, 1)))}
+}
+
+func tickMessage(p tickParams, n int64, due time.Time) sse.Message {
+	return sse.Message{Event: p.event, Data: tickData(n, due, p.size)}
 }
 
 type tickParams struct {
