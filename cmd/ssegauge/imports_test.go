@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"reports/internal/reporttest": {"reports/result", "github.com/google/go-cmp/", "github.com/HdrHistogram/"},
 	"reports/":                    {"reports/result", "reports/gate", "github.com/olekukonko/tablewriter/", "github.com/HdrHistogram/"},
 	"reference/server":            {"reference/wire", "reference/sse"},
+	"reference/server/raw":        {"reference/server", "reference/sse", "reference/wire", "golang.org/x/net/", "golang.org/x/sys/"},
 	"reference/eventsource":       {"reference/wire", "reference/sse"},
 	"reference/publish":           {},
 	"reference/wire":              {"reference/sse", "golang.org/x/net/"},

@@ -12,11 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"ssegauge/reference/server"
+	"ssegauge/reference/server/raw"
 )
 
 type serveFlags struct {
 	config    server.Config
 	listen    string
+	engine    string
 	tls       bool
 	cert, key string
 	untilEOF  bool
@@ -31,6 +33,11 @@ func newServe(a *app) *cobra.Command {
 Last-Event-ID, publishing over HTTP, heartbeats, scripted scenarios, pages for a browser. With --fault it breaks one
 rule, by the id of the check that must notice. One port speaks HTTP/1.1 and HTTP/2.
 
+With --engine raw it is the sink for load: the same channels and answers on /events, /publish, /tick, /stats,
+/metrics and /healthz, in the clear, by an engine that holds a million streams. A reader that is slow holds up
+nobody: its stream ends when it is more events behind than the history keeps (and 1024 at least, 4 MiB at most), or
+when it takes nothing for 15 s. /stats counts it in streams_cut.
+
 The first line on stdout says where it listens. Ctrl-C ends every stream on an event boundary.`,
 		Example: `  ssegauge serve
   ssegauge serve --listen :0 --tls
@@ -42,6 +49,7 @@ The first line on stdout says where it listens. Ctrl-C ends every stream on an e
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
+	f.StringVar(&s.engine, "engine", "net", "net (all features) or raw (the fan-out at least cost: no TLS, faults, scenarios or pages)")
 	f.BoolVar(&s.tls, "tls", false, "serve HTTPS (HTTP/1.1 and h2 by ALPN)")
 	f.StringVar(&s.cert, "cert", "", "PEM `file` of the certificate (default with --tls: a self-signed one, made on start)")
 	f.StringVar(&s.key, "key", "", "PEM `file` of the certificate's key")
@@ -51,6 +59,7 @@ The first line on stdout says where it listens. Ctrl-C ends every stream on an e
 	f.StringVar(&s.config.PublishToken, "publish-token", "", "bearer token that /publish demands")
 	f.IntVar(&s.config.MaxStreams, "max-streams", 0, "streams at once, overall (0: no limit)")
 	f.IntVar(&s.config.MaxStreamsPerIP, "max-streams-per-ip", 0, "streams at once from one address (0: no limit)")
+	f.IntVar(&s.config.MaxConcurrentStreams, "max-streams-per-conn", server.DefaultMaxConcurrentStreams, "streams at once on one HTTP/2 connection")
 	f.StringVar(&s.config.Fault, "fault", "", "break one rule: the `id` of a check ('ssegauge list')")
 	f.BoolVar(&s.untilEOF, "until-stdin-ends", false, "for a parent process: stop when stdin ends, not on an interrupt")
 	f.MarkHidden("until-stdin-ends")
@@ -58,6 +67,9 @@ The first line on stdout says where it listens. Ctrl-C ends every stream on an e
 }
 
 func (s *serveFlags) run(ctx context.Context, a *app) error {
+	if err := s.checkEngine(); err != nil {
+		return err
+	}
 	s.config.History, s.config.Heartbeat, s.config.Retry = orNone(s.config.History), orNone(s.config.Heartbeat), orNone(s.config.Retry)
 	srv, err := server.New(s.config)
 	if err != nil {
@@ -88,11 +100,33 @@ func (s *serveFlags) run(ctx context.Context, a *app) error {
 		l.Close()
 		return err
 	}
-	fmt.Fprintf(a.stderr, "open %s://%s/ in a browser; Ctrl-C stops\n", scheme, l.Addr())
-	if err := srv.Serve(ctx, l, config); err != nil && !errors.Is(err, context.Canceled) {
+	if s.engine == "raw" {
+		fmt.Fprintln(a.stderr, "streams at /events and /tick, gauges at /stats; Ctrl-C stops")
+		err = raw.Serve(ctx, srv, l)
+	} else {
+		fmt.Fprintf(a.stderr, "open %s://%s/ in a browser; Ctrl-C stops\n", scheme, l.Addr())
+		err = srv.Serve(ctx, l, config)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil // a server that was asked to stop and did has done well
+}
+
+// checkEngine refuses what the engine that was asked for does not have.
+func (s *serveFlags) checkEngine() error {
+	switch {
+	case s.engine == "net":
+	case s.engine != "raw":
+		return usagef("--engine %s: net or raw", s.engine)
+	case s.tls || s.cert != "" || s.key != "":
+		return usagef("--engine raw serves in the clear: leave out --tls, --cert and --key, or use --engine net")
+	case s.config.Fault != "":
+		return usagef("--engine raw breaks no rules: use --engine net with --fault %s", s.config.Fault)
+	case s.config.MaxConcurrentStreams > raw.MaxConcurrentStreams:
+		return usagef("--max-streams-per-conn %d: at most %d with --engine raw", s.config.MaxConcurrentStreams, raw.MaxConcurrentStreams)
+	}
+	return nil
 }
 
 func (s *serveFlags) certificate() (*tls.Config, error) {

@@ -19,6 +19,7 @@ import (
 	"ssegauge/conformance/serverchecks"
 	"ssegauge/reference/publish"
 	"ssegauge/reference/server"
+	rawengine "ssegauge/reference/server/raw"
 	"ssegauge/reference/wire"
 	"ssegauge/reports/result"
 )
@@ -64,6 +65,7 @@ type site struct {
 	served chan error
 	fault  string
 	config *tls.Config
+	raw    bool // the raw engine
 }
 
 func (s *site) start(ctx context.Context) error {
@@ -76,7 +78,13 @@ func (s *site) start(ctx context.Context) error {
 	s.mu.Lock()
 	s.l, s.stop, s.served = l, stop, served
 	s.mu.Unlock()
-	go func() { served <- srv.Serve(ctx, l, s.config) }()
+	go func() {
+		if s.raw {
+			served <- rawengine.Serve(ctx, srv, l)
+			return
+		}
+		served <- srv.Serve(ctx, l, s.config)
+	}()
 	return nil
 }
 
@@ -108,10 +116,15 @@ func checkSite(t *testing.T, path, fault string, proto wire.Proto, lent conforma
 // checkRecorded is checkSite with a recording of it.
 func checkRecorded(t *testing.T, path, fault string, proto wire.Proto, lent conformance.Needs, change func(*conformance.Target), rec *conformance.Recording) map[string]result.Finding {
 	t.Helper()
+	return checkEngine(t, &site{fault: fault}, path, proto, lent, change, rec)
+}
+
+// checkEngine is checkRecorded of a site.
+func checkEngine(t *testing.T, s *site, path string, proto wire.Proto, lent conformance.Needs, change func(*conformance.Target), rec *conformance.Recording) map[string]result.Finding {
+	t.Helper()
 	found := map[string]result.Finding{}
 	synctest.Test(t, func(t *testing.T) {
 		origin := "http://reference.example"
-		s := &site{fault: fault}
 		tr := &http.Transport{DialContext: s.dial}
 		tg := conformance.Target{Dialer: wire.Dialer{NetDial: s.dial, Proto: proto}, ExpectReplay: true}
 		if proto == wire.Auto {
@@ -168,7 +181,7 @@ func checkRecorded(t *testing.T, path, fault string, proto wire.Proto, lent conf
 		for _, f := range r.Results {
 			found[f.ID] = f
 		}
-		if most := time.Duration(float64(time.Millisecond) * r.DurationMS); tg.Window <= conformance.DefaultWindow && fault == "" && !strings.HasPrefix(path, "/profile/") && most > 30*time.Second {
+		if most := time.Duration(float64(time.Millisecond) * r.DurationMS); tg.Window <= conformance.DefaultWindow && s.fault == "" && !strings.HasPrefix(path, "/profile/") && most > 30*time.Second {
 			t.Errorf("the run took %v", most)
 		}
 		tr.CloseIdleConnections()
