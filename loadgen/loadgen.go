@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -58,7 +59,7 @@ func (e *LimitError) Error() string {
 
 // Run runs the plan and calls progress (nil: nobody) once a second. Errors: *[plan.Error] and *[LimitError] before anything is opened, *[UnreachableError]; where ctx is
 // done before the plan is, the result is what is known by then and the error is ctx's.
-func Run(ctx context.Context, p *plan.Plan, progress func(Snapshot)) (*result.Load, error) {
+func Run(ctx context.Context, p *plan.Plan, progress func(Snapshot), options ...Option) (*result.Load, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -67,6 +68,9 @@ func Run(ctx context.Context, p *plan.Plan, progress func(Snapshot)) (*result.Lo
 		return nil, err
 	}
 	r := &session{plan: p, publisher: pub, progress: progress, engine: engine.Portable{}}
+	for _, o := range options {
+		o(r)
+	}
 	if r.targets, err = resolve(ctx, p); err != nil {
 		return nil, err
 	}
@@ -80,6 +84,14 @@ func Run(ctx context.Context, p *plan.Plan, progress func(Snapshot)) (*result.Lo
 	return l, context.Cause(ctx)
 }
 
+// Option is something beside the plan that a run may use.
+type Option func(*session)
+
+// WithCanary gives the run a canary where one is of use: start makes the process, which is to call [RunCanary] and nothing else, and does not start it.
+func WithCanary(start func() (*exec.Cmd, error)) Option {
+	return func(r *session) { r.canary = start }
+}
+
 // session is one Run.
 type session struct {
 	plan      *plan.Plan
@@ -88,11 +100,15 @@ type session struct {
 	progress  func(Snapshot)
 	engine    engine.Engine
 	board     *measure.Board
+	openings  int
+	canary    func() (*exec.Cmd, error) // nil: none
 }
 
 func (r *session) run(ctx context.Context) *result.Load {
 	p := r.plan
 	openings := p.Openings()
+	r.openings = openings.Len()
+	run := runID()
 	events, warm := p.Events()
 	ramp := p.RampTime()
 	conf := measure.Config{Workers: runtime.GOMAXPROCS(0), Streams: openings.Len(), Epoch: time.Now(), Finite: p.IsFinite(), Reconnect: p.Reconnect != nil}
@@ -101,7 +117,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 		conf.Events, conf.Warm = events, warm
 		conf.Start = p.PublishStart()
 		conf.Settle, conf.Deadline = p.Publish.Settle, p.Publish.Deadline
-		conf.Marker = measure.NewMarker(runID())
+		conf.Marker = measure.NewMarker(run)
 		total = conf.Start + warm + p.Hold
 	}
 	board := measure.NewBoard(conf)
@@ -114,6 +130,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	before := usage()
 	rssBefore := rss()
 	watched := &health{from: conf.Start}
+	bird, noCanary := r.startCanary(run)
 
 	engineCtx, stopEngine := context.WithCancel(ctx)
 	defer stopEngine()
@@ -162,6 +179,12 @@ func (r *session) run(ctx context.Context) *result.Load {
 		l.Generator.BytesPerStream = max(0, rssAfter-rssBefore) / int64(open)
 	}
 	watched.fill(&l.Generator)
+	switch {
+	case bird != nil:
+		l.Generator.Canary = bird.end()
+	case noCanary != "":
+		l.Generator.Canary = &result.Canary{Note: noCanary}
+	}
 	h := measure.Health{Lag: lag, Cut: ctx.Err() != nil}
 	if ended > 0 && ended < total {
 		h.Ended, h.Planned = ended, total

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -105,12 +103,10 @@ func (d *demoFlags) run(ctx context.Context, a *app) error {
 // startServer runs `ssegauge serve` on a free loopback port. It is a process of its own, so that what the load run
 // says of its own processor time, memory and delay is not the server's.
 func startServer() (base string, stop func(), err error) {
-	self, err := os.Executable()
+	cmd, err := self("serve", "--listen", "127.0.0.1:0", "--until-stdin-ends")
 	if err != nil {
 		return "", nil, err
 	}
-	cmd := exec.Command(self)
-	cmd.Args = []string{os.Args[0], "serve", "--listen", "127.0.0.1:0", "--until-stdin-ends"}
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	alive, err := cmd.StdinPipe()
@@ -188,5 +184,5 @@ func (d *demoFlags) load(ctx context.Context, a *app, base string, proto wire.Pr
 		Streams: d.streams, Ramp: time.Second, Hold: 6 * time.Second,
 		Publish: &plan.Publish{HTTP: hook.HTTP, Publisher: publisher, Rate: 20, Size: 100},
 	}
-	return runLoad(ctx, a, p, d.output.quiet)
+	return runLoad(ctx, a, p, d.output.quiet, withCanary)
 }

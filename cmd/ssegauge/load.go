@@ -43,6 +43,7 @@ type loadFlags struct {
 	variables   plan.Variables
 	thresholds  []string
 	plan        string
+	canary      bool
 }
 
 func newLoad(a *app) *cobra.Command {
@@ -94,6 +95,7 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	f.StringArrayVar(&l.thresholds, "threshold", nil, "`expression` that must hold, as in 'deliver.p99 < 250ms' (repeatable)")
 	f.StringVar(&l.plan, "plan", "", "YAML `file` with the whole plan; flags that are given override it")
 	l.life.add(f)
+	f.BoolVar(&l.canary, "canary", true, "from 100 streams on, and with a way to publish: three more in a process of its own, to tell the target's delay from this generator's")
 	l.output.add(cmd)
 	return cmd
 }
@@ -110,7 +112,11 @@ func (l *loadFlags) run(ctx context.Context, a *app, cmd *cobra.Command, urls []
 	if err != nil {
 		return err
 	}
-	run, err := runLoad(ctx, a, p, l.output.quiet)
+	var options []loadgen.Option
+	if l.canary {
+		options = append(options, withCanary)
+	}
+	run, err := runLoad(ctx, a, p, l.output.quiet, options...)
 	if run == nil {
 		return err
 	}
@@ -153,7 +159,7 @@ func parseGates(expressions []string) ([]*gate.Gate, error) {
 }
 
 // runLoad runs a plan with progress on stderr. The run is not nil where there is something to report, also beside an error.
-func runLoad(ctx context.Context, a *app, p *plan.Plan, quiet bool) (*result.Run, error) {
+func runLoad(ctx context.Context, a *app, p *plan.Plan, quiet bool, options ...loadgen.Option) (*result.Run, error) {
 	var latest atomic.Pointer[loadgen.Snapshot]
 	latest.Store(&loadgen.Snapshot{})
 	started := time.Now()
@@ -161,7 +167,7 @@ func runLoad(ctx context.Context, a *app, p *plan.Plan, quiet bool) (*result.Run
 		s := latest.Load()
 		return step{int64(s.Elapsed), int64(s.Total), loadNote(s)}
 	})
-	load, err := loadgen.Run(ctx, p, func(s loadgen.Snapshot) { latest.Store(&s) })
+	load, err := loadgen.Run(ctx, p, func(s loadgen.Snapshot) { latest.Store(&s) }, options...)
 	shown.finish()
 	if load == nil {
 		return nil, loadError(err)
@@ -216,8 +222,11 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 			if err != nil {
 				return nil, err
 			}
-			// HTTP and Method are for the report.
-			p.Targets = append(p.Targets, plan.Target{URL: raw, HTTP: l.target.http, Method: req.Method, Request: req, Dialer: dialer})
+			// The request and the dialer decide; the rest is for the report, and for a canary, which makes its own.
+			p.Targets = append(p.Targets, plan.Target{
+				URL: raw, HTTP: l.target.http, Method: req.Method, Request: req, Dialer: dialer,
+				Insecure: l.target.insecure, CACert: l.target.caCert, Cert: l.target.cert, Key: l.target.key,
+			})
 		}
 	} else {
 		var alone *pflag.Flag

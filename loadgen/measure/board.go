@@ -38,6 +38,8 @@ type Config struct {
 	Finite   bool // streams are meant to end by themselves
 	// Reconnect: streams that end may come back, so that each belongs to a Client.
 	Reconnect bool
+	// Tap, if not nil, gets each event and when it came, and nothing is recorded of it: for a canary.
+	Tap func(data, id, typ []byte, at int64)
 }
 
 // Board is the state of one run that all workers share.
@@ -51,6 +53,7 @@ type Board struct {
 	deadline  int64
 	warm      uint32 // number of warm-up events
 	marker    Marker
+	tap       func(data, id, typ []byte, at int64)
 	workers   []*Recorder
 	stride    int           // one stream of so many is sampled
 	biasEvery int           // and one event of so many, for its order of arrival
@@ -111,7 +114,7 @@ type totals struct {
 func NewBoard(c Config) *Board {
 	b := &Board{
 		epoch: c.Epoch, publishes: c.Events != nil && c.Events.Len() > 0, events: c.Events,
-		start: int64(c.Start), settle: int64(c.Settle), deadline: int64(c.Deadline), marker: c.Marker, finite: c.Finite,
+		start: int64(c.Start), settle: int64(c.Settle), deadline: int64(c.Deadline), marker: c.Marker, tap: c.Tap, finite: c.Finite,
 		extra: map[string]*hdrhistogram.Histogram{}, merged: new(offsets), deliver: newHist(),
 	}
 	b.returns.on = c.Reconnect

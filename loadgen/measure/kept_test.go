@@ -49,7 +49,7 @@ func clustered(rng *rand.Rand, n, receivers int) *kept {
 // The interval of the median holds it about as often as it says, which one over deliveries would not by far.
 func TestCoverage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
-	const runs = 150
+	const runs = 60
 	hit := 0
 	width := 0.0
 	for range runs {

@@ -242,6 +242,10 @@ func (r *Recorder) Bytes(s *Stream, n int, at int64) {
 
 // Event notes one dispatched event of a stream, whose last byte arrived at time at, or up to blur ns before. The slices are not kept.
 func (r *Recorder) Event(s *Stream, data, id, typ []byte, at, blur int64) {
+	if tap := r.board.tap; tap != nil {
+		tap(data, id, typ, at)
+		return
+	}
 	r.n.received++
 	gap := max(0, at-s.last) // the wall clock of the stamps may be slewed by a microsecond
 	switch {

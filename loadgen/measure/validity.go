@@ -70,6 +70,7 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 		b.judgeCorrelation(l, h, say)
 		b.judgeOwn(l, say)
 		b.judgeSteady(l, h, say)
+		judgeCanary(l, say)
 	}
 	if open := b.Open(); b.finite && l.Streams.Completed > 0 && open > 0 && !h.Cut {
 		say(Suspect, "%d of %d streams had not ended when the run did: the longest are missing from total; a longer duration or timeout lets them end", open, l.Streams.Opened)
