@@ -123,6 +123,7 @@ func (b *Board) judge(q uint32, slot *slot, receivers, arrived int, decided bool
 	b.bias.add()
 	e := keptEvent{seq: q, due: slot.intended, arrived: int64(arrived), lost: int64(lost)}
 	e.t50, e.t99 = b.completion(q, e.arrived, e.arrived+e.lost)
+	b.seconds.concluded = append(b.seconds.concluded, e.t99)
 	b.kept.add(e, b.merged)
 }
 

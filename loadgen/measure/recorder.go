@@ -47,6 +47,7 @@ type Recorder struct {
 
 	hist     [mCount]*hdrhistogram.Histogram
 	outside  int64 // values that no histogram could take
+	slowest  int64 // the longest own delay of this second, ns; -1: none
 	base     uint32
 	shards   []shard        // ring over the numbers of events under way
 	diff     map[uint32]int // at event number k, how many more (or fewer) streams are eligible than for k-1
@@ -108,7 +109,7 @@ func (c *counters) add(d counters) {
 }
 
 func newRecorder(b *Board) *Recorder {
-	r := &Recorder{board: b, shards: make([]shard, len(b.slots)), diff: map[uint32]int{}, failures: map[string]int{}, ended: map[string]*ages{}, stride: b.stride}
+	r := &Recorder{board: b, slowest: -1, shards: make([]shard, len(b.slots)), diff: map[uint32]int{}, failures: map[string]int{}, ended: map[string]*ages{}, stride: b.stride}
 	for i := range r.hist {
 		r.hist[i] = newHist()
 	}
@@ -224,7 +225,10 @@ func (r *Recorder) blame(cause string) {
 }
 
 // Delay notes how much later than the kernel had them the worker saw the bytes of one read.
-func (r *Recorder) Delay(d time.Duration) { r.record(mDelay, int64(d)) }
+func (r *Recorder) Delay(d time.Duration) {
+	r.slowest = max(r.slowest, int64(d))
+	r.record(mDelay, int64(d))
+}
 
 // Bytes notes n bytes of content of a stream, comments included, read at time at. Their events follow.
 func (r *Recorder) Bytes(s *Stream, n int, at int64) {

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"math"
+	"slices"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -11,10 +12,14 @@ import (
 // seconds are the series: one value a second of the run.
 type seconds struct {
 	spare           *hdrhistogram.Histogram
-	open, failed    result.Points
+	open            result.Points
+	failed, closed  result.Points
 	received        result.Points
 	published, lost result.Points
 	p50, p99        result.Points
+	t99p50, t99p99  result.Points
+	delay           result.Points
+	concluded       []float64 // of the events concluded in this second, when 99 % of the receivers had it, us
 	before          counters
 	beforePublished int64
 	beforeLost      int64
@@ -43,10 +48,15 @@ func (b *Board) Second() Snapshot {
 	deliver.Reset()
 	s.open = append(s.open, float64(b.Open()))
 	s.failed = append(s.failed, float64(n.failed-s.before.failed))
+	s.closed = append(s.closed, float64(n.closed-s.before.closed))
 	s.received = append(s.received, float64(n.received-s.before.received))
 	s.published = append(s.published, float64(b.total.published-s.beforePublished))
 	s.lost = append(s.lost, float64(b.total.lost-s.beforeLost))
 	s.p50, s.p99 = append(s.p50, p50), append(s.p99, p99)
+	slices.Sort(s.concluded)
+	s.t99p50, s.t99p99 = append(s.t99p50, nearest(s.concluded, 0.5)), append(s.t99p99, nearest(s.concluded, 0.99))
+	s.concluded = s.concluded[:0]
+	s.delay = append(s.delay, b.slowest())
 	snap := Snapshot{
 		Opened: n.opened, Open: b.Open(), Failed: n.failed, Closed: n.closed, Published: b.total.published, Received: n.received, Lost: b.total.lost,
 		EventsPerSecond: float64(n.received - s.before.received), DeliverP50: p50, DeliverP99: p99,
@@ -77,15 +87,42 @@ func (b *Board) drain() (counters, *hdrhistogram.Histogram) {
 	return n, sum
 }
 
+// slowest is the longest of the generator's own delays since the last call, in us; NaN where nothing was read.
+func (b *Board) slowest() float64 {
+	most := int64(-1)
+	for _, r := range b.workers {
+		r.Lock()
+		most = max(most, r.slowest)
+		r.slowest = -1
+		r.Unlock()
+	}
+	if most < 0 {
+		return math.NaN()
+	}
+	return float64(most) / 1000
+}
+
+// nearest is the quantile p of sorted values, one of them; NaN of none.
+func nearest(sorted []float64, p float64) float64 {
+	if len(sorted) == 0 {
+		return math.NaN()
+	}
+	return sorted[max(1, int(math.Ceil(p*float64(len(sorted)))))-1]
+}
+
 func (s *seconds) series() []result.Series {
 	const step = 1000
 	return []result.Series{
 		{Name: "open_streams", StepMS: step, Values: s.open},
 		{Name: "failed_streams", StepMS: step, Values: s.failed},
+		{Name: "closed_streams", StepMS: step, Values: s.closed},
 		{Name: "events_per_second", StepMS: step, Values: s.received},
 		{Name: "published_per_second", StepMS: step, Values: s.published},
 		{Name: "lost_per_second", StepMS: step, Values: s.lost},
 		{Name: "deliver_p50_us", StepMS: step, Values: s.p50},
 		{Name: "deliver_p99_us", StepMS: step, Values: s.p99},
+		{Name: "fanout_t99_p50_us", StepMS: step, Values: s.t99p50},
+		{Name: "fanout_t99_p99_us", StepMS: step, Values: s.t99p99},
+		{Name: "generator.delay_max_us", StepMS: step, Values: s.delay},
 	}
 }
