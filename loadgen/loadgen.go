@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -53,8 +52,11 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("the plan needs %d connections, but this process may have %d %s: at most %d streams fit (raise the limit with ulimit -n, use HTTP/2, or more workers)",
-		e.Need, e.Limit, e.What, e.Fits)
+	advice := "raise the limit with ulimit -n, use HTTP/2, or more workers"
+	if e.What == localPorts {
+		advice = "give more local addresses with --source, widen net.ipv4.ip_local_port_range, or use HTTP/2"
+	}
+	return fmt.Sprintf("the plan needs %d connections, but this process may have %d %s: at most %d streams fit (%s)", e.Need, e.Limit, e.What, e.Fits, advice)
 }
 
 // Run runs the plan and calls progress (nil: nobody) once a second. Errors: *[plan.Error] and *[LimitError] before anything is opened, *[UnreachableError]; where ctx is
@@ -67,11 +69,17 @@ func Run(ctx context.Context, p *plan.Plan, progress func(Snapshot), options ...
 	if err != nil {
 		return nil, err
 	}
-	r := &session{plan: p, publisher: pub, progress: progress, engine: engine.Portable{}}
+	r := &session{plan: p, publisher: pub, progress: progress}
 	for _, o := range options {
 		o(r)
 	}
 	if r.targets, err = resolve(ctx, p); err != nil {
+		return nil, err
+	}
+	if r.engine, r.reads, err = engine.Choose(p.Engine, r.targets); err != nil {
+		return nil, &plan.Error{Where: "engine", What: err.Error()}
+	}
+	if err := chooseSources(p, r.targets); err != nil {
 		return nil, err
 	}
 	if err := checkLimits(p, r.targets); err != nil {
@@ -99,6 +107,7 @@ type session struct {
 	targets   []engine.Target
 	progress  func(Snapshot)
 	engine    engine.Engine
+	reads     string // the engine's name
 	board     *measure.Board
 	openings  int
 	canary    func() (*exec.Cmd, error) // nil: none
@@ -111,7 +120,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	run := runID()
 	events, warm := p.Events()
 	ramp := p.RampTime()
-	conf := measure.Config{Workers: runtime.GOMAXPROCS(0), Streams: openings.Len(), Epoch: time.Now(), Finite: p.IsFinite(), Reconnect: p.Reconnect != nil}
+	conf := measure.Config{Workers: engine.Workers(r.reads), Streams: openings.Len(), Epoch: time.Now(), Finite: p.IsFinite(), Reconnect: p.Reconnect != nil}
 	total := ramp + p.Hold
 	if p.Publish != nil {
 		conf.Events, conf.Warm = events, warm
@@ -172,6 +181,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	l.Plan["tier"] = tier(p)
 	l.Streams.Planned = openings.Len()
 	board.Fill(l)
+	l.Generator.Engine = r.reads
 	l.Generator.CPUSeconds = (usage() - before).Seconds()
 	l.Generator.RSSBytes = max(rssAfter, peak)
 	// What a run costs at all would drown what each of a few streams costs.

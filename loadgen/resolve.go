@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -156,37 +155,6 @@ func addresses(ctx context.Context, r *wire.Request, connectTo, remote string, o
 		addrs = []string{net.JoinHostPort(answered, port)}
 	}
 	return addrs, lookup, nil
-}
-
-// checkLimits raises the limit of descriptors to what is allowed, and says if the plan does not fit.
-func checkLimits(p *plan.Plan, targets []engine.Target) error {
-	streams := p.Openings().Len()
-	need := 0
-	for i := range targets {
-		share := (streams - i + len(targets) - 1) / len(targets)
-		need += targets[i].Connections(max(0, share), p.StreamsPerConn)
-	}
-	limit, ok := raiseFiles()
-	if !ok || p.IsFinite() { // how many finite streams are open at one time, only the run can tell
-		return nil
-	}
-	room := int(min(limit, 1<<40)) - openFiles() - spareFiles
-	if need <= room {
-		return nil
-	}
-	perConn := max(1, streams/max(1, need))
-	return &LimitError{What: "file descriptors", Limit: limit, Need: need, Fits: max(0, room) * perConn}
-}
-
-// spareFiles is for the publisher, the report and the runtime.
-const spareFiles = 128
-
-// openFiles is how many descriptors this process holds now; where that cannot be seen, a few.
-func openFiles() int {
-	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
-		return len(entries)
-	}
-	return 16
 }
 
 func phaseOf(cause string) wire.Phase {

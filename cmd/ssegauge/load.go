@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ssegauge/loadgen"
+	"ssegauge/loadgen/engine"
 	"ssegauge/loadgen/plan"
 	"ssegauge/reference/wire"
 	"ssegauge/reports/gate"
@@ -41,6 +42,8 @@ type loadFlags struct {
 	publishTime string
 	finite      bool
 	variables   plan.Variables
+	engine      string
+	sources     []string
 	thresholds  []string
 	plan        string
 	canary      bool
@@ -92,6 +95,8 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	f.StringVar(&l.publishRate, "publish-rate", fmt.Sprintf("%d/s", plan.DefaultPublishRate), "events to publish, as in `10/s` or 30/m")
 	f.StringVar(&l.publishTime, "publish-arrival", plan.Constant, "how events arrive: constant|poisson")
 	f.IntVar(&l.publishSize, "publish-size", 0, "`bytes` of {{.Data}}, marker included (0: the marker alone)")
+	f.StringVar(&l.engine, "engine", engine.Auto, "what reads the sockets: auto|epoll|portable (epoll: Linux, in the clear)")
+	f.StringSliceVar(&l.sources, "source", nil, "local `address` or CIDR to connect from, in turn (several: each has ports of its own)")
 	f.StringArrayVar(&l.thresholds, "threshold", nil, "`expression` that must hold, as in 'deliver.p99 < 250ms' (repeatable)")
 	f.StringVar(&l.plan, "plan", "", "YAML `file` with the whole plan; flags that are given override it")
 	l.life.add(f)
@@ -274,6 +279,12 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 	}
 	if cmd.Flags().Changed("finite") {
 		p.Finite = &l.finite
+	}
+	if given("engine") {
+		p.Engine = l.engine
+	}
+	if given("source") {
+		p.Sources = l.sources
 	}
 	if given("timeout") {
 		p.Timeout = l.target.timeout

@@ -1,5 +1,6 @@
 // Package engine opens streams by plan and feeds what they carry to recorders. The grammar is reference/wire's and reference/sse's: an engine is who reads
-// the sockets, and nothing else. [Portable] is a goroutine for each connection; it runs everywhere and over everything.
+// the sockets, and nothing else: what a stream means stands once, in stream.go, h1.go and h2.go. [Portable] is a goroutine for each connection; it runs
+// everywhere and over everything. [Epoll] is a few threads for all of them, on Linux and in the clear.
 //
 // It may import reference/sse, reference/wire, loadgen/measure and loadgen/schedule, and golang.org/x/sys. To add an engine: one type with Run; the tests
 // take it from the table in engine_test.go.
@@ -8,7 +9,10 @@ package engine
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
+	"net/netip"
+	"runtime"
 	"time"
 
 	"ssegauge/loadgen/measure"
@@ -23,6 +27,45 @@ type Engine interface {
 	Run(ctx context.Context, j *Job)
 }
 
+// The names of engines.
+const (
+	Auto         = "auto" // epoll where it can, else portable
+	NameEpoll    = "epoll"
+	NamePortable = "portable"
+)
+
+// Choose returns the engine of that name and what will read the targets with it: "epoll", "portable", "epoll+portable". An error says why it
+// cannot be: there is no epoll here.
+func Choose(name string, targets []Target) (e Engine, reads string, err error) {
+	clear := 0
+	for i := range targets {
+		if direct(&targets[i]) {
+			clear++
+		}
+	}
+	switch {
+	case name == NamePortable:
+		return Portable{}, NamePortable, nil
+	case name == NameEpoll && !epollWorks:
+		return nil, "", errors.New("epoll is of Linux: want auto or portable here")
+	case name == NameEpoll && clear == 0:
+		return nil, "", errors.New("epoll reads what comes in the clear over a socket of its own: want auto or portable for this target")
+	case clear == 0:
+		return Portable{}, NamePortable, nil
+	case clear == len(targets):
+		return Epoll{}, NameEpoll, nil
+	}
+	return Epoll{}, NameEpoll + "+" + NamePortable, nil
+}
+
+// Workers is how many recorders an engine that [Choose] gave can use.
+func Workers(reads string) int {
+	if reads == NameEpoll {
+		return loops()
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
 // Job is what to open, and who records it.
 type Job struct {
 	Targets        []Target         // stream n goes to target n mod len
@@ -32,7 +75,11 @@ type Job struct {
 	Timeout        time.Duration    // from the start of connecting to the response head
 	Board          *measure.Board
 	Life           Life
+
+	skip []bool // by target: another engine's
 }
+
+func (j *Job) skips(t int) bool { return j.skip != nil && j.skip[t] }
 
 // Target is where streams are opened, with redirects and names resolved.
 type Target struct {
@@ -45,6 +92,7 @@ type Target struct {
 	Lookup   time.Duration                                                     // how long its name took to resolve; 0: it is an address
 	// PeerStreams is the SETTINGS_MAX_CONCURRENT_STREAMS that an earlier connection saw; 0: not known.
 	PeerStreams uint32
+	Sources     []netip.Addr // local addresses to connect from, in turn; none: the system chooses
 }
 
 // Connections is how many connections n streams of t need.
@@ -52,8 +100,14 @@ func (t *Target) Connections(n, perConn int) int {
 	if t.Proto == wire.HTTP11 {
 		return n
 	}
-	if t.PeerStreams > 0 {
-		perConn = min(perConn, int(t.PeerStreams))
-	}
+	perConn = t.perConn(perConn)
 	return (n + perConn - 1) / perConn
+}
+
+// perConn is how many streams a connection to t carries where the plan says n.
+func (t *Target) perConn(n int) int {
+	if t.PeerStreams > 0 {
+		n = min(n, int(t.PeerStreams))
+	}
+	return max(1, n)
 }

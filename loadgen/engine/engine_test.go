@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The engines; every test runs with each.
-var engines = map[string]engine.Engine{"portable": engine.Portable{}}
+var engines = map[string]engine.Engine{"portable": engine.Portable{}, "epoll": engine.Epoll{}}
 
 // The protocols, each served by net/http.
 var protocols = []wire.Proto{wire.HTTP11, wire.H2C, wire.HTTP2}

@@ -109,7 +109,7 @@ func (c *mux) openWaiting() {
 		if id, err = c.frames.Open(req); err != nil {
 			break
 		}
-		o := &measure.Opening{Planned: w.planned, Started: w.started}
+		o := c.lane.begin(*w)
 		o.Dialled, o.Connected, o.TLS = c.phases.Dialled, c.phases.Connected, c.phases.TLS
 		c.phases = measure.Opening{}
 		c.streams = append(c.streams, stream{opening: o, n: uint32(w.n)})

@@ -3,11 +3,14 @@ package engine
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"ssegauge/loadgen/measure"
@@ -106,6 +109,9 @@ func (g *portable) open() {
 		// Everything that is due by now goes in one batch.
 		for now := g.Board.Now(); i < n && int64(g.Openings.At(i)) <= now; i++ {
 			k := ticket{planned: int64(g.Openings.At(i)), n: i}
+			if g.skips(g.target(i)) {
+				continue
+			}
 			if !g.free(i) {
 				return
 			}
@@ -200,7 +206,7 @@ func (g *portable) begin(k ticket) {
 func (g *portable) side(n int) []h1conn {
 	k := 0
 	for i, t := range g.Targets {
-		if t.Proto == wire.HTTP11 {
+		if t.Proto == wire.HTTP11 && !g.skips(i) {
 			k += (n - i + len(g.Targets) - 1) / len(g.Targets)
 		}
 	}
@@ -212,12 +218,13 @@ func (g *portable) connect(t *Target, o *measure.Opening) (*conn, string) {
 	deadline := time.Now().Add(g.Timeout)
 	ctx, cancel := context.WithDeadline(g.ctx, deadline)
 	defer cancel()
+	turn := int(g.turn.Add(1))
 	dial := t.Dial
 	if dial == nil {
-		dial = new(net.Dialer).DialContext
+		dial = t.dialer(turn)
 	}
 	o.Dialled = g.Board.Now()
-	nc, err := dial(ctx, "tcp", t.Addrs[int(g.turn.Add(1))%len(t.Addrs)])
+	nc, err := dial(ctx, "tcp", t.Addrs[turn%len(t.Addrs)])
 	if err != nil {
 		return nil, CauseOf(wire.PhaseConnect, err)
 	}
@@ -252,6 +259,24 @@ func (g *portable) connect(t *Target, o *measure.Opening) (*conn, string) {
 		}
 	}
 	return c, ""
+}
+
+// dialer connects from the next of our addresses.
+func (t *Target) dialer(turn int) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		for tries := 0; ; tries++ {
+			var d net.Dialer
+			from, more := t.source(turn, tries)
+			if from.IsValid() {
+				d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+				d.Control = func(_, _ string, c syscall.RawConn) error { return c.Control(bindLate) }
+			}
+			nc, err := d.DialContext(ctx, network, addr)
+			if !more || !errors.Is(err, syscall.EADDRNOTAVAIL) {
+				return nc, err
+			}
+		}
+	}
 }
 
 // drop closes c and forgets it.

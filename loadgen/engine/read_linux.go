@@ -16,6 +16,11 @@ func enableStamps(fd uintptr) {
 	_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 }
 
+// bindLate lets a socket that is bound to an address alone get its port when it connects: then only the whole of source and destination must be unique.
+func bindLate(fd uintptr) {
+	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+}
+
 // aux is the message of recvmsg, kept with the buffer so that a read allocates nothing.
 type aux struct {
 	msg unix.Msghdr
@@ -34,7 +39,7 @@ func tryRead(fd uintptr, b *buffer) (n int, stamp int64, err error) {
 	a.msg.Control = &a.oob[0]
 	for {
 		a.msg.SetControllen(len(a.oob))
-		r, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&a.msg)), unix.MSG_DONTWAIT)
+		r, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&a.msg)), unix.MSG_DONTWAIT)
 		switch errno {
 		case 0:
 			return int(r), stampOf(a.oob[:a.msg.Controllen]), nil

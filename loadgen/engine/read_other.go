@@ -13,4 +13,6 @@ type aux struct{}
 
 func enableStamps(uintptr) {}
 
+func bindLate(uintptr) {}
+
 func tryRead(uintptr, *buffer) (int, int64, error) { return 0, 0, errAgain }

@@ -12,6 +12,8 @@ type aux struct{}
 
 func enableStamps(uintptr) {}
 
+func bindLate(uintptr) {}
+
 // tryRead reads without waiting: errAgain if nothing is there.
 func tryRead(fd uintptr, b *buffer) (n int, stamp int64, err error) {
 	for {

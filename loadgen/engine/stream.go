@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,15 @@ func newRun(j *Job) *run {
 	return g
 }
 
+// source is the local address that the connection to t with that number is made from, at its so many-th try; not valid if the system chooses. more tells
+// whether there is another to try, should this one have no port left.
+func (t *Target) source(turn, tries int) (from netip.Addr, more bool) {
+	if len(t.Sources) == 0 {
+		return from, false
+	}
+	return t.Sources[(turn+tries)%len(t.Sources)], tries+1 < len(t.Sources)
+}
+
 // lane is a recorder, and what reading into it needs. All of it is used under the recorder's lock.
 type lane struct {
 	*measure.Recorder
@@ -45,6 +55,11 @@ type lane struct {
 
 	returns alarms // streams that will come back
 	chance  *rand.Rand
+}
+
+// begin notes the beginning of an opening.
+func (l *lane) begin(k ticket) *measure.Opening {
+	return &measure.Opening{Planned: k.planned, Started: k.started}
 }
 
 // ticket is a stream that is to be opened.

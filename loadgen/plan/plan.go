@@ -48,6 +48,9 @@ type Plan struct {
 
 	Reconnect *Reconnect `yaml:"reconnect"` // none: a stream that ends stays so
 
+	Engine  string   `yaml:"engine"`  // auto (default), epoll, portable
+	Sources []string `yaml:"sources"` // local addresses or CIDRs to connect from, in turn; default: the system chooses, and several on loopback where one has too few ports
+
 	Publish *Publish `yaml:"publish"` // none: only what needs no cooperation is measured
 
 	Thresholds []string `yaml:"thresholds"` // "deliver.p99 < 250ms": judged by reports/gate

@@ -126,6 +126,12 @@ func (p *Plan) Map() map[string]any {
 	if v := p.Variables; v != nil {
 		m["variables"] = map[string]any{"file": v.File, "order": v.Order}
 	}
+	if p.Engine != "" {
+		m["engine"] = p.Engine
+	}
+	if len(p.Sources) > 0 {
+		m["sources"] = p.Sources
+	}
 	if p.OpenRate > 0 {
 		m["open_rate"] = p.OpenRate.String()
 	}

@@ -105,6 +105,14 @@ func (p *Plan) Validate() error {
 	if p.StreamsPerConn < 1 || p.StreamsPerConn > 1<<20 {
 		return bad("streams_per_conn", "%d; want 1 to %d", p.StreamsPerConn, 1<<20)
 	}
+	switch p.Engine {
+	case "", "auto", "epoll", "portable":
+	default:
+		return bad("engine", "%s; want auto, epoll or portable", quote(p.Engine))
+	}
+	if _, err := p.SourceAddrs(); err != nil {
+		return err
+	}
 	if p.Segment.Count == 0 {
 		p.Segment = Segment{0, 1}
 	}

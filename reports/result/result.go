@@ -287,6 +287,7 @@ type Generator struct {
 	BytesPerStream int64        `json:"bytes_per_stream"`
 	DelayUS        *Quantiles   `json:"delay_us"`
 	Workers        int          `json:"workers"`
+	Engine         string       `json:"engine,omitempty"`   // what read the sockets: epoll, portable, or both
 	LagUS          *Quantiles   `json:"lag_us,omitempty"`   // how late a thread woke that asks for the processor every millisecond
 	SchedUS        *Quantiles   `json:"sched_us,omitempty"` // how long goroutines that could run waited to
 	GC             *GC          `json:"gc,omitempty"`
