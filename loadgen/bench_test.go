@@ -33,7 +33,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	role := map[string]func() error{"server": benchServer, "ours": benchOurs, "net/http": benchNetHTTP, "canary": canaryRole, "fails": func() error { return errors.New("no") }}[os.Getenv(roleEnv)]
+	role := map[string]func() error{"server": benchServer, "ours": benchOurs, "net/http": benchNetHTTP, "canary": canaryRole, "sink": sinkRole, "fails": func() error { return errors.New("no") }}[os.Getenv(roleEnv)]
 	if role == nil {
 		goleak.VerifyTestMain(m)
 		return

@@ -85,6 +85,10 @@ func Run(ctx context.Context, p *plan.Plan, progress func(Snapshot), options ...
 	if err := checkLimits(p, r.targets); err != nil {
 		return nil, err
 	}
+	if r.sink != nil && progress != nil {
+		progress(Snapshot{Phase: "calibrating", Snapshot: measure.Snapshot{Planned: p.Streams}})
+	}
+	r.received = r.calibrate(ctx)
 	l := r.run(ctx)
 	if err := r.unreachable(l); err != nil && ctx.Err() == nil {
 		return nil, err
@@ -100,6 +104,12 @@ func WithCanary(start func() (*exec.Cmd, error)) Option {
 	return func(r *session) { r.canary = start }
 }
 
+// WithCalibration has the run find out beforehand what this machine can receive: start makes the process of a server that says "listening on URL" on its first line and
+// ends with its stdin, and does not start it.
+func WithCalibration(start func(tls bool) (*exec.Cmd, error)) Option {
+	return func(r *session) { r.sink = start }
+}
+
 // session is one Run.
 type session struct {
 	plan      *plan.Plan
@@ -111,6 +121,8 @@ type session struct {
 	board     *measure.Board
 	openings  int
 	canary    func() (*exec.Cmd, error) // nil: none
+	sink      func(tls bool) (*exec.Cmd, error)
+	received  *result.Calibration // nil: not calibrated
 }
 
 func (r *session) run(ctx context.Context) *result.Load {
@@ -189,6 +201,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 		l.Generator.BytesPerStream = max(0, rssAfter-rssBefore) / int64(open)
 	}
 	watched.fill(&l.Generator)
+	l.Generator.Calibration = r.received
 	switch {
 	case bird != nil:
 		l.Generator.Canary = bird.end()
@@ -198,6 +211,9 @@ func (r *session) run(ctx context.Context) *result.Load {
 	h := measure.Health{Lag: lag, Cut: ctx.Err() != nil}
 	if ended > 0 && ended < total {
 		h.Ended, h.Planned = ended, total
+	}
+	if p.Publish != nil {
+		h.Asked = float64(p.Publish.Rate) * float64(openings.Len())
 	}
 	if r.publisher != nil {
 		h.Dropped = r.publisher.dropped

@@ -35,3 +35,11 @@ func self(args ...string) (*exec.Cmd, error) {
 
 // withCanary gives a run a canary.
 var withCanary = loadgen.WithCanary(func() (*exec.Cmd, error) { return self("canary") })
+
+// withCalibration has a run find out beforehand what this machine can receive from the reference server, by the engine that costs least.
+var withCalibration = loadgen.WithCalibration(func(tls bool) (*exec.Cmd, error) {
+	if tls {
+		return self("serve", "--listen", "127.0.0.1:0", "--until-stdin-ends", "--tls")
+	}
+	return self("serve", "--listen", "127.0.0.1:0", "--until-stdin-ends", "--engine", "raw")
+})

@@ -47,7 +47,11 @@ type loadFlags struct {
 	thresholds  []string
 	plan        string
 	canary      bool
+	calibrate   string
 }
+
+// calibrateFrom is the duration from which a run is calibrated unless it is told not to: a short one, as of a CI job, is not to take twice its time.
+const calibrateFrom = 10 * time.Second
 
 func newLoad(a *app) *cobra.Command {
 	var l loadFlags
@@ -101,6 +105,8 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	f.StringVar(&l.plan, "plan", "", "YAML `file` with the whole plan; flags that are given override it")
 	l.life.add(f)
 	f.BoolVar(&l.canary, "canary", true, "from 100 streams on, and with a way to publish: three more in a process of its own, to tell the target's delay from this generator's")
+	f.StringVar(&l.calibrate, "calibrate", "auto", "measure for two seconds before the run what this machine can receive: `true|false|auto` (auto: before a duration of 10 s and more)")
+	f.Lookup("calibrate").NoOptDefVal = "true"
 	l.output.add(cmd)
 	return cmd
 }
@@ -120,6 +126,12 @@ func (l *loadFlags) run(ctx context.Context, a *app, cmd *cobra.Command, urls []
 	var options []loadgen.Option
 	if l.canary {
 		options = append(options, withCanary)
+	}
+	switch {
+	case l.calibrate != "auto" && l.calibrate != "true" && l.calibrate != "false":
+		return usagef("--calibrate %s: true, false or auto", l.calibrate)
+	case l.calibrate == "true", l.calibrate == "auto" && p.Hold >= calibrateFrom:
+		options = append(options, withCalibration)
 	}
 	run, err := runLoad(ctx, a, p, l.output.quiet, options...)
 	if run == nil {

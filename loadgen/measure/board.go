@@ -235,6 +235,16 @@ func (b *Board) Resolved(d time.Duration) {
 	b.mu.Unlock()
 }
 
+// Received is the number of events that were received by now.
+func (b *Board) Received() (n int64) {
+	for _, r := range b.workers {
+		r.Lock()
+		n += r.n.received
+		r.Unlock()
+	}
+	return n
+}
+
 // Connection notes a connection that was made.
 func (b *Board) Connection() {
 	b.mu.Lock()

@@ -11,6 +11,7 @@ import (
 // Health is what the board cannot see itself of how the run went.
 type Health struct {
 	Lag     float64 // share of the time in which this process waited long for a processor: Metronome.Share
+	Asked   float64 // events a second, over all streams, that the plan asks for; 0: not known
 	Dropped int     // events that were not published because too many were under way
 	Cut     bool    // the run was interrupted
 	Varies  bool    // the plan changes the load while it is measured: no steady state is to be expected
@@ -29,6 +30,7 @@ const (
 const (
 	lateSuspect, lateInvalid = 0.05, 0.25 // share of openings or publishes that began late
 	cpuSuspect, cpuInvalid   = 0.80, 0.95 // of the machine
+	askedSuspect             = 0.50       // of what the machine could receive before the run
 	ownSuspect               = 0.10       // what may be the generator's own, of the same percentile of delivery
 	ownFloor                 = 1000.0     // us: below this it is nothing to warn of
 	unmatchedLimit           = 0.01       // share of published events whose marker no receiver showed
@@ -60,6 +62,10 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 	grade(b.openLag.share(), lateSuspect, lateInvalid, "%.0f %% of the openings began more than 10 ms late: this machine cannot open streams at the planned rate", 100*b.openLag.share())
 	grade(b.publishLag.share(), lateSuspect, lateInvalid, "%.0f %% of the publishes began more than 10 ms late: more of them under way at once, or a lower rate, is needed", 100*b.publishLag.share())
 	judgeHealth(l, h, say, grade)
+	if c := l.Generator.Calibration; c != nil && c.EventsPerSecond > 0 && h.Asked > askedSuspect*c.EventsPerSecond {
+		say(Suspect, "the plan asks for %s events/s, %.0f %% of the about %s that this machine could receive from the built-in server before the run: what is measured beyond half of that may be this machine's; ask for less, or use more machines",
+			result.Count(int64(h.Asked)), 100*h.Asked/c.EventsPerSecond, result.Count(int64(c.EventsPerSecond)))
+	}
 	if h.Dropped > 0 {
 		say(Suspect, "%d planned events were not published: too many were under way", h.Dropped)
 	}

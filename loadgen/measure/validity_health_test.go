@@ -39,13 +39,16 @@ func TestHealth(t *testing.T) {
 		{"much lag", result.Generator{}, 0.3, Invalid, "waited more than 10 ms for a processor in 30 %"},
 		{"garbage", result.Generator{GC: &result.GC{CPUShare: 0.4}}, 0, Suspect, "collecting garbage took 40 %"},
 		{"pause", result.Generator{GC: &result.GC{PauseMaxUS: 12_000}}, 0, Suspect, "stopped the generator for 12.0 ms"},
+		{"asks for half", result.Generator{Calibration: &result.Calibration{EventsPerSecond: 2000}}, 0, Valid, ""},
+		{"asks for more", result.Generator{Calibration: &result.Calibration{EventsPerSecond: 1500}}, 0, Suspect, "the plan asks for 1,000 events/s, 67 % of the about 1,500 that this machine could receive"},
+		{"not calibrated", result.Generator{Calibration: &result.Calibration{Note: "no calibration: x"}}, 0, Valid, ""},
 		{"readers wait, and nothing is stamped", result.Generator{SchedUS: quantiles(9000)}, 0, Suspect, "45 % of the p99 of delivery"},
 	} {
 		l := delivered(t, 100, Health{}, func(int) time.Duration { return 20 * time.Millisecond })
 		l.Generator = c.generator
 		b := NewBoard(Config{Workers: 1})
 		l.Streams.Opened = 1
-		v := b.Judge(l, Health{Lag: c.lag})
+		v := b.Judge(l, Health{Lag: c.lag, Asked: 1000})
 		if v.Verdict != c.verdict || c.want != "" && (len(v.Reasons) != 1 || !strings.Contains(v.Reasons[0], c.want)) {
 			t.Errorf("%s: %+v; want %s, %q", c.name, v, c.verdict, c.want)
 		}
