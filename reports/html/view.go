@@ -3,6 +3,7 @@ package html
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -23,9 +24,11 @@ type view struct {
 
 	Tiles     []tile
 	Latency   []latencyRow
+	Signals   []signal
 	Curves    []*chart
-	Timelines []*chart
-	Causes    []cause
+	Opening   []*chart
+	Timelines [][]*chart
+	Failures  []cause
 	GateRows  []gateRow
 }
 
@@ -61,28 +64,56 @@ type tile struct{ Label, Value, Note string }
 type latencyRow struct {
 	Name, Text string
 	Count      int64
-	Cells      []string // min, p50, p90, p99, p99.9, max
+	Cells      []cell // min, p50, p90, p99, p99.9, max
 }
 
+// cell is a quantile with its interval.
+type cell struct{ Value, Interval string }
+
 // newLatency is the row of the samples that came; with the missing ones counted in, what they leave of each quantile.
-func newLatency(name, text string, q *result.Quantiles, missing int64) latencyRow {
+func newLatency(name, text string, q *result.Quantiles, missing int64, write func(float64) string) latencyRow {
 	r := latencyRow{Name: name, Text: text, Count: q.Count + missing}
+	intervals := map[float64]string{0.5: "p50", 0.9: "p90", 0.99: "p99", 0.999: "p99_9"}
 	for _, p := range []float64{0, 0.5, 0.9, 0.99, 0.999, 1} {
-		cell := "–"
+		c := cell{Value: "–"}
 		if v := q.Beyond(p, missing); v != nil {
-			cell = result.Micros(*v)
+			c.Value = write(*v)
 		} else if q.Resolves(p, missing) && missing > 0 {
-			cell = "never"
+			c.Value = "never"
 		}
-		r.Cells = append(r.Cells, cell)
+		if i, ok := q.CI95[intervals[p]]; ok && missing == q.Never { // of all that should have come
+			c.Interval = span(i)
+		}
+		r.Cells = append(r.Cells, c)
 	}
 	return r
 }
 
-type cause struct {
-	Text  string
-	Count int
+// span is an interval in few words: "1.20–1.90 ms", "≥ 1.20 ms".
+func span(i result.Interval) string {
+	switch {
+	case i.Low == nil && i.High == nil:
+		return ""
+	case i.High == nil:
+		return "≥ " + result.Micros(*i.Low)
+	case i.Low == nil:
+		return "≤ " + result.Micros(*i.High)
+	}
+	low, high := result.Micros(*i.Low), result.Micros(*i.High)
+	if number, unit, ok := strings.Cut(low, " "); ok && strings.HasSuffix(high, " "+unit) {
+		low = number
+	}
+	return low + "–" + high
 }
+
+type cause struct {
+	result.Cause
+	Age   string
+	Width int // of its bar, percent of the largest
+}
+
+// signal is one thing that the trust in a measurement rests on.
+type signal struct{ Label, Seen string }
 
 type gateRow struct {
 	result.Gate
@@ -150,56 +181,34 @@ func newProof(e result.Evidence) proof {
 }
 
 func (v *view) load() {
-	s, e := v.Streams, v.Events
-	note := "none failed"
-	if s.Failed > 0 {
-		note = result.Count(int64(s.Failed)) + " failed"
-	}
-	v.Tiles = append(v.Tiles, tile{"streams opened", result.Count(int64(s.Opened)), "of " + result.Count(int64(s.Planned)) + ", " + note})
-	switch why := v.Unmatched(); {
-	case why != "":
-		v.Tiles = append(v.Tiles, tile{"events received", result.Count(e.Received), "loss not measured: " + why})
-	default:
-		note = "none lost"
-		if e.Lost > 0 {
-			note = result.Count(e.Lost) + " lost"
-		}
-		v.Tiles = append(v.Tiles, tile{"deliveries", result.Count(e.Eligible - e.Lost), "of " + result.Count(e.Eligible) + ", " + note})
-	}
-	quantile := func(label string, q *result.Quantiles) {
-		switch {
-		case q == nil || q.P50 == nil:
-		case q.P99 == nil:
-			v.Tiles = append(v.Tiles, tile{label, result.Micros(*q.P50), "median; too few for p99"})
-		default:
-			v.Tiles = append(v.Tiles, tile{label, result.Micros(*q.P50), "median; p99 " + result.Micros(*q.P99)})
+	v.tiles()
+	v.Signals = v.signals()
+	for _, l := range v.Latencies() {
+		v.Latency = append(v.Latency, newLatency(result.Escape(l.Name), l.Text, l.Quantiles, 0, result.Micros))
+		if l.Never > 0 {
+			v.Latency = append(v.Latency, newLatency("", "with the "+result.Count(l.Never)+" that never came", l.Quantiles, l.Never, result.Micros))
 		}
 	}
-	quantile("delivery", v.LatencyUS["deliver"])
-	quantile("99 % have it", v.LatencyUS["fanout_t99"])
-
-	var drawn []named
-	for _, name := range v.Metrics() {
-		if q := v.LatencyUS[name]; q != nil && q.Count > 0 {
-			v.Latency = append(v.Latency, newLatency(result.Escape(name), result.MetricText(name), q, 0))
-			if q.Never > 0 {
-				v.Latency = append(v.Latency, newLatency("", "with the "+result.Count(q.Never)+" that never came", q, q.Never))
-			}
-		}
-		if slices.Contains([]string{"open", "deliver", "fanout_t99"}, name) {
-			drawn = append(drawn, named{name, v.LatencyUS[name]})
+	for _, name := range result.Distributions() {
+		if q := v.Distributions[name]; q != nil && q.Count > 0 {
+			v.Latency = append(v.Latency, newLatency(name, result.MetricText(name), q, 0, result.Number))
 		}
 	}
-	if q := v.Generator.DelayUS; q != nil && q.Count > 0 {
-		v.Latency = append(v.Latency, newLatency("own delay", "the generator's own share: bytes arrived to bytes read", q, 0))
-		drawn = append(drawn, named{"own delay", q})
+	delay := named{"own delay", v.Generator.DelayUS, true}
+	drawn := v.pick("deliver", "fanout_t50", "fanout_t99", "fanout_t100")
+	if len(drawn) == 0 {
+		drawn = v.pick("spread", "first_event", "gap", "total", "open")
 	}
-	v.Curves = curves(v.ID+"-curve", "Latency by percentile", drawn)
+	v.Curves = curves(v.ID+"-curve", "Latency by percentile", append(drawn, delay))
+	v.Opening = curves(v.ID+"-open", "Opening a stream by percentile", v.pick("open", "tcp_connect", "tls", "ttfb_body", "reconnect", "reconnect_caught_up"))
 	v.Timelines = timelines(v.ID, v.Series)
-	for text, n := range v.Streams.Failures {
-		v.Causes = append(v.Causes, cause{result.Escape(text), n})
+	for _, c := range v.Causes() {
+		width := 100
+		if n := len(v.Failures); n > 0 {
+			width = max(1, 100*c.Count/max(1, v.Failures[0].Count))
+		}
+		v.Failures = append(v.Failures, cause{c, c.Age(), width})
 	}
-	slices.SortFunc(v.Causes, func(a, b cause) int { return cmp.Or(b.Count-a.Count, strings.Compare(a.Text, b.Text)) })
 	for _, g := range v.Gates {
 		row := gateRow{Gate: g, Verdict: result.Fail, Shown: "–"}
 		if g.Pass {
@@ -212,8 +221,150 @@ func (v *view) load() {
 	}
 }
 
+// pick returns those of the latencies that were measured.
+func (v *view) pick(names ...string) []named {
+	var out []named
+	for _, name := range names {
+		if q := v.LatencyUS[name]; q != nil && q.Count > 0 {
+			out = append(out, named{name: name, q: q})
+		}
+	}
+	return out
+}
+
+func (v *view) tiles() {
+	add := func(label, value, note string) { v.Tiles = append(v.Tiles, tile{label, value, note}) }
+	s, e := v.Streams, v.Events
+	note := "none failed"
+	if s.Failed > 0 {
+		note = result.Count(int64(s.Failed)) + " failed"
+	}
+	if s.ClosedByServer > 0 {
+		note += ", " + result.Count(int64(s.ClosedByServer)) + " ended early"
+	}
+	add("streams opened", result.Count(int64(s.Opened)), "of "+result.Count(int64(s.Planned))+", "+note)
+	if why := v.Unmatched(); why == "" {
+		note = "none lost"
+		if e.Lost > 0 {
+			note = result.Count(e.Lost) + " lost"
+		}
+		add("deliveries", result.Count(e.Eligible-e.Lost), "of "+result.Count(e.Eligible)+", "+note)
+	} else {
+		add("events received", result.Count(e.Received), "loss not measured: "+why)
+	}
+	quantile := func(label string, q *result.Quantiles) {
+		switch {
+		case q == nil || q.P50 == nil:
+		case q.P99 == nil:
+			add(label, result.Micros(*q.P50), "median; too few for p99")
+		default:
+			note := "median; p99 " + result.Micros(*q.P99)
+			if i, ok := q.CI95["p99"]; ok {
+				note += " (" + span(i) + ")"
+			}
+			add(label, result.Micros(*q.P50), note)
+		}
+	}
+	quantile("delivery", v.LatencyUS["deliver"])
+	quantile("99 % have it", v.LatencyUS["fanout_t99"])
+	if v.LatencyUS["deliver"] == nil {
+		quantile("first event", v.LatencyUS["first_event"])
+		quantile("whole answer", v.LatencyUS["total"])
+	}
+	for _, s := range v.Series {
+		if rates := positive(s.Values); s.Name == "events_per_second" && len(rates) > 0 {
+			add("events a second", result.Number(rates[len(rates)/2]), "received, median; most "+result.Number(rates[len(rates)-1]))
+		}
+	}
+	if q := v.Generator.DelayUS; q != nil && q.P99 != nil {
+		add("own delay", result.Micros(*q.P99), "p99 of the generator: bytes arrived to bytes read")
+	}
+}
+
+// positive are the values above zero, in order.
+func positive(values []float64) []float64 {
+	var out []float64
+	for _, v := range values {
+		if v > 0 && !math.IsInf(v, 0) {
+			out = append(out, v)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// signals are what the verdict on the measurement rests on.
+func (v *view) signals() []signal {
+	var out []signal
+	add := func(label, seen string) { out = append(out, signal{label, seen}) }
+	two := func(q *result.Quantiles) string {
+		switch {
+		case q == nil || q.P50 == nil:
+			return ""
+		case q.P99 == nil:
+			return "p50 " + result.Micros(*q.P50)
+		}
+		return "p50 " + result.Micros(*q.P50) + ", p99 " + result.Micros(*q.P99)
+	}
+	g, deliver := v.Generator, v.LatencyUS["deliver"]
+	if s := two(g.DelayUS); s != "" {
+		add("bytes arrived until they were read", s)
+	}
+	if s := two(v.LatencyUS["sched_lag"]); s != "" {
+		add("opens and publishes began after their time by", s)
+	}
+	if s := two(g.LagUS); s != "" {
+		add("waiting for a processor", s)
+	}
+	if m := g.Machine; m != nil {
+		s := fmt.Sprintf("%.0f %% used by the generator", 100*m.Own)
+		if m.Busy != nil {
+			s += fmt.Sprintf(", %.0f %% by all", 100**m.Busy)
+		}
+		if m.Full != nil {
+			s += fmt.Sprintf("; none was free in %.0f %% of the time", 100**m.Full)
+		}
+		add("this machine's processors", s)
+	}
+	if g.GC != nil {
+		add("collecting garbage", fmt.Sprintf("%.1f %% of the generator's processor time, longest pause %s", 100*g.GC.CPUShare, result.Micros(g.GC.PauseMaxUS)))
+	}
+	if c := g.Canary; c != nil {
+		s := result.Escape(c.Note)
+		if seen := two(c.DeliverUS); seen != "" {
+			s = result.Plural(int64(c.Streams), "stream") + " in a process of their own: " + seen
+			if here := two(deliver); here != "" {
+				s += "; all streams: " + here
+			}
+			if c.Note != "" {
+				s += "; " + result.Escape(c.Note)
+			}
+		}
+		add("canary", s)
+	}
+	if c := g.Calibration; c != nil {
+		s := result.Escape(c.Note)
+		if c.EventsPerSecond > 0 {
+			s = fmt.Sprintf("this machine can receive about %s events a second over %s", result.Count(int64(c.EventsPerSecond)), result.Plural(int64(c.Streams), "stream"))
+			if c.Note != "" {
+				s += "; " + result.Escape(c.Note)
+			}
+		}
+		add("calibration", s)
+	}
+	if s := v.Steady; s != nil {
+		said := map[string]string{"steady": "the same from the first event to the last", "drifts": "it drifted", "unknown": "too few events to tell"}[s.Verdict]
+		if s.Verdict != "unknown" {
+			said += fmt.Sprintf(": %s %s at the start, %s at the end, of %s", result.Escape(s.Of), result.Micros(s.FromUS), result.Micros(s.ToUS), result.Plural(int64(s.Events), "event"))
+		}
+		add("steadiness of delivery", cmp.Or(said, result.Escape(s.Verdict)))
+	}
+	return out
+}
+
 // comparison sets load runs side by side.
 type comparison struct {
+	Many   bool // targets
 	Runs   []*view
 	Curves []*chart
 	Rows   []compareRow
@@ -272,7 +423,7 @@ func newComparison(views []*view) *comparison {
 	})
 	var drawn []named
 	for _, v := range c.Runs[:min(len(c.Runs), 6)] {
-		drawn = append(drawn, named{strings.TrimPrefix(v.Name, "Load over "), v.LatencyUS["deliver"]})
+		drawn = append(drawn, named{name: strings.TrimPrefix(v.Name, "Load over "), q: v.LatencyUS["deliver"]})
 	}
 	c.Curves = curves("compare", "Delivery by percentile", drawn)
 	return c

@@ -179,6 +179,25 @@ func (q *Quantiles) Curve(n int) (points []CurvePoint, steps bool) {
 	return points, false
 }
 
+// Unresolved returns what the sample holds beyond the last point of [Quantiles.Curve]: values that were seen, of which it is not known how often
+// they would be seen again. At most n points; none where each sample stands for itself.
+func (q *Quantiles) Unresolved(n int) []CurvePoint {
+	if q == nil || q.Events <= 0 || q.Events >= q.Count {
+		return nil
+	}
+	h, err := q.Hist()
+	if err != nil || h == nil {
+		return nil
+	}
+	var points []CurvePoint
+	from, to := float64(q.Events), float64(q.Count)
+	for i := 1; i <= n; i++ {
+		p := 1 - math.Pow(to/from, -float64(i)/float64(n))/from
+		points = append(points, CurvePoint{p, atRank(h, rank(p, q.Count))})
+	}
+	return points
+}
+
 // MergeQuantiles adds up the histograms of several runs or workers: percentiles are never averaged. Empty ones count for nothing; one that carries no histogram is an error.
 func MergeQuantiles(parts ...*Quantiles) (*Quantiles, error) {
 	var sum *hdrhistogram.Histogram
