@@ -109,3 +109,18 @@ func TestFiniteReferenceServer(t *testing.T) {
 		t.Errorf("%s", dump(t, l))
 	}
 }
+
+// Streams that were thought finite and are not get their time to end, and are then said not to be.
+func TestNotFinite(t *testing.T) {
+	p := &plan.Plan{
+		Targets: []plan.Target{{URL: "http://" + serve(t, nil) + "/tick?interval=20ms", Method: "GET"}}, Streams: 3, Ramp: -1, Hold: 100 * time.Millisecond, Timeout: 500 * time.Millisecond,
+		Finite: new(true),
+	}
+	l, err := loadgen.Run(t.Context(), p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reasons := strings.Join(l.Validity.Reasons, "\n"); l.Streams.Completed != 0 || l.Streams.ClosedByServer != 0 || !strings.Contains(reasons, "none of the streams ended, though the plan takes them for finite") {
+		t.Errorf("%s", dump(t, l))
+	}
+}

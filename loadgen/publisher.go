@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,8 +22,7 @@ type publisher struct {
 	hook    *publish.Publisher
 	plan    *plan.Publish
 	padding string
-	dropped int    // planned events that never began
-	close   func() // lets go of what was kept for the next publish
+	dropped int // planned events that never began
 }
 
 func newPublisher(p *plan.Plan) (*publisher, error) {
@@ -32,20 +30,15 @@ func newPublisher(p *plan.Plan) (*publisher, error) {
 		return nil, nil
 	}
 	h := p.Publish.Publisher
-	closeIdle := func() {}
 	if h == nil {
-		hook := p.Publish.Hook()
-		hook.Timeout = max(p.Publish.Deadline, time.Second)
-		// The target of the streams is most often that of the hook: what is trusted there is trusted here.
-		d, _, err := p.Targets[0].Open()
+		// The target of the streams is most often that of the hook: what is trusted and spoken there is so here.
+		d, r, err := p.Targets[0].Open()
 		if err != nil {
 			return nil, err
 		}
-		tr := &http.Transport{
-			TLSClientConfig: d.TLS, ForceAttemptHTTP2: true, DisableCompression: true, IdleConnTimeout: time.Minute,
-			MaxIdleConns: p.Publish.InFlight, MaxIdleConnsPerHost: p.Publish.InFlight,
-		}
-		hook.Transport, closeIdle = tr, tr.CloseIdleConnections
+		hook := p.Publish.Hook()
+		hook.Timeout, hook.TLS, hook.Idle = max(p.Publish.Deadline, time.Second), d.TLS, p.Publish.InFlight
+		hook.AsStreams(d.Proto, r.URL)
 		if h, err = publish.Compile(hook); err != nil {
 			return nil, &plan.Error{Where: "publish", What: err.Error()}
 		}
@@ -53,7 +46,7 @@ func newPublisher(p *plan.Plan) (*publisher, error) {
 	if !h.Uses("Marker") && !h.Uses("Data") {
 		return nil, &plan.Error{Where: "publish", What: "neither {{.Marker}} nor {{.Data}} stands in the URL, a header or the body, so what arrives could not be recognised; put one of them where the event's data goes"}
 	}
-	return &publisher{hook: h, plan: p.Publish, padding: padding(p.Publish.Size), close: closeIdle}, nil
+	return &publisher{hook: h, plan: p.Publish, padding: padding(p.Publish.Size)}, nil
 }
 
 // padding is text of n bytes that no encoding escapes.
@@ -68,6 +61,7 @@ func (p *publisher) run(ctx context.Context, b *measure.Board, c measure.Config,
 		seq    uint32
 		marker string
 	}
+	_ = p.hook.Start() // where it fails, so does the first publish, and says so
 	jobs := make(chan job)
 	var workers sync.WaitGroup
 	idle := 0
@@ -84,7 +78,7 @@ func (p *publisher) run(ctx context.Context, b *measure.Board, c measure.Config,
 	defer func() {
 		close(jobs)
 		workers.Wait()
-		p.close()
+		p.hook.Close()
 	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -155,8 +149,11 @@ func (p *publisher) publish(ctx context.Context, b *measure.Board, seq uint32, m
 
 func publishCause(err error) string {
 	var carry *publish.CarryError
+	var command *publish.CommandError
 	var errno syscall.Errno
 	switch {
+	case errors.As(err, &command):
+		return "command: " + command.Exit + ": " + command.Says
 	case errors.As(err, &carry):
 		return carry.Reason
 	case errors.Is(err, context.DeadlineExceeded):

@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"reference/server":            {"reference/wire", "reference/sse"},
 	"reference/server/raw":        {"reference/server", "reference/sse", "reference/wire", "golang.org/x/net/", "golang.org/x/sys/"},
 	"reference/eventsource":       {"reference/wire", "reference/sse"},
-	"reference/publish":           {},
+	"reference/publish":           {"reference/wire"},
 	"reference/wire":              {"reference/sse", "golang.org/x/net/"},
 	"reference/sse":               {},
 	"reference/interop":           {"go.yaml.in/yaml/"},

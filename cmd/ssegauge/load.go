@@ -73,6 +73,7 @@ Several URLs are one run: the streams are spread over them in turn, and what is 
 it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused in the hook.`,
 		Example: `  ssegauge load http://localhost:8080/events --streams 2000 --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Marker}}}'
   ssegauge load https://host/stream --streams 5000 --http 2 --streams-per-conn 100 --duration 1m
+  ssegauge load http://localhost:8080/events --publish-stdin redis-cli --publish-body 'PUBLISH news {{.Marker}}' --publish-rate 1000/s
   ssegauge load http://localhost:8080/events --publish-cmd 'redis-cli publish news "$SSE_DATA"' --threshold 'fanout_t99.p95 < 250ms' --threshold 'lost == 0'
   ssegauge load http://localhost:8080/events --streams 10000 --open-rate 500/s --arrival poisson
   ssegauge load http://localhost:8080/events --stages 10s:1000:30s,0s:2000:30s,0s:4000:30s
@@ -85,6 +86,7 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	l.target.addWithin(cmd, plan.DefaultTimeout)
 	l.publish.add(cmd)
 	f := cmd.Flags()
+	f.StringVar(&l.publish.hook.Stdin, "publish-stdin", "", "publish by a shell `command` that runs all the time and gets the body as a line on its stdin for each event")
 	f.IntVar(&l.streams, "streams", plan.DefaultStreams, "how many streams to hold open")
 	f.DurationVar(&l.ramp, "ramp", 0, "time in which they are opened, evenly (default: 2,000 a second, 1 s at least)")
 	f.StringVar(&l.openRate, "open-rate", "", "instead of --ramp: open so many a second, as in `200/s`, however the server copes")
@@ -323,7 +325,9 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 		if p.Publish == nil {
 			p.Publish = new(plan.Publish)
 		}
-		p.Publish.HTTP, p.Publish.Header, p.Publish.Command, p.Publish.Publisher = l.publish.hook.HTTP, l.publish.hook.Header, l.publish.hook.Command, publisher
+		hook := &l.publish.hook
+		p.Publish.HTTP, p.Publish.Header, p.Publish.Command, p.Publish.Stdin, p.Publish.Protocol = hook.HTTP, hook.Header, hook.Command, hook.Stdin, l.publish.proto
+		p.Publish.Publisher = publisher
 	}
 	if p.Publish != nil && given("publish-rate") {
 		if p.Publish.Rate, err = plan.ParseRate(l.publishRate); err != nil {

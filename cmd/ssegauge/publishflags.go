@@ -1,21 +1,22 @@
 package main
 
 import (
-	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"ssegauge/loadgen/plan"
 	"ssegauge/reference/publish"
 	"ssegauge/reference/wire"
 )
 
 // publishFlags say how the target is made to emit an event; check and load share them.
 type publishFlags struct {
-	hook publish.Hook
-	body string
+	hook  publish.Hook
+	body  string
+	proto string
 }
 
 func (p *publishFlags) add(cmd *cobra.Command) {
@@ -23,13 +24,14 @@ func (p *publishFlags) add(cmd *cobra.Command) {
 	f.StringVar(&p.hook.HTTP, "publish", "", "how to publish, `'METHOD URL'`: URL, fields and body are Go templates over .ID .Event .Data .Retry .Marker; .Origin is the target's")
 	f.StringArrayVar(&p.hook.Header, "publish-header", nil, "field of the publish request, `'K: V'` (repeatable)")
 	f.StringVar(&p.body, "publish-body", "", "body `template` of the publish request, or @file; functions json, urlquery")
+	f.StringVar(&p.proto, "publish-http", "auto", "protocol of the publish request: auto|1.1|2|h2c")
 	f.StringVar(&p.hook.Command, "publish-cmd", "", "publish by a shell `command` instead: fields in SSE_ID, SSE_EVENT, SSE_RETRY, data on stdin")
 }
 
 // compile returns nil where no hook was given. The TLS settings are those of the target, and what is published on the target's own port
 // goes by h2c where the target is asked by h2c: the port may speak nothing else.
 func (p *publishFlags) compile(d *wire.Dialer, target *url.URL) (*publish.Publisher, error) {
-	if p.hook.HTTP == "" && p.hook.Command == "" {
+	if p.hook.HTTP == "" && p.hook.Command == "" && p.hook.Stdin == "" {
 		if p.body != "" || len(p.hook.Header) > 0 {
 			return nil, usagef("--publish-body and --publish-header describe a request: give --publish 'POST URL' with them")
 		}
@@ -40,16 +42,15 @@ func (p *publishFlags) compile(d *wire.Dialer, target *url.URL) (*publish.Publis
 		return nil, err
 	}
 	hook := p.hook
-	hook.HTTP, hook.Command, hook.Body, hook.TLS = atOrigin(hook.HTTP, target), atOrigin(hook.Command, target), string(body), d.TLS
+	if hook.Proto, err = plan.ParseProto(p.proto); err != nil {
+		return nil, usagef("--publish-http: %v", err)
+	}
+	hook.HTTP, hook.Command, hook.Stdin, hook.Body, hook.TLS = atOrigin(hook.HTTP, target), atOrigin(hook.Command, target), atOrigin(hook.Stdin, target), string(body), d.TLS
 	hook.Header = make([]string, len(p.hook.Header))
 	for i, h := range p.hook.Header {
 		hook.Header[i] = atOrigin(h, target)
 	}
-	if _, to, _ := strings.Cut(hook.HTTP, " "); d.Proto == wire.H2C && strings.HasPrefix(strings.TrimSpace(to)+"/", "http://"+target.Host+"/") {
-		t := &http.Transport{Protocols: new(http.Protocols)}
-		t.Protocols.SetUnencryptedHTTP2(true)
-		hook.Transport = t
-	}
+	hook.AsStreams(d.Proto, target)
 	publisher, err := publish.Compile(hook)
 	if err != nil {
 		return nil, usagef("%v", err)
@@ -61,7 +62,7 @@ var origin = regexp.MustCompile(`\{\{\s*\.Origin\s*\}\}`)
 
 // usesOrigin tells whether the hook stands at the target's origin.
 func (p *publishFlags) usesOrigin() bool {
-	return origin.MatchString(strings.Join(append([]string{p.hook.HTTP, p.hook.Command}, p.hook.Header...), "\n"))
+	return origin.MatchString(strings.Join(append([]string{p.hook.HTTP, p.hook.Command, p.hook.Stdin}, p.hook.Header...), "\n"))
 }
 
 // atOrigin puts scheme, host and port of the target in the place of {{.Origin}}: with several targets, each has its own hooks.

@@ -78,8 +78,12 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 		b.judgeSteady(l, h, say)
 		judgeCanary(l, say)
 	}
-	if open := b.Open(); b.finite && l.Streams.Completed > 0 && open > 0 && !h.Cut {
-		say(Suspect, "%d of %d streams had not ended when the run did: the longest are missing from total; a longer duration or timeout lets them end", open, l.Streams.Opened)
+	if open := b.Open(); b.finite && open > 0 && !h.Cut {
+		if l.Streams.Completed == 0 {
+			say(Suspect, "none of the streams ended, though the plan takes them for finite: if they are not meant to end, say so (--finite=false)")
+		} else {
+			say(Suspect, "%d of %d streams had not ended when the run did: the longest are missing from total; a longer duration or timeout lets them end", open, l.Streams.Opened)
+		}
 	}
 	outside := b.outside
 	for _, r := range b.workers {

@@ -85,9 +85,12 @@ type Publish struct {
 	HTTP    string   `yaml:"http"`    // "METHOD URL"; template, as header values and body
 	Header  []string `yaml:"header"`  // "K: V"
 	Body    string   `yaml:"body"`    // default: the package reference/publish says
-	Command string   `yaml:"command"` // instead of http: run by sh -c
+	Command string   `yaml:"command"` // instead of http: run by sh -c for each event
+	Stdin   string   `yaml:"stdin"`   // instead of http: run by sh -c once, and fed the body as a line for each event
 
-	Publisher *publish.Publisher `yaml:"-"` // already compiled: stands for the four above
+	Protocol string `yaml:"protocol"` // of http: auto (default), 1.1, 2, h2c
+
+	Publisher *publish.Publisher `yaml:"-"` // already compiled: stands for all above
 
 	Rate     Rate          `yaml:"rate"`      // events a second; default 10/s
 	Arrival  string        `yaml:"arrival"`   // constant (default) or poisson: that rate on average
@@ -100,5 +103,6 @@ type Publish struct {
 
 // Hook is the publish hook in the form that reference/publish compiles.
 func (p *Publish) Hook() publish.Hook {
-	return publish.Hook{HTTP: p.HTTP, Header: p.Header, Body: p.Body, Command: p.Command}
+	proto, _ := ParseProto(p.Protocol)
+	return publish.Hook{HTTP: p.HTTP, Header: p.Header, Body: p.Body, Command: p.Command, Stdin: p.Stdin, Proto: proto}
 }

@@ -10,8 +10,9 @@ import (
 	"ssegauge/reports/result"
 )
 
-func (t *Target) proto() (wire.Proto, error) {
-	switch t.HTTP {
+// ParseProto reads the name of a protocol: auto, 1.1, 2 or h2c.
+func ParseProto(name string) (wire.Proto, error) {
+	switch name {
 	case "", "auto":
 		return wire.Auto, nil
 	case "1.1":
@@ -21,7 +22,7 @@ func (t *Target) proto() (wire.Proto, error) {
 	case "h2c":
 		return wire.H2C, nil
 	}
-	return 0, fmt.Errorf("%s is no protocol", quote(t.HTTP))
+	return 0, fmt.Errorf("%s; want auto, 1.1, 2 or h2c", quote(name))
 }
 
 // Open is how the target is reached, and the request that opens a stream of it.
@@ -29,7 +30,7 @@ func (t *Target) Open() (*wire.Dialer, *wire.Request, error) {
 	if t.Request != nil && t.Dialer != nil {
 		return t.Dialer, t.Request, nil
 	}
-	proto, err := t.proto()
+	proto, err := ParseProto(t.HTTP)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,6 +166,12 @@ func (p *Plan) Map() map[string]any {
 		}
 		if pub.Command != "" {
 			h["command"] = result.MaskText(pub.Command)
+		}
+		if pub.Stdin != "" {
+			h["stdin"] = result.MaskText(pub.Stdin)
+		}
+		if pub.Protocol != "" && pub.Protocol != "auto" {
+			h["protocol"] = pub.Protocol
 		}
 		m["publish"] = h
 	}

@@ -157,11 +157,20 @@ func (p *Publish) validate() error {
 	bad := func(where, format string, args ...any) error {
 		return &Error{"publish." + where, fmt.Sprintf(format, args...)}
 	}
+	ways := 0
+	for _, way := range []string{p.HTTP, p.Command, p.Stdin} {
+		if way != "" {
+			ways++
+		}
+	}
+	if _, err := ParseProto(p.Protocol); err != nil {
+		return bad("protocol", "%v", err)
+	}
 	switch {
-	case p.HTTP == "" && p.Command == "" && p.Publisher == nil:
-		return bad("http", "neither http nor command is given; want http: 'POST URL' or a command")
-	case p.HTTP != "" && p.Command != "":
-		return bad("http", "given together with command; want one of them")
+	case ways == 0 && p.Publisher == nil:
+		return bad("http", "neither http nor command nor stdin is given; want http: 'POST URL', or a command")
+	case ways > 1:
+		return bad("http", "more than one of http, command and stdin is given; want one of them")
 	case p.Rate < 0 || p.Rate > MaxRate:
 		return bad("rate", "%v; want more than 0 and at most %d/s", float64(p.Rate), MaxRate)
 	case p.Size < 0 || p.Size > 64<<20:
@@ -207,9 +216,9 @@ func (t *Target) validate(where string) error {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return bad("url", "%s is not an absolute http or https URL, as in http://127.0.0.1:8080/events", quote(result.Mask(t.URL)))
 	}
-	proto, err := t.proto()
+	proto, err := ParseProto(t.HTTP)
 	if err != nil {
-		return bad("http", "%s; want auto, 1.1, 2 or h2c", quote(t.HTTP))
+		return bad("http", "%v", err)
 	}
 	if proto == wire.H2C && u.Scheme == "https" || proto == wire.HTTP2 && u.Scheme == "http" {
 		return bad("http", "%s does not go with %s://; want 2 over https, h2c over http", t.HTTP, u.Scheme)

@@ -15,6 +15,10 @@ type commandSender string
 
 func (commandSender) String() string { return "a command" }
 
+func (commandSender) start() error { return nil }
+
+func (commandSender) close() {}
+
 func (commandSender) uses(string) bool { return true }
 
 // Exit codes of sh for a command that could not be run at all (POSIX, Shell Command Language 2.8.2).
@@ -57,7 +61,7 @@ func (c commandSender) send(ctx context.Context, m *Message, r *Receipt) error {
 	case !isExit:
 		return fmt.Errorf("publish command: %w", err)
 	case exit.ExitCode() == exitNotFound || exit.ExitCode() == exitNotExecutable || exit.ExitCode() < 0:
-		return fmt.Errorf("publish command: %v: %s", exit, firstLine(out.b))
+		return &CommandError{Exit: exit.Error(), Says: firstLine(out.b)}
 	}
 	r.Status, r.Refused = exit.ExitCode(), true
 	return nil

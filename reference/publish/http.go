@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -78,20 +77,12 @@ func compileHTTP(h *Hook) (*httpSender, error) {
 			s.header = append(s.header, headerLine{"Content-Type", t})
 		}
 	}
+	if why := speaks(h.Proto, u); why != "" && h.Transport == nil {
+		return nil, &HookError{"protocol", why}
+	}
 	rt := h.Transport
 	if rt == nil {
-		rt = &http.Transport{
-			// No proxy: the streams are dialled directly, so is the hook.
-			DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-			TLSClientConfig:       h.TLS,
-			TLSHandshakeTimeout:   10 * time.Second,
-			MaxIdleConns:          64,
-			MaxIdleConnsPerHost:   64,
-			IdleConnTimeout:       60 * time.Second,
-			ForceAttemptHTTP2:     true,
-			DisableCompression:    true,
-			ResponseHeaderTimeout: 0,
-		}
+		rt = newTransport(h)
 	}
 	s.client = &http.Client{
 		Transport: rt,
@@ -100,6 +91,10 @@ func compileHTTP(h *Hook) (*httpSender, error) {
 	}
 	return s, nil
 }
+
+func (*httpSender) start() error { return nil }
+
+func (s *httpSender) close() { s.client.CloseIdleConnections() }
 
 func (s *httpSender) String() string { return s.name }
 

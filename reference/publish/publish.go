@@ -10,6 +10,8 @@ import (
 	"crypto/tls"
 	"net/http"
 	"time"
+
+	"ssegauge/reference/wire"
 )
 
 // Message is one thing to publish.
@@ -19,7 +21,7 @@ type Message struct {
 	Marker                 string // load: a token to be found as a substring in whatever the target makes of the event
 }
 
-// Hook describes how to publish: either HTTP or Command is set.
+// Hook describes how to publish: one of HTTP, Command and Stdin is set.
 //
 // URL, header values and body are Go templates (text/template) over [Message] with the functions json (a quoted JSON string, for values of any kind) and
 // urlquery (form and query escaping).
@@ -32,11 +34,14 @@ type Hook struct {
 	HTTP    string   // "METHOD URL"
 	Header  []string // "K: V"
 	Body    string
-	Command string // run by sh -c; fields in the environment (SSE_ID, SSE_EVENT, SSE_DATA, SSE_RETRY, SSE_COMMENT, SSE_MARKER), data on stdin
+	Stdin   string // a command run by sh -c once: it gets the body, {{.Data}} if there is none, as one line on its stdin for each message
+	Command string // run by sh -c for each message; fields in the environment (SSE_ID, SSE_EVENT, SSE_DATA, SSE_RETRY, SSE_COMMENT, SSE_MARKER), data on stdin
 
 	Timeout   time.Duration     // of one publish; 0: 10 s
+	Proto     wire.Proto        // of HTTP; Auto: as the target negotiates
 	TLS       *tls.Config       // for https; nil: the defaults
-	Transport http.RoundTripper // nil: one of its own, with connections kept alive; TLS is not used when it is set
+	Idle      int               // connections kept for the next publish; 0: 64
+	Transport http.RoundTripper // nil: one of its own; Proto, TLS and Idle are not used when it is set
 }
 
 // DefaultTimeout bounds one publish where the hook says nothing.
@@ -70,6 +75,8 @@ func (p *Publisher) Hook() Hook { return p.hook }
 type sender interface {
 	send(ctx context.Context, m *Message, r *Receipt) error
 	uses(field string) bool
+	start() error // gets ready, where that takes something
+	close()       // lets go of what is kept for the next message
 	String() string
 }
 
@@ -97,10 +104,21 @@ func Compile(h Hook) (*Publisher, error) {
 		p.timeout = DefaultTimeout
 	}
 	switch {
-	case h.HTTP != "" && h.Command != "":
-		return nil, &HookError{"hook", "both an HTTP request and a command are given; use one of them"}
+	case h.HTTP != "" && h.Command != "" || h.Stdin != "" && (h.HTTP != "" || h.Command != ""):
+		return nil, &HookError{"hook", "more than one of an HTTP request, a command and a command fed on stdin are given; use one of them"}
 	case h.HTTP != "":
 		s, err := compileHTTP(&h)
+		if err != nil {
+			return nil, err
+		}
+		p.send = s
+	case h.Proto != wire.Auto:
+		return nil, &HookError{"hook", "a protocol is given, but nothing is published over HTTP"}
+	case h.Stdin != "":
+		if len(h.Header) > 0 {
+			return nil, &HookError{"hook", "a command takes no header; its line is the body"}
+		}
+		s, err := compileLines(&h)
 		if err != nil {
 			return nil, err
 		}
@@ -143,6 +161,12 @@ type timeoutError time.Duration
 
 func (e timeoutError) Error() string        { return "no answer within " + time.Duration(e).String() }
 func (e timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// Start gets ready to publish: a command that is fed on stdin runs from now on. Without it the first message starts it.
+func (p *Publisher) Start() error { return p.send.start() }
+
+// Close lets go of what is kept for the next message: connections, a command. No message may be under way; one that comes later starts anew.
+func (p *Publisher) Close() { p.send.close() }
 
 // Uses tells whether any template mentions the field ("Data", "ID", "Marker" ...): a hook that never mentions ID cannot set one.
 // A command is always taken to use every field, because nobody can look into it.

@@ -38,16 +38,11 @@ func record(t *testing.T, status int) (*httptest.Server, func() seen) {
 
 func mustCompile(t *testing.T, h publish.Hook) *publish.Publisher {
 	t.Helper()
-	// A transport of its own, so that no idle connection outlives the test.
-	if h.Transport == nil && h.HTTP != "" {
-		tr := &http.Transport{TLSClientConfig: h.TLS}
-		t.Cleanup(tr.CloseIdleConnections)
-		h.Transport = tr
-	}
 	p, err := publish.Compile(h)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(p.Close)
 	return p
 }
 

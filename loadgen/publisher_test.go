@@ -1,0 +1,74 @@
+package loadgen_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ssegauge/loadgen"
+	"ssegauge/loadgen/plan"
+)
+
+// tail serves the lines of a file as events, as they are appended.
+func tail(t *testing.T, file string) string {
+	t.Helper()
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		c := http.NewResponseController(w)
+		c.Flush()
+		f, err := os.Open(file)
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		in, partial := bufio.NewReader(f), ""
+		for r.Context().Err() == nil {
+			line, err := in.ReadString('\n')
+			if partial += line; err == io.EOF {
+				time.Sleep(5 * time.Millisecond)
+				continue
+			}
+			fmt.Fprintf(w, "data: %s\n", partial)
+			io.WriteString(w, "\n")
+			c.Flush()
+			partial = ""
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// Events are published by a command that is fed on stdin; where it ends, the run says why.
+func TestPublishOnStdin(t *testing.T) {
+	run := func(command, file string) (failures map[string]int, published, lost, eligible int64, reasons string) {
+		p := &plan.Plan{
+			Targets: []plan.Target{{URL: tail(t, file)}}, Streams: 3, Ramp: 100 * time.Millisecond, Hold: time.Second,
+			Publish: &plan.Publish{Stdin: command, Body: "{{json .Data}}", Rate: 50, Arrival: plan.Poisson, Size: 60, Settle: time.Second, Deadline: time.Minute},
+		}
+		l, err := loadgen.Run(t.Context(), p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Streams.Failures, l.Events.Published, l.Events.Lost, l.Events.Eligible, strings.Join(l.Validity.Reasons, "\n")
+	}
+	file := filepath.Join(t.TempDir(), "lines")
+	if failures, published, lost, eligible, _ := run("cat >>'"+file+"'", file); published != 50 || lost != 0 || eligible == 0 || len(failures) != 0 {
+		t.Errorf("%d published, %d of %d lost, %v", published, lost, eligible, failures)
+	}
+	if b, _ := os.ReadFile(file); strings.Count(string(b), "\n") != 50 || len(b) != 50*(60+3) {
+		t.Errorf("%q", b)
+	}
+	if failures, published, _, _, reasons := run("echo 'not today' >&2; exit 3", file); published != 0 || failures[`publish: command: exit status 3: "not today"`] != 50 || !strings.Contains(reasons, `no event was published: 0 refused by the target, 50 failed (publish: command: exit status 3: "not today")`) {
+		t.Errorf("%d published, %v, %s", published, failures, reasons)
+	}
+}
