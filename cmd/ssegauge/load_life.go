@@ -13,12 +13,14 @@ type lifeFlags struct {
 	reconnect bool
 	delay     time.Duration
 	jitter    string
+	churn     string
 }
 
 func (l *lifeFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&l.reconnect, "reconnect", false, "streams that end come back as EventSource does: after the stream's retry, with Last-Event-ID")
 	f.DurationVar(&l.delay, "reconnect-delay", plan.DefaultReconnectDelay, "time to wait where the stream has set none by retry")
 	f.StringVar(&l.jitter, "reconnect-jitter", plan.DefaultReconnectJitter.String(), "a wait is longer by up to this `share` of it (0%: those that end together come back together, a storm)")
+	f.StringVar(&l.churn, "churn", "", "close so many open streams a second, as in `5/s`, and open another in the place of each at once")
 }
 
 // apply sets what the flags say; a plan keeps what none is given for.
@@ -30,6 +32,13 @@ func (l *lifeFlags) apply(p *plan.Plan, changed func(flag string) bool) error {
 		case p.Reconnect == nil:
 			p.Reconnect = new(plan.Reconnect)
 		}
+	}
+	if changed("churn") {
+		rate, err := plan.ParseRate(l.churn)
+		if err != nil {
+			return usagef("--churn: %v", err)
+		}
+		p.Churn = rate
 	}
 	for _, of := range []string{"reconnect-delay", "reconnect-jitter"} {
 		if changed(of) && p.Reconnect == nil {

@@ -63,7 +63,10 @@ func (l *loop) h1Event(i int, fd int32, events uint32) {
 		}
 	}
 	if events&^unix.EPOLLOUT != 0 && !s.over {
-		l.readH1(s, i, events)
+		waiting := s.opening != nil
+		if l.readH1(s, i, events); waiting && s.opening == nil && !s.over {
+			l.settles(s.n, l, uint32(i))
+		}
 	}
 	if s.over {
 		l.closeH1(i)

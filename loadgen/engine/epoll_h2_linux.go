@@ -40,6 +40,13 @@ func (c *h2slot) rejoin(k ticket) bool {
 	return ok
 }
 
+// leave closes stream n and opens k in its place.
+func (c *h2slot) leave(n, id uint32, k ticket) (left, placed bool) {
+	left, placed = c.mux.leave(n, id, k)
+	c.l.flush(c)
+	return left, placed
+}
+
 func (l *loop) spawn(t int, k []ticket) { l.connection(t, k) }
 
 // connection begins a connection for streams of target t.

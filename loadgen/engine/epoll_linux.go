@@ -50,7 +50,7 @@ func (Epoll) Run(ctx context.Context, j *Job) {
 			l.rouse()
 		}
 	})
-	if len(loops) > 0 && loops[0].clients != nil {
+	if len(loops) > 0 && j.Life.moves() {
 		loops[0].run.rouse = func() { // the last stream that ends is the end of every loop
 			for _, l := range loops {
 				if l.going.Load() == 0 {
@@ -111,6 +111,7 @@ type loop struct {
 	alive      int       // sockets
 	connecting int       // of them
 	alarms     alarms
+	churn      churn
 	swept      bool // no connection is kept for streams to come
 
 	woke   int64 // when the last wait returned
@@ -124,7 +125,7 @@ func newLoops(j *Job) []*loop {
 	var all []*loop
 	n := min(loops(), len(g.lanes))
 	for i := range n {
-		l := &loop{run: g, lane: &g.lanes[i], i: i, of: n, epfd: -1, wakefd: -1, current: make([]*h2slot, len(j.Targets)), unsent: map[int][]byte{}}
+		l := &loop{run: g, lane: &g.lanes[i], i: i, of: n, epfd: -1, wakefd: -1, current: make([]*h2slot, len(j.Targets)), unsent: map[int][]byte{}, churn: churn{k: i, step: n}}
 		l.buf.data = make([]byte, 64<<10)
 		l.events = make([]unix.EpollEvent, 1024)
 		var err error
@@ -181,7 +182,7 @@ func (l *loop) close() {
 func (l *loop) rouse() { unix.Write(l.wakefd, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
 func (l *loop) planned() bool {
-	return l.next >= l.Openings.Len() && (l.clients == nil || l.going.Load() == 0)
+	return l.next >= l.Openings.Len() && (!l.Life.moves() || l.going.Load() == 0)
 }
 
 // live is the life of the loop.
@@ -189,7 +190,7 @@ func (l *loop) live() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for !l.ending.Load() {
-		due := min(l.open(), l.bringBack(), l.expire())
+		due := min(l.open(), l.bringBack(), l.replace(), l.expire())
 		if l.planned() {
 			if l.sweep(); l.alive == 0 {
 				return
@@ -293,16 +294,45 @@ func (l *loop) bringBack() (next int64) {
 		}
 		k, h := l.returning(l.lane, now)
 		l.lane.Unlock()
-		t := l.target(k.n)
-		switch {
-		case h != nil && h.rejoin(k):
-		case l.Targets[t].Proto == wire.HTTP11:
-			l.openH1(l.slotOf(k.n), k)
-		default:
-			l.assign(t, k)
-			l.kick(l.current[t])
+		if h == nil || !h.rejoin(k) {
+			l.begin(k)
 		}
 	}
+}
+
+// begin opens a stream that was open before.
+func (l *loop) begin(k ticket) {
+	t := l.target(k.n)
+	if l.Targets[t].Proto == wire.HTTP11 {
+		l.openH1(l.slotOf(k.n), k)
+		return
+	}
+	l.assign(t, k)
+	l.kick(l.current[t])
+}
+
+// replace replaces the streams that are to leave, and returns when the next is.
+func (l *loop) replace() int64 {
+	if l.Life.Churn == nil {
+		return never
+	}
+	l.churn.next(l.run, l.mine, l.begin)
+	return l.churn.due(l.run)
+}
+
+// leave closes stream n in a slot.
+func (l *loop) leave(n, slot uint32, _ ticket) (left, placed bool) {
+	s := &l.slots[slot]
+	if s.state == closed || s.n != n {
+		return false, false
+	}
+	l.lane.Lock()
+	left = s.stream.leave(l.run, l.lane)
+	l.lane.Unlock()
+	if left {
+		l.closeH1(int(slot))
+	}
+	return left, false
 }
 
 // slotOf is the slot of stream n.

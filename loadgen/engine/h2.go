@@ -23,14 +23,20 @@ type host interface {
 	planned() bool           // no stream is left to be assigned to a connection
 }
 
+// connection is what a mux belongs to.
+type connection interface {
+	home
+	leaver
+}
+
 // mux is one HTTP/2 connection with its streams: what the bytes that come mean, and which are to be written (frames.Out). It is for one
 // goroutine at a time.
 type mux struct {
 	*run
 	host host
 	lane *lane
-	t    int  // index of the target
-	self home // the connection that this is of
+	t    int // index of the target
+	self connection
 
 	frames   *wire.Frames
 	phases   measure.Opening // of connecting: told once, with the first stream
@@ -222,7 +228,9 @@ func (c *mux) item(it *wire.Item, a *arrival) {
 	cause, cancel := "", false
 	switch it.Kind {
 	case wire.Final:
-		cause, cancel = s.head(c.run, c.lane, it.Head, a.at), true
+		if cause, cancel = s.head(c.run, c.lane, it.Head, a.at), true; cause == "" {
+			c.settles(s.n, c.self, it.Stream)
+		}
 	case wire.Body:
 		if s.opening == nil {
 			cause, cancel = s.body(c.lane, it.Data, a), true

@@ -7,15 +7,20 @@ import (
 	"time"
 
 	"ssegauge/loadgen/measure"
+	"ssegauge/loadgen/schedule"
 	"ssegauge/reference/sse"
 	"ssegauge/reference/wire"
 )
 
 // Life says what becomes of streams once they are open. The zero value leaves them alone.
 type Life struct {
-	Reconnect *Reconnect // nil: a stream that ends stays so
-	Seed      uint64     // of what is left to chance
+	Reconnect *Reconnect       // nil: a stream that ends stays so
+	Churn     schedule.Arrival // when, since the board's epoch, one open stream is closed and another opened in its place; nil: never
+	Seed      uint64           // of what is left to chance
 }
+
+// moves tells whether streams are opened after those of the plan.
+func (l *Life) moves() bool { return l.Reconnect != nil || l.Churn != nil }
 
 // Reconnect is how a stream that ends, or could not be opened, comes back: as an EventSource does (WHATWG HTML 9.2.2, 9.2.3).
 type Reconnect struct {

@@ -3,10 +3,12 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"ssegauge/loadgen/engine"
 	"ssegauge/loadgen/measure"
 	"ssegauge/loadgen/schedule"
+	"ssegauge/reference/wire"
 	"ssegauge/reports/result"
 )
 
@@ -231,6 +234,79 @@ func TestReconnect(t *testing.T) {
 				}
 				if q := l.LatencyUS["reconnect_caught_up"]; q != nil && q.Never != int64(streams/6+s.want.GaveUp) {
 					t.Errorf("%d never caught up, want %d", q.Never, streams/6+s.want.GaveUp)
+				}
+			})
+		}
+	}
+}
+
+// Users who leave and others who come: each is closed by us and opened again at once, on the connection that it had over HTTP/2, without what it knew, and whoever is there has
+// every event.
+func TestChurn(t *testing.T) {
+	const streams = 20
+	for name, e := range engines {
+		for _, proto := range protocols {
+			t.Run(name+"/"+proto.String(), func(t *testing.T) {
+				t.Parallel()
+				s := &unruly{rand: rand.New(rand.NewPCG(1, 1)), conns: map[string]int{}}
+				resumed := atomic.Int32{}
+				target := serve(t, proto, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Header.Get("Last-Event-ID") != "" {
+						resumed.Add(1)
+					}
+					s.ServeHTTP(w, r)
+				}))
+				const ms = time.Millisecond
+				events, leave := schedule.Linear(30, 1500*ms), schedule.Ramp{{Over: 700 * ms}, {To: 50, Over: 1500 * ms}}
+				b := measure.NewBoard(measure.Config{
+					Epoch: time.Now(), Workers: 2, Marker: measure.NewMarker("t"), Start: 700 * ms, Events: events, Settle: ms, Deadline: 4 * time.Second, Reconnect: true,
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					e.Run(ctx, &engine.Job{
+						Targets: []engine.Target{target}, Openings: schedule.Linear(streams, 100*ms), StreamsPerConn: 10, Timeout: 10 * time.Second, Board: b,
+						Life: engine.Life{Churn: leave, Reconnect: &engine.Reconnect{Delay: time.Second}},
+					})
+				}()
+				for n := range events.Len() {
+					marker, intended, _ := b.Begin(uint32(n))
+					time.Sleep(time.Duration(intended - b.Now()))
+					b.Sent(uint32(n), b.Now())
+					s.publish(4*n+1, marker) // with an id
+					b.Done(uint32(n), b.Now(), measure.Published, "")
+				}
+				time.Sleep(time.Duration(int64(2300*ms) - b.Now()))
+				for end := time.Now().Add(8 * time.Second); !b.Settled() && time.Now().Before(end); {
+					time.Sleep(20 * ms)
+					b.Tick()
+				}
+				open := b.Open()
+				b.Finish()
+				cancel()
+				<-done
+				var l result.Load
+				b.Fill(&l)
+				got := l.Streams
+				if got.Churned != leave.Len() || got.Opened != streams+leave.Len() || got.Failed != 0 || got.ClosedByServer != 0 || got.Reconnects != 0 || open != streams || len(got.Failures) != 0 {
+					t.Errorf("%+v, want %d churned, none closed, and %d open at the end, not %d", got, leave.Len(), streams, open)
+				}
+				connections := 2
+				if proto == wire.HTTP11 {
+					connections = streams + leave.Len()
+				}
+				if got.Connections != connections {
+					t.Errorf("%d connections, want %d", got.Connections, connections)
+				}
+				if q := l.LatencyUS["open"]; q.Count != int64(streams+leave.Len()) {
+					t.Errorf("%d openings timed, want %d", q.Count, streams+leave.Len())
+				}
+				if e := l.Events; e.Lost != 0 || e.Duplicated != 0 || e.Eligible < int64(events.Len()*streams/4) || e.Eligible > int64(events.Len()*streams) {
+					t.Errorf("%+v", e)
+				}
+				if r := l.Reconnect; r.Attempts+int(r.MissedInGap) != 0 || resumed.Load() != 0 {
+					t.Errorf("%+v, and %d with an id: who takes a place is a new client", r, resumed.Load())
 				}
 			})
 		}

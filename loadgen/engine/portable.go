@@ -91,8 +91,9 @@ func (g *portable) open() {
 	g.slab = g.side(n)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for i := 0; i < n || g.clients != nil && g.going.Load() > 0; {
-		due := g.nextReturn()
+	replace := churn{step: 1}
+	for i := 0; i < n || g.Life.moves() && g.going.Load() > 0; {
+		due := min(g.nextReturn(), replace.due(g.run))
 		if i < n {
 			due = min(due, int64(g.Openings.At(i)))
 		}
@@ -123,6 +124,11 @@ func (g *portable) open() {
 		if !g.bringBack() {
 			return
 		}
+		replace.next(g.run, func(int) bool { return true }, func(k ticket) {
+			if g.free(k.n) {
+				g.begin(k)
+			}
+		})
 		for _, c := range g.current {
 			if c != nil {
 				c.kick()

@@ -12,6 +12,7 @@ type h1conn struct {
 	g    *portable
 	c    *conn
 	lane *lane
+	done bool // over, as the goroutine knows
 }
 
 // dial makes the connection and sends the request. Reading goes on in a new goroutine, whose stack is small.
@@ -56,8 +57,9 @@ func (s *h1conn) read() {
 			s.lane.Lock()
 			s.lose(s.g.run, s.lane, s.g.Board.Now(), err)
 			s.lane.Unlock()
+			return
 		}
-		if s.over {
+		if s.done {
 			return
 		}
 	}
@@ -68,8 +70,21 @@ func (s *h1conn) piece(p []byte) {
 	waiting := s.opening != nil
 	s.lane.Lock()
 	s.feed(s.g.run, s.lane, p, &s.c.arr)
+	s.done = s.over
 	s.lane.Unlock()
-	if waiting && s.opening == nil {
+	if waiting && s.opening == nil && !s.done {
+		s.g.settles(s.n, s, 0)
 		s.c.net.SetDeadline(time.Time{})
 	}
+}
+
+// leave closes the stream.
+func (s *h1conn) leave(_, _ uint32, _ ticket) (left, placed bool) {
+	s.lane.Lock()
+	left = s.stream.leave(s.g.run, s.lane)
+	s.lane.Unlock()
+	if left {
+		s.c.close()
+	}
+	return left, false
 }

@@ -33,6 +33,15 @@ func (g *portable) assign(t int, k ticket) {
 	g.current[t] = g.connection(t, []ticket{k})
 }
 
+// leave closes stream n and opens k in its place.
+func (c *h2conn) leave(n, id uint32, k ticket) (left, placed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left, placed = c.mux.leave(n, id, k)
+	c.flush()
+	return left, placed
+}
+
 // rejoin opens a stream again that was here.
 func (c *h2conn) rejoin(k ticket) bool {
 	c.mu.Lock()

@@ -20,7 +20,8 @@ type run struct {
 
 	clients []*client    // by stream, where streams come back; touched by whoever has the stream
 	going   atomic.Int64 // streams that have begun, and will not have ended for good before they end again
-	rouse   func()       // tells who waits that there may be something else to wait for; nil: nobody does
+	places  places
+	rouse   func() // tells who waits that there may be something else to wait for; nil: nobody does
 }
 
 func newRun(j *Job) *run {
@@ -31,6 +32,9 @@ func newRun(j *Job) *run {
 	for i := range g.lanes {
 		g.lanes[i].Recorder = j.Board.Recorder(i)
 		g.lanes[i].chance = rand.New(rand.NewPCG(j.Life.Seed, uint64(i)))
+	}
+	if j.Life.Churn != nil {
+		g.places.of = make([]place, j.Openings.Len())
 	}
 	if j.Life.Reconnect != nil {
 		g.clients = make([]*client, j.Openings.Len())

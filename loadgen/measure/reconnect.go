@@ -57,6 +57,7 @@ type returned struct {
 type gap struct {
 	missing      numbers
 	closed, last int64
+	cut          bool // by us
 }
 
 // settled are gaps that are over, counted; the board's lock guards it.
@@ -99,7 +100,7 @@ func (r *Recorder) leave(c *Client, at int64, missed []uint32, end uint32) {
 // giveUpGap leaves what of a gap is not filled to the board, which knows what of it was published.
 func (r *Recorder) giveUpGap(c *Client) {
 	if c.gap != nil || c.last > 0 {
-		r.returns.left = append(r.returns.left, gap{c.gap, c.closed, c.last})
+		r.returns.left = append(r.returns.left, gap{missing: c.gap, closed: c.closed, last: c.last})
 	}
 	c.gap, c.last = nil, 0
 }
@@ -119,6 +120,23 @@ func (r *Recorder) Reopened(s *Stream, c *Client, o Opening) {
 	if len(c.gap) > 0 {
 		r.returns.due = append(r.returns.due, returned{c, o.Head})
 	}
+}
+
+// Churned notes that an open stream was closed by us at time at, as a user who leaves. Who takes its place is a new client.
+func (r *Recorder) Churned(s *Stream, at int64) {
+	if s.opened == 0 {
+		return
+	}
+	r.n.churned++
+	c := s.client()
+	if c != nil {
+		s.more.client = nil
+		if len(c.gap) > 0 { // it leaves before it is known what comes of that
+			r.returns.left = append(r.returns.left, gap{missing: c.gap, cut: true})
+		}
+		c.gap, c.opened = nil, 0
+	}
+	r.over(s, at)
 }
 
 // Attempt notes that a client asks again: with a Last-Event-ID or not, after a stream that advertised retry (below 0: it did not).
@@ -190,6 +208,10 @@ func (b *Board) settleGaps(now int64, end bool) {
 	begun := b.begun.Load()
 	over := func(r *Recorder, g gap) {
 		lost := g.missing.without(t.void, begun)
+		if g.cut {
+			t.undecided += lost
+			return
+		}
 		t.lost += lost
 		if lost > 0 {
 			t.never++

@@ -81,6 +81,7 @@ type shard struct {
 // counters are added up over recorders.
 type counters struct {
 	opened, failed, closed int
+	churned                int // closed by us, to be replaced
 	completed              int // ended as they were meant to
 	received, bytes        int64
 	unmarked, corrupt      int64 // events without a marker; markers that no event has
@@ -95,6 +96,7 @@ func (c *counters) add(d counters) {
 	c.opened += d.opened
 	c.failed += d.failed
 	c.closed += d.closed
+	c.churned += d.churned
 	c.completed += d.completed
 	c.received += d.received
 	c.bytes += d.bytes
@@ -178,13 +180,18 @@ func (r *Recorder) Closed(s *Stream, at int64, cause string) *Client {
 	if s.opened == 0 {
 		return nil
 	}
-	r.board.open.Add(-1)
 	if !r.completed(s, at, cause) {
 		r.n.closed++
 		r.blame("closed: " + cause)
 		r.age(cause, at-s.opened)
 	}
+	return r.over(s, at)
+}
+
+// over makes a stream one that is no more.
+func (r *Recorder) over(s *Stream, at int64) *Client {
 	b := r.board
+	b.open.Add(-1)
 	// It was no receiver of what was due after it closed or was not yet published, and is to be forgiven what was under way.
 	end := min(b.firstFrom(at+1), b.begun.Load())
 	var missed []uint32

@@ -18,6 +18,7 @@ func (b *Board) Fill(l *result.Load) {
 	deliver.Reset()
 
 	l.Streams.Opened, l.Streams.Failed, l.Streams.ClosedByServer = n.opened, n.failed, n.closed
+	l.Streams.Churned = n.churned
 	l.Streams.Completed = n.completed
 	l.Streams.Peak, l.Streams.Connections = int(b.peak.Load()), b.connections
 	l.Streams.Failures = map[string]int{}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ssegauge/loadgen/schedule"
 )
 
 // DefaultReconnectDelay is what EventSource waits in most browsers where no stream has set another time; the jitter is ours.
@@ -21,6 +23,12 @@ type Reconnect struct {
 
 // validLife completes and judges what becomes of streams.
 func (p *Plan) validLife() error {
+	switch {
+	case p.Churn < 0 || p.Churn > MaxRate:
+		return &Error{"churn", fmt.Sprintf("%v; want more than 0 and at most %d/s", float64(p.Churn), MaxRate)}
+	case p.Churn > 0 && p.IsFinite():
+		return &Error{"churn", "streams that are meant to end leave room for others themselves; want finite: false, or an open_rate"}
+	}
 	r := p.Reconnect
 	if r == nil {
 		return nil
@@ -38,6 +46,15 @@ func (p *Plan) validLife() error {
 		r.Jitter = new(DefaultReconnectJitter)
 	}
 	return nil
+}
+
+// Replacements is when this segment's streams are replaced, from the start of the run: while they are held. nil: never.
+func (p *Plan) Replacements() schedule.Arrival {
+	if p.Churn <= 0 {
+		return nil
+	}
+	n := schedule.Constant{PerSecond: float64(p.Churn), For: p.Hold}.Len()
+	return schedule.Part{Arrival: schedule.Ramp{{Over: p.RampTime()}, {To: n, Over: p.Hold}}, Index: p.Segment.Index, Count: max(1, p.Segment.Count)}
 }
 
 // Share is a part of a whole, 0 to 1.
@@ -66,6 +83,9 @@ func (s Share) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // lifeMap is how a report shows what becomes of streams.
 func (p *Plan) lifeMap(m map[string]any) {
+	if p.Churn > 0 {
+		m["churn"] = p.Churn.String()
+	}
 	if r := p.Reconnect; r != nil {
 		m["reconnect"] = map[string]any{"delay": r.Delay.String(), "jitter": r.Jitter.String()}
 	}

@@ -47,6 +47,7 @@ type Plan struct {
 	Timeout        time.Duration `yaml:"timeout"`          // from the planned start of a stream's connection to its response head; default 30s
 
 	Reconnect *Reconnect `yaml:"reconnect"` // none: a stream that ends stays so
+	Churn     Rate       `yaml:"churn"`     // so many open streams a second are closed, each with another opened in its place; default none
 
 	Engine  string   `yaml:"engine"`  // auto (default), epoll, portable
 	Sources []string `yaml:"sources"` // local addresses or CIDRs to connect from, in turn; default: the system chooses, and several on loopback where one has too few ports

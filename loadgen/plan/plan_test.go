@@ -133,6 +133,7 @@ func TestMistakes(t *testing.T) {
 		{target + "---\n" + target, "plan: YAML: more than one document"},
 		{target + "reconnect: {delay: -1s}", "plan: reconnect.delay: -1s"},
 		{target + "reconnect: {jitter: 0.1}", "plan: YAML: share \"0.1\""},
+		{target + "finite: true\nchurn: 5/s", "plan: churn: streams that are meant to end"},
 		{target + "finite: true\nreconnect: {}", "plan: reconnect: streams that are meant to end"},
 		{"streams: 3", "plan: targets: none given"},
 		{"targets: [{url: 'localhost:8080/events'}]", `plan: targets[0].url: "localhost:8080/events" is not an absolute`},

@@ -65,6 +65,7 @@ var measures = []measure{
 	count("streams.peak", func(l *load) int64 { return int64(l.Streams.Peak) }, planned),
 	count("streams.connections", func(l *load) int64 { return int64(l.Streams.Connections) }, nil),
 	count("streams.closed_by_server", func(l *load) int64 { return int64(l.Streams.ClosedByServer) }, opened),
+	count("streams.churned", func(l *load) int64 { return int64(l.Streams.Churned) }, opened),
 	count("streams.completed", func(l *load) int64 { return int64(l.Streams.Completed) }, opened),
 	count("streams.reconnects", func(l *load) int64 { return int64(l.Streams.Reconnects) }, opened),
 	ofReconnect("attempts", func(r *result.Reconnect) int64 { return int64(r.Attempts) }),

@@ -58,8 +58,9 @@ func (l *Load) Causes() []Cause {
 // Explain says what a cause means and whose doing it is, as far as the cause alone tells.
 func Explain(text string) Cause {
 	c := Cause{Text: text}
+	attempt := strings.TrimPrefix(strings.TrimPrefix(text, "reconnect: "), "gave up: ") // fails as any other does
 	for _, known := range causes {
-		if rest, ok := strings.CutPrefix(text, known.prefix); ok && (rest == "" || known.open) {
+		if rest, ok := strings.CutPrefix(attempt, known.prefix); ok && (rest == "" || known.open) {
 			c.Owner, c.Meaning, c.Do = known.owner, known.meaning, known.do
 			break
 		}
@@ -94,6 +95,7 @@ var causes = []struct {
 	{"head: status 5", true, OwnerTarget, "the target failed", "see its log"},
 	{"head: status 4", true, OwnerTarget, "the target refuses the request", "check URL, method and headers"},
 	{"head: status 3", true, OwnerTarget, "the target sends streams elsewhere", "give the URL that it names"},
+	{"head: status 204", false, OwnerTarget, "the target has nothing to stream, and asks clients to come no more", ""},
 	{"head: status ", true, OwnerTarget, "the answer is not 200: no stream", "ssegauge check says what is wrong with it"},
 	{"head: content", true, OwnerTarget, "the answer is not an event stream", "ssegauge check says what is wrong with it"},
 	{"head: no content type", false, OwnerTarget, "the answer does not say that it is an event stream", "ssegauge check says what is wrong with it"},

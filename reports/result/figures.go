@@ -26,6 +26,7 @@ var figures = []struct {
 	{group: "streams", name: "peak", label: "most at once", value: func(l *Load) *float64 { return of(l.Streams.Peak) }},
 	{group: "streams", name: "connections", label: "connections", value: func(l *Load) *float64 { return of(l.Streams.Connections) }},
 	{group: "streams", name: "closed_by_server", label: "ended early", value: func(l *Load) *float64 { return of(l.Streams.ClosedByServer) }},
+	{group: "streams", name: "churned", label: "churned", value: func(l *Load) *float64 { return some(l.Streams.Churned) }},
 	{group: "streams", name: "completed", label: "completed", value: func(l *Load) *float64 { return some(l.Streams.Completed) }},
 	{group: "streams", name: "reconnects", label: "reconnects", value: func(l *Load) *float64 { return of(l.Streams.Reconnects) }},
 	{group: "reconnect", name: "attempts", label: "attempts", value: returns(func(r *Reconnect) *float64 { return of(r.Attempts) })},

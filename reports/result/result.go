@@ -187,7 +187,8 @@ type Streams struct {
 	ClosedByServer int            `json:"closed_by_server"`
 	Completed      int            `json:"completed"` // finite streams that ended as they should, after an event or more
 	Reconnects     int            `json:"reconnects"`
-	Failures       map[string]int `json:"failures"` // by cause, e.g. "connect: connection refused"
+	Churned        int            `json:"churned,omitempty"` // closed by us in the middle of the run; another was opened in the place of each
+	Failures       map[string]int `json:"failures"`          // by cause, e.g. "connect: connection refused"
 }
 
 // Reconnect is what became of streams that ended and came back. Events are counted per receiver, as eligible and lost are, but those of a receiver that was away stand only here:
