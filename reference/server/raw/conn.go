@@ -14,7 +14,7 @@ type conn struct {
 	port *port // nil: a socket of the shard's poller
 	fd   int32
 	slot int32
-	addr string
+	addr string // host:port of the peer; the port of a socket's is not kept
 
 	in      []byte // what came and is not whole yet
 	out     []byte // what waits to be written, before anything else
@@ -32,6 +32,7 @@ type conn struct {
 	fresh    bool // no byte was understood yet
 	last     bool // the answer at hand is the last
 	busy     bool // inside of pump or input
+	freed    bool // HTTP/1.1: the stream ended
 	looking  bool // pump sends heartbeats and cuts streams that took nothing for too long
 
 	// Clocks, in ms of the shard.
@@ -222,8 +223,9 @@ func (c *conn) pump() {
 		c.compact()
 	}
 	c.clock()
-	if c.h2 == nil && c.state == reading && len(c.in) > 0 && len(c.streams) == 0 && c.req == nil && !c.choked() {
-		c.input(nil) // a request that came while the stream was there
+	if c.freed {
+		c.freed = false
+		c.input(nil) // requests that came while the stream was there
 	}
 }
 
@@ -242,10 +244,13 @@ func (c *conn) write() {
 		if c.state == closed {
 			return
 		}
-		if len(buf) == 0 {
+		if len(sh.entries) == 0 {
 			break
 		}
-		n, err := c.send(buf)
+		n, err := 0, error(nil)
+		if len(buf) > 0 { // the end of an HTTP/1.0 stream is no byte
+			n, err = c.send(buf)
+		}
 		if err != nil && err != errAgain {
 			c.close()
 			return
@@ -509,6 +514,7 @@ func (c *conn) account(e *entry) {
 		s.flags = s.flags&^noFeed | e.was.flags&noFeed
 		c.drop(int(e.stream))
 		if c.h2 == nil {
+			c.freed = true
 			c.ended()
 		} else {
 			c.h2.leave(c)
@@ -525,28 +531,42 @@ func (c *conn) restore(e *entry) {
 
 // flush writes what waits in out, and tells whether nothing is left of it.
 func (c *conn) flush() bool {
-	if len(c.out) == 0 {
-		if c.blocked() {
+	if len(c.out) > 0 {
+		n, err := c.send(c.out)
+		if err != nil && err != errAgain {
+			c.close()
+			return false
+		}
+		if n < len(c.out) {
+			if n > 0 {
+				c.stuck = c.sh.ms()
+			}
+			c.keep(n)
 			c.block()
 			return false
 		}
-		return true
 	}
-	n, err := c.send(c.out)
-	if err != nil && err != errAgain {
-		c.close()
-		return false
-	}
-	if n < len(c.out) {
-		if n > 0 {
-			c.out = c.out[:copy(c.out, c.out[n:])]
-			c.stuck = c.sh.ms()
-		}
+	c.keep(len(c.out))
+	if c.blocked() {
 		c.block()
 		return false
 	}
-	c.out = nil
 	return true
+}
+
+// keep drops n bytes from the front of out. A connection with nothing to write holds no buffer: the shard lends one.
+func (c *conn) keep(n int) {
+	if c.out == nil {
+		return
+	}
+	var rest []byte
+	if n < len(c.out) {
+		rest = append(rest, c.out[n:]...)
+	}
+	if cap(c.out) <= scratchSize && cap(c.out) > cap(c.sh.spare) {
+		c.sh.spare = c.out[:0]
+	}
+	c.out = rest
 }
 
 // block waits for the peer to take what was written.
@@ -595,6 +615,9 @@ func (c *conn) input(p []byte) {
 		p = c.in
 	}
 	held := len(c.in)
+	if c.out == nil {
+		c.out, c.sh.spare = c.sh.spare, nil
+	}
 	c.busy = true
 	n := 0
 	if c.fresh {

@@ -1,6 +1,9 @@
 package raw
 
 import (
+	"maps"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,22 +12,17 @@ import (
 
 // head queues HEADERS.
 func (h *h2) head(c *conn, a *answer, end bool) {
-	sh := c.sh
-	sh.encoded = sh.encoded[:0]
+	block := c.sh.block(a)
 	if !h.sized {
-		h.sized = true
-		sh.encoded = append(sh.encoded, 0x20) // our table has size 0, whatever the client's SETTINGS allow (RFC 7541 6.3)
+		h.sized = true // our table has size 0, whatever the client's SETTINGS allow (RFC 7541 6.3)
+	} else {
+		block = block[1:]
 	}
-	write := func(name, value string) { _ = sh.enc.WriteField(hpack.HeaderField{Name: name, Value: value}) }
-	write(":status", strconv.Itoa(a.code))
-	a.fields(func(name, value string) { write(strings.ToLower(name), value) })
-	write("date", sh.date.now(sh.now))
 	var flags uint8
 	if end {
 		flags = flagEndStream
 	}
-	kind := uint8(frameHeaders)
-	for block := sh.encoded; ; {
+	for kind := uint8(frameHeaders); ; {
 		n := min(len(block), maxFrame)
 		if n == len(block) {
 			flags |= flagEndHeaders
@@ -35,6 +33,28 @@ func (h *h2) head(c *conn, a *answer, end bool) {
 		}
 		kind, flags = frameContinuation, 0
 	}
+}
+
+// headMemo is the field block of the answer before: many streams begin alike.
+type headMemo struct {
+	code   int
+	date   string
+	header http.Header
+}
+
+// block is the field block of an answer, behind a change of the table's size to 0.
+func (sh *shard) block(a *answer) []byte {
+	m, date := &sh.head, sh.date.now(sh.now)
+	if m.code == a.code && m.date == date && maps.EqualFunc(m.header, a.header, slices.Equal) {
+		return sh.encoded
+	}
+	*m = headMemo{code: a.code, date: date, header: maps.Clone(a.header)}
+	sh.encoded = append(sh.encoded[:0], 0x20)
+	write := func(name, value string) { _ = sh.enc.WriteField(hpack.HeaderField{Name: name, Value: value}) }
+	write(":status", strconv.Itoa(a.code))
+	a.fields(func(name, value string) { write(strings.ToLower(name), value) })
+	write("date", date)
+	return sh.encoded
 }
 
 // finite queues an answer that has an end.

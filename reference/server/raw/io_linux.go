@@ -250,7 +250,7 @@ func (l socket) accept(e *engine) error {
 				case nil:
 					wait = 0
 					if a := addressOf(from); a != last || text == "" {
-						last, text = a, a.String()
+						last, text = a, netip.AddrPortFrom(a, 0).String()
 					}
 					e.next().take(conn, text)
 				case unix.EINTR:

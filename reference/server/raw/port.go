@@ -15,19 +15,17 @@ type port struct {
 	busy   bool       // a write is under way
 }
 
+func newPort(sh *shard, nc net.Conn) *port { return &port{nc: nc, resume: sync.NewCond(&sh.mu)} }
+
 // adopt takes in a connection that is not in a poller.
 func (sh *shard) adopt(nc net.Conn) {
-	host, _, err := net.SplitHostPort(nc.RemoteAddr().String())
-	if err != nil {
-		host = nc.RemoteAddr().String()
-	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.stopping {
 		_ = nc.Close()
 		return
 	}
-	c := &conn{port: &port{nc: nc, resume: sync.NewCond(&sh.mu)}, fd: -1, addr: host}
+	c := &conn{port: newPort(sh, nc), fd: -1, addr: nc.RemoteAddr().String()}
 	sh.add(c)
 	sh.eng.wg.Go(func() { sh.readFrom(c) })
 }

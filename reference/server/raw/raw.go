@@ -53,6 +53,7 @@ type engine struct {
 	srv     *server.Server
 	cfg     server.Config
 	handler http.Handler
+	in      listener
 	shards  []*shard
 	turn    atomic.Uint32
 	wg      sync.WaitGroup
@@ -61,41 +62,53 @@ type engine struct {
 // Serve answers for srv on l until ctx ends or srv is shut down, then ends gracefully within [server.Config.ShutdownTimeout] and returns nil. It
 // closes l. It speaks HTTP/1.1 and h2c (by prior knowledge).
 func Serve(ctx context.Context, srv *server.Server, l net.Listener) error {
-	cfg := srv.Config()
-	if cfg.Fault != "" || cfg.MaxConcurrentStreams > MaxConcurrentStreams {
-		_ = l.Close()
-		return fmt.Errorf("raw: no fault (%q) and at most %d streams a connection (%d)", cfg.Fault, MaxConcurrentStreams, cfg.MaxConcurrentStreams)
-	}
-	in, err := listen(l)
+	e, err := start(srv, l)
 	if err != nil {
 		return err
 	}
-	e := &engine{srv: srv, cfg: cfg, handler: srv.Carried()}
+	return e.serve(ctx)
+}
+
+// start makes an engine whose shards run.
+func start(srv *server.Server, l net.Listener) (*engine, error) {
+	cfg := srv.Config()
+	if cfg.Fault != "" || cfg.MaxConcurrentStreams > MaxConcurrentStreams {
+		_ = l.Close()
+		return nil, fmt.Errorf("raw: no fault (%q) and at most %d streams a connection (%d)", cfg.Fault, MaxConcurrentStreams, cfg.MaxConcurrentStreams)
+	}
+	in, err := listen(l)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{srv: srv, cfg: cfg, handler: srv.Carried(), in: in}
 	for range runtime.GOMAXPROCS(0) {
 		sh, err := newShard(e, in.sockets())
 		if err != nil {
 			_ = in.Close()
 			e.close()
-			return err
+			return nil, err
 		}
 		e.shards = append(e.shards, sh)
 		e.wg.Go(sh.run)
 	}
+	return e, nil
+}
+
+func (e *engine) serve(ctx context.Context) error {
 	accepted := make(chan error, 1)
-	go func() { accepted <- in.accept(e) }()
+	go func() { accepted <- e.in.accept(e) }()
+	var err error
 	select {
 	case err = <-accepted:
 		accepted <- err
-	case <-srv.Stopping():
+	case <-e.srv.Stopping():
 	case <-ctx.Done():
 	}
-	ended, stop := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
+	ended, stop := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.ShutdownTimeout)
 	defer stop()
-	_ = srv.Shutdown(ended) // it has no servers of its own: this tells all streams to end
-	_ = in.Close()
-	if failed := <-accepted; err == nil && !errors.Is(failed, net.ErrClosed) {
-		err = failed
-	}
+	_ = e.srv.Shutdown(ended) // it has no servers of its own: this tells all streams to end
+	_ = e.in.Close()
+	<-accepted
 	e.drain(ended)
 	e.close()
 	if errors.Is(err, net.ErrClosed) {

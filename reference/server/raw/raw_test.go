@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +18,13 @@ import (
 	"ssegauge/reference/server"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if name := os.Getenv(engineEnv); name != "" {
+		fmt.Fprintln(os.Stderr, serveForBench(name))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // site is the engine on a socket, and a client of net/http for it.
 type site struct {

@@ -46,12 +46,14 @@ type shard struct {
 
 	// Scratch, for one piece of work at a time.
 	scratch []byte
+	spare   []byte // lent as out to the connection at hand
 	entries []entry
 	answer  answer
 	enc     *hpack.Encoder
 	encoded []byte
 	plain   *hpack.Decoder // of connections without a dynamic table
 	blank   memo
+	head    headMemo
 	date    date
 	tally   tally
 }

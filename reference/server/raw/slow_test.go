@@ -1,0 +1,287 @@
+package raw
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"ssegauge/reference/server"
+)
+
+const events1 = "GET /events HTTP/1.1\r\nHost: h\r\n\r\n"
+
+// publishAll publishes so many events of size bytes, one after the other.
+func publishAll(w *world, n, size int) {
+	w.t.Helper()
+	q := w.dial(false)
+	for i := range n {
+		q.send(post(fmt.Sprintf(`{"id":"%d","data":"%s"}`, i, strings.Repeat("x", size))))
+		if text := q.text(); !strings.HasPrefix(text, "HTTP/1.1 200") {
+			w.t.Fatalf("publish: %q", text)
+		}
+	}
+}
+
+// A reader that stands still lags in the log and costs no queue; when the log has moved past it, or when it took nothing for too long, it is
+// cut. Nobody else notices.
+func TestSlowReaderIsCut(t *testing.T) {
+	open := map[string]func(w *world, deaf bool) *peer{
+		"1.1": func(w *world, deaf bool) *peer {
+			p := w.dial(deaf)
+			p.send(events1)
+			return p
+		},
+		"h2c, connection": func(w *world, deaf bool) *peer {
+			p := w.dial(deaf)
+			p.send(string(opening("h2c", "h", 1)))
+			return p
+		},
+		"h2c, window": func(w *world, deaf bool) *peer {
+			settings := []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 1 << 30}}
+			if deaf {
+				settings[0].Val = 1000
+			}
+			c := w.client(settings...)
+			if !deaf {
+				_ = c.WriteWindowUpdate(0, 1<<30)
+			}
+			c.request(1, "/events")
+			c.flush()
+			return c.peer
+		},
+	}
+	for name, open := range open {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, server.Config{Heartbeat: -1})
+				_, well := open(w, true), open(w, false)
+				start := time.Now()
+				publishAll(w, 100, 10_000)
+				if n := strings.Count(well.text(), "data: x"); n != 100 || time.Since(start) != 0 {
+					t.Errorf("the other has %d events after %v", n, time.Since(start))
+				}
+				if st := w.srv.Stats(); st.Cut != 0 || st.Streams != 2 {
+					t.Errorf("at first: %d cut, %d streams", st.Cut, st.Streams)
+				}
+				for _, sh := range w.engine.shards {
+					sh.mu.Lock()
+					for _, c := range sh.conns {
+						if c != nil && cap(c.out) > maxFrame+100 {
+							t.Errorf("a connection holds %d bytes", cap(c.out))
+						}
+					}
+					sh.mu.Unlock()
+				}
+				time.Sleep(server.DefaultWriteTimeout + time.Second)
+				synctest.Wait()
+				if st := w.srv.Stats(); st.Cut != 1 || st.Streams != 1 {
+					t.Errorf("%d cut, %d streams", st.Cut, st.Streams)
+				}
+			})
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, server.Config{Heartbeat: -1, History: 10, Queue: 10})
+				slow, well := open(w, true), open(w, false)
+				publishAll(w, 100, 10_000)
+				if n := strings.Count(well.text(), "data: x"); n != 100 {
+					t.Errorf("the other has %d events", n)
+				}
+				go slow.read() // now it reads what was left for it
+				synctest.Wait()
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if st := w.srv.Stats(); st.Cut != 1 || st.Streams != 1 {
+					t.Errorf("%d cut, %d streams", st.Cut, st.Streams)
+				}
+			})
+		})
+	}
+}
+
+// A reader that pauses catches up: every event once, in order.
+func TestSlowReaderCatchesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{})
+		p := w.dial(true)
+		p.send(events1)
+		q := w.dial(true)
+		q.send(string(opening("h2c", "h", 3)))
+		publishAll(w, 200, 1000)
+		go p.read()
+		go q.read()
+		for name, peer := range map[string]*peer{"1.1": p, "h2c": q} {
+			text := peer.text()
+			times := map[string]int{"1.1": 1, "h2c": 3}[name]
+			if n := strings.Count(text, "data: "+strings.Repeat("x", 1000)+"\n\n"); n != 200*times {
+				t.Errorf("%s: %d events", name, n)
+			}
+			for i := range 199 {
+				a, b := fmt.Sprintf("id: %d\n", i), fmt.Sprintf("id: %d\n", i+1)
+				if strings.Index(text, a) > strings.Index(text, b) || strings.Count(text, a) != times {
+					t.Fatalf("%s: %s", name, a)
+				}
+			}
+		}
+		if st := w.srv.Stats(); st.Cut != 0 || st.Streams != 4 || st.Delivered != 800 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// Windows that open byte by byte: what arrives is whole all the same.
+func TestTinyWindows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{})
+		c := w.client(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})
+		c.request(1, "/events")
+		c.send(c.buf.String())
+		c.buf.Reset()
+		publishAll(w, 3, 5)
+		var content []byte
+		take := func() {
+			in := c.text()
+			for len(in) >= 9 {
+				n := int(in[0])<<16 | int(in[1])<<8 | int(in[2])
+				if in[3] == frameData {
+					content = append(content, in[9:9+n]...)
+				}
+				in = in[9+n:]
+			}
+		}
+		const want = "retry: 3000\n\nid: 0\ndata: xxxxx\n\nid: 1\ndata: xxxxx\n\nid: 2\ndata: xxxxx\n\n"
+		for range len(want) - 1 {
+			_ = c.WriteWindowUpdate(1, 1)
+			c.send(c.buf.String())
+			c.buf.Reset()
+			take()
+		}
+		if string(content) != want {
+			t.Errorf("%q", content)
+		}
+		if st := w.srv.Stats(); st.Delivered != 3 {
+			t.Errorf("%d delivered", st.Delivered)
+		}
+	})
+}
+
+// Heartbeats come after silence, and only then; streams of one connection share a write.
+func TestHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{})
+		p := w.dial(false)
+		p.send(events1)
+		c := w.client()
+		c.request(1, "/events")
+		c.request(3, "/events")
+		c.flush()
+		p.text()
+		time.Sleep(10 * time.Second)
+		publishAll(w, 1, 1)
+		p.text()
+		c.frames()
+		time.Sleep(15*time.Second - 50*time.Millisecond)
+		if text := p.text() + c.frames(); text != "" {
+			t.Errorf("too early: %q", text)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if text := p.text(); text != "d\r\n: heartbeat\n\n\r\n" {
+			t.Errorf("%q", text)
+		}
+		if text := c.frames(); text != "DATA(1,13) DATA(3,13)" {
+			t.Error(text)
+		}
+		time.Sleep(30 * time.Second)
+		if text := p.text(); text != strings.Repeat("d\r\n: heartbeat\n\n\r\n", 2) {
+			t.Errorf("%q", text)
+		}
+		if n := w.srv.Stats().Heartbeats; n != 9 {
+			t.Errorf("%d counted", n)
+		}
+	})
+}
+
+// A silent peer of HTTP/2 is asked, and given up when it does not answer.
+func TestSilentPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{Heartbeat: -1})
+		c := w.client()
+		c.request(1, "/events")
+		c.flush()
+		time.Sleep(pingAfter + time.Second)
+		if text := c.frames(); text != "PING" {
+			t.Fatal(text)
+		}
+		_ = c.WritePing(true, [8]byte{})
+		c.flush()
+		time.Sleep(pingAfter + time.Second)
+		if text := c.frames(); text != "PING" {
+			t.Fatal(text)
+		}
+		time.Sleep(pingTimeout)
+		if !c.ended() {
+			t.Error("not given up")
+		}
+	})
+}
+
+// The end: streams end between two events, HTTP/2 with GOAWAY; a reader that stands still holds it up no longer than ShutdownTimeout.
+func TestShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{})
+		p := w.dial(false)
+		p.send(events1)
+		idle := w.dial(false)
+		idle.send(get)
+		c := w.client()
+		c.request(1, "/events")
+		c.flush()
+		p.text()
+		w.stop()
+		if text := p.text(); text != "0\r\n\r\n" || !p.ended() {
+			t.Errorf("%q", text)
+		}
+		if text := c.frames(); text != "GOAWAY(1,NO_ERROR) DATA(1,0)." || !c.ended() {
+			t.Error(text)
+		}
+		if !idle.ended() {
+			t.Error("an idle connection is left")
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{})
+		w.dial(true).send(events1)
+		publishAll(w, 1, 100_000)
+		start := time.Now()
+		w.stop()
+		w.done <- <-w.done
+		if d := time.Since(start); d != server.DefaultShutdownTimeout {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+func TestLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{MaxStreams: 2})
+		c := w.client()
+		for id := uint32(1); id <= 5; id += 2 {
+			c.request(id, "/events")
+		}
+		if got := c.flush(); got != "HEADERS(1,200) DATA(1,13) HEADERS(3,200) DATA(3,13) HEADERS(5,503) DATA(5,22)." {
+			t.Error(got)
+		}
+		_ = c.WriteRSTStream(1, http2.ErrCodeCancel)
+		c.request(7, "/events")
+		if got := c.flush(); got != "HEADERS(7,200) DATA(7,13)" {
+			t.Error(got)
+		}
+		_ = c.nc.Close()
+		synctest.Wait()
+		if st := w.srv.Stats(); st.Streams != 0 || st.Connections != 0 || st.Refused != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
