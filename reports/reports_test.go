@@ -159,6 +159,53 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// Whatever text a load run holds, in whatever member, it does no harm in any format: it is shown as it reads, on one line, and nothing obeys it.
+func TestHostile(t *testing.T) {
+	r := reporttest.AllHostile()
+	shown := result.Escape(reporttest.Hostile)
+	for _, f := range reports.Formats() {
+		out := render(t, f.Name, r)
+		for _, c := range out {
+			if c != '\n' && !unicode.IsPrint(c) || c == '\ufffd' {
+				t.Fatalf("%s: rune %q", f.Name, c)
+			}
+		}
+		switch f.Name {
+		case "html":
+			if strings.Contains(out, "<script") || strings.Contains(out, "ZgotmplZ") {
+				t.Error("html: a script")
+			}
+		case "csv":
+			rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+			if err != nil {
+				t.Error(err)
+			}
+			for _, row := range rows {
+				for _, cell := range row {
+					if cell != "" && strings.ContainsAny(cell[:1], "=+@\t") {
+						t.Errorf("a spreadsheet would run %q", cell)
+					}
+				}
+			}
+			if !strings.Contains(out, strings.ReplaceAll(shown, `"`, `""`)) {
+				t.Error("csv: not shown as it reads")
+			}
+		case "markdown":
+			for l := range strings.Lines(out) {
+				if strings.Contains(strings.ReplaceAll(l, `\<`, ""), "<") {
+					t.Errorf("markdown: %s", l)
+				}
+			}
+		case "ndjson":
+			for l := range strings.Lines(out) {
+				if !json.Valid([]byte(l)) {
+					t.Errorf("ndjson: %s", l)
+				}
+			}
+		}
+	}
+}
+
 func TestNDJSON(t *testing.T) {
 	for _, r := range reporttest.Runs() {
 		var types []string

@@ -264,6 +264,58 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
+// A run of a day is a page of bounded size: no more points than can be seen, of no more charts than one reads.
+func TestLong(t *testing.T) {
+	r := reporttest.Load()
+	short := len(render(t, r))
+	for i := range r.Series {
+		long := make(result.Points, 86_400)
+		for j := range long {
+			long[j] = float64(1000 + j%977)
+		}
+		r.Series[i].Values = long
+	}
+	page := render(t, r)
+	if len(page) > short+100_000 {
+		t.Errorf("%d bytes, of a short run %d", len(page), short)
+	}
+	if !strings.Contains(page, "each point the largest of 4m48s") {
+		t.Error("nothing says what a point is")
+	}
+}
+
+// Beyond what the events of a run resolve a curve is dotted, what never came leaves the chart, and intervals stand at their quantiles.
+func TestCurve(t *testing.T) {
+	page := func(change func(q *result.Quantiles)) string {
+		r := reporttest.LoadFew()
+		q := reporttest.Steps(1000)
+		change(q)
+		r.LatencyUS = map[string]*result.Quantiles{"deliver": q}
+		r.Generator.DelayUS = nil
+		return render(t, r)
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(q *result.Quantiles)
+		want   map[string]int // how often a class stands in the page, by chart
+	}{
+		{"plain", func(*result.Quantiles) {}, map[string]int{"ring": 2, "beyond": 0, "interval": 0}},
+		{"events", func(q *result.Quantiles) { q.Events = 100 }, map[string]int{"ring": 2, "beyond": 2, "interval": 0}},
+		{"interval", func(q *result.Quantiles) { q.CI95 = map[string]result.Interval{"p50": {Low: new(4e5), High: new(6e5)}} }, map[string]int{"ring": 2, "beyond": 0, "interval": 2}},
+	} {
+		got := page(tc.change)
+		for class, n := range tc.want {
+			if k := strings.Count(got, `<path class="`+class+`"`); k != n {
+				t.Errorf("%s: %d of class %s, want %d", tc.name, k, class, n)
+			}
+		}
+	}
+	top := regexp.MustCompile(`<path class="line" d="M[^"]*V46\.0M`) // up to below the legend, and an arrow
+	if top.MatchString(page(func(*result.Quantiles) {})) || !top.MatchString(page(func(q *result.Quantiles) { q.Never = 100 })) {
+		t.Error("what never came does not leave the chart")
+	}
+}
+
 // Runs as a stranger may have stored them: no panic, no figure that is none.
 func TestBareRuns(t *testing.T) {
 	evidence := result.Evidence{Length: -1, Offset: -5, Text: "x", Mark: &[2]int{3, 99}}

@@ -4,14 +4,18 @@
 // `check` writes the lines of a run while it goes on ([NewRun], [NewFinding], [NewEnd]): its findings come as its checks finish, and its "run" does not know yet how
 // long it takes. Lines without an "end" are of a run that was broken off without a report.
 //
-// It imports reports/result. A new part is one line in the function of its command.
+// It imports reports/result. A new member of a load run is a line of its own by itself.
 package ndjson
 
 import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"ssegauge/reports/result"
@@ -105,22 +109,35 @@ func render(out *bytes.Buffer, r *result.Run) error {
 			line(NewFinding(f))
 		}
 	case r.Load != nil:
-		line(part{"validity", "", r.Validity})
-		line(part{"plan", "", r.Plan})
-		line(part{"environment", "", r.Environment})
-		line(part{"streams", "", r.Streams})
-		line(part{"events", "", r.Events})
-		for _, name := range r.Metrics() {
-			line(part{"latency_us", name, r.LatencyUS[name]})
-		}
-		line(part{"generator", "", r.Generator})
-		for _, g := range r.Gates {
-			line(part{"gate", "", g})
-		}
-		for _, s := range r.Series {
-			for i, v := range s.Values {
-				if !math.IsNaN(v) && !math.IsInf(v, 0) {
-					line(point{"point", s.Name, int64(i) * s.StepMS, v})
+		v := reflect.ValueOf(*r.Load)
+		for i := range v.NumField() {
+			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+			switch m := v.Field(i).Interface().(type) {
+			case map[string]*result.Quantiles:
+				names := slices.Sorted(maps.Keys(m))
+				if name == "latency_us" {
+					names = r.Metrics() // in reading order
+				}
+				for _, of := range names {
+					line(part{name, of, m[of]})
+				}
+			case []result.Gate:
+				for _, g := range m {
+					line(part{"gate", "", g})
+				}
+			case []result.Disconnect:
+				for _, d := range m {
+					line(part{"disconnect", "", d})
+				}
+			case []result.Finding:
+				for _, f := range m {
+					line(NewFinding(f))
+				}
+			case []result.Series:
+				points(m, line)
+			default:
+				if f := v.Field(i); f.Kind() != reflect.Pointer || !f.IsNil() {
+					line(part{name, "", m})
 				}
 			}
 		}
@@ -129,4 +146,14 @@ func render(out *bytes.Buffer, r *result.Run) error {
 	}
 	line(NewEnd(r))
 	return failed
+}
+
+func points(all []result.Series, line func(any)) {
+	for _, s := range all {
+		for i, v := range s.Values {
+			if !math.IsNaN(v) && !math.IsInf(v, 0) {
+				line(point{"point", s.Name, int64(i) * s.StepMS, v})
+			}
+		}
+	}
 }

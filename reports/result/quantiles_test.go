@@ -138,3 +138,26 @@ func TestCore(t *testing.T) {
 		t.Errorf("%d of %d decided, want 2 of 4: what does not apply does not count", s.CoreDecided, s.Core)
 	}
 }
+
+// What is beyond the resolution goes on where the curve ends, rises, and ends with the last sample.
+func TestUnresolved(t *testing.T) {
+	q := reporttest.Steps(1000)
+	if p := q.Unresolved(50); p != nil {
+		t.Errorf("samples that stand for themselves: %v", p)
+	}
+	q.Events = 100
+	curve, _ := q.Curve(50)
+	end, beyond := curve[len(curve)-1], q.Unresolved(50)
+	if len(beyond) != 50 || end.P < 0.98999 || end.P > 0.99001 {
+		t.Fatalf("%d points after %v", len(beyond), end)
+	}
+	for _, p := range beyond {
+		if p.P <= end.P || p.US < end.US {
+			t.Errorf("%v after %v", p, end)
+		}
+		end = p
+	}
+	if end.P < 0.99899 || end.US < 999_000 {
+		t.Errorf("the last is %v", end)
+	}
+}
