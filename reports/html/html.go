@@ -66,7 +66,6 @@ func Render(w io.Writer, runs ...*result.Run) error {
 	p.Title, p.Many = title(p.Runs)
 	p.Matrix = newMatrix(p.Runs)
 	if c := newComparison(p.Runs); c != nil {
-		c.Many = p.Many
 		c.Runs[0].Before = c
 	}
 

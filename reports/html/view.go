@@ -380,6 +380,7 @@ func newComparison(views []*view) *comparison {
 	for _, v := range views {
 		if v.Load != nil {
 			c.Runs = append(c.Runs, v)
+			c.Many = c.Many || v.Target.URL != c.Runs[0].Target.URL
 		}
 	}
 	if len(c.Runs) < 2 {
@@ -408,7 +409,12 @@ func newComparison(views []*view) *comparison {
 	row("streams opened", func(l *result.Load) string { return result.Count(int64(l.Streams.Opened)) })
 	row("connections", func(l *result.Load) string { return result.Count(int64(l.Streams.Connections)) })
 	row("events received", func(l *result.Load) string { return result.Count(l.Events.Received) })
-	row("events lost", func(l *result.Load) string { return result.Count(l.Events.Lost) })
+	row("events lost", func(l *result.Load) string {
+		if l.Unmatched() != "" {
+			return "–"
+		}
+		return result.Count(l.Events.Lost)
+	})
 	row("open, p99", quantile("open", 0.99))
 	row("delivery, median", quantile("deliver", 0.5))
 	row("delivery, p99", quantile("deliver", 0.99))
