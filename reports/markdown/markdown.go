@@ -242,7 +242,9 @@ func (p *report) load() {
 	}
 	p.linef("### Figures\n")
 	for _, g := range p.FigureGroups() {
-		p.linef("- %s: %s", g.Title, escape(g.Line()))
+		if s := g.Line(); s != "" {
+			p.linef("- %s: %s", g.Title, escape(s))
+		}
 	}
 	p.linef("")
 	rows = nil

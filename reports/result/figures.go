@@ -192,10 +192,13 @@ func (l *Load) FigureGroups() []FigureGroup {
 	return groups
 }
 
-// Line is the group on one line, without its title.
+// Line is the group on one line, without its title; of the parts of the generator without what is zero. "" where nothing is left.
 func (g *FigureGroup) Line() string {
 	var parts, unknown []string
 	for _, f := range g.Figures {
+		if f.Value != nil && *f.Value == 0 && strings.Contains(g.Name, ".") {
+			continue
+		}
 		if f.Value != nil {
 			parts = append(parts, f.Label+" "+f.Shown())
 		} else {

@@ -44,7 +44,9 @@ func (p *report) figures() {
 	const indent = 16
 	line := func(title, text string) { p.hanging(fmt.Sprintf("%-*s", indent, title), indent, text) }
 	for _, g := range p.FigureGroups() {
-		line(g.Title, g.Line())
+		if s := g.Line(); s != "" {
+			line(g.Title, s)
+		}
 	}
 	for _, name := range result.Distributions() {
 		if q := p.Distributions[name]; q != nil && q.P50 != nil {
