@@ -53,7 +53,7 @@ var figures = []struct {
 	{group: "generator", name: "bytes_per_stream", label: "memory a stream", unit: "bytes", value: func(l *Load) *float64 { return of(l.Generator.BytesPerStream) }, known: func(l *Load) bool { return l.Generator.BytesPerStream > 0 }},
 	{group: "generator", name: "workers", label: "workers", value: func(l *Load) *float64 { return of(l.Generator.Workers) }},
 	{group: "generator.gc", name: "cycles", label: "collections", value: gc(func(g *GC) *float64 { return of(g.Cycles) })},
-	{group: "generator.gc", name: "cpu_share", label: "of its processor time", unit: "ratio", value: gc(func(g *GC) *float64 { return &g.CPUShare })},
+	{group: "generator.gc", name: "cpu_share", label: "share of its processor time", unit: "ratio", value: gc(func(g *GC) *float64 { return &g.CPUShare })},
 	{group: "generator.gc", name: "pause_max_us", label: "longest pause", unit: "us", value: gc(func(g *GC) *float64 { return &g.PauseMaxUS })},
 	{group: "generator.machine", name: "own", label: "used by the generator", unit: "ratio", value: machine(func(m *Machine) *float64 { return &m.Own })},
 	{group: "generator.machine", name: "busy", label: "used by all", unit: "ratio", value: machine(func(m *Machine) *float64 { return m.Busy })},
@@ -152,6 +152,7 @@ type FigureGroup struct {
 	Name    string // as [Figure] has it
 	Title   string // in words: "streams", "garbage collection"
 	Figures []Figure
+	Why     string   // some of them were not measured
 	Notes   []string // what else is to be said
 }
 
@@ -180,9 +181,7 @@ func (l *Load) FigureGroups() []FigureGroup {
 		}
 		switch g.Name {
 		case "events":
-			if why := l.Unmatched(); why != "" {
-				note("what became of an event is not measured: " + why)
-			}
+			g.Why = l.Unmatched()
 		case "generator.canary":
 			note(l.Generator.Canary.Note)
 		case "generator.calibration":
@@ -206,7 +205,11 @@ func (g *FigureGroup) Line() string {
 		}
 	}
 	if len(unknown) > 0 {
-		parts = append(parts, "not measured: "+strings.Join(unknown, ", "))
+		s := "not measured: " + strings.Join(unknown, ", ")
+		if g.Why != "" {
+			s += " (" + g.Why + ")"
+		}
+		parts = append(parts, s)
 	}
 	return strings.Join(append(parts, g.Notes...), " · ")
 }
