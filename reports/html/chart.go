@@ -411,7 +411,8 @@ func (c *chart) plotTime() {
 	}
 	perRow := max(1, int((c.W-c.Left-c.Right)/150))
 	c.Top = 12
-	if len(c.Lines) > 1 {
+	legend := len(c.Lines) > 1 || c.Lines[0].Name != ""
+	if legend {
 		c.Top = 12 + 18*math.Ceil(float64(len(c.Lines))/float64(perRow))
 	}
 	left, right, top, bottom := c.Left, c.W-c.Right, c.Top, c.H-c.Bottom
@@ -445,8 +446,10 @@ func (c *chart) plotTime() {
 	}
 	for i, l := range c.Lines {
 		l.overTime(func(i int) float64 { return left + (right-left)*min(float64(i)*l.step/span, 1) }, y, bottom)
-		if len(c.Lines) > 1 {
-			l.Area = "" // one over the other would say nothing
+		if len(c.Lines) > 1 || c.log {
+			l.Area = "" // one over the other would say nothing, nor does what is below a logarithm
+		}
+		if legend {
 			l.LegendX = left + float64(i%perRow)*(right-left)/float64(perRow)
 			l.LegendY = 14 + 18*float64(i/perRow)
 			l.LegendMark = shape(l.N, l.LegendX+13, l.LegendY-4)
