@@ -131,6 +131,9 @@ func load(r *result.Run) [][]string {
 	for _, d := range r.Disconnects {
 		distribution("disconnect", d.Cause, "us", d.AgeUS)
 	}
+	for _, f := range r.Load.Findings {
+		add("finding", text(f.ID), text(string(f.Verdict)), "1", "")
+	}
 	for _, gate := range r.Gates {
 		add("gate", text(gate.Expression), "value", optional(gate.Value), text(gate.Unit))
 		add("gate", text(gate.Expression), "pass", strconv.FormatBool(gate.Pass), "")

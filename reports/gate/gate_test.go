@@ -30,6 +30,8 @@ func TestEval(t *testing.T) {
 	few.LatencyUS["deliver"].Events = 99
 	few.LatencyUS["deliver"].CI95 = map[string]result.Interval{"p50": {Low: new(400_000.0), High: new(600_000.0)}, "p99_9": {Low: new(700_000.0)}}
 	few.Generator.LagUS, few.Generator.Canary = reporttest.Steps(10), &result.Canary{DeliverUS: reporttest.Steps(10)}
+	broken := run()
+	broken.Load.Findings = reporttest.LoadBreaking().Load.Findings
 	events := func(e result.Events) *result.Run {
 		r := run()
 		r.Events = e
@@ -67,6 +69,8 @@ func TestEval(t *testing.T) {
 		{run(), "lost == 0", true, "", 0, ""},
 		{run(), "events.lost != 0", false, "", 0, ""},
 		{run(), "received >= 1k", true, "", 1000, ""},
+		{run(), "findings == 0", true, "", 0, ""},
+		{broken, "findings == 0", false, "", 2, ""},
 		{run(), "streams.failed == 0", false, "", 2, ""},
 		{run(), "streams.failed <= 0.2%", true, "ratio", 0.002, ""},
 		{run(), "streams.opened > 99.9%", false, "ratio", 0.998, ""},

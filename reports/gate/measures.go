@@ -84,6 +84,7 @@ var measures = []measure{
 	count("events.duplicated", func(l *load) int64 { return l.Events.Duplicated }, received).among(arrived),
 	count("events.reordered", func(l *load) int64 { return l.Events.Reordered }, received).among(arrived),
 	count("events.bytes", func(l *load) int64 { return l.Events.Bytes }, nil).in("bytes"),
+	count("findings", func(l *load) int64 { return int64(len(l.Broken())) }, nil),
 	count("generator.rss_bytes", func(l *load) int64 { return l.Generator.RSSBytes }, nil).in("bytes"),
 	count("generator.bytes_per_stream", func(l *load) int64 { return l.Generator.BytesPerStream }, nil).in("bytes"),
 	count("generator.workers", func(l *load) int64 { return int64(l.Generator.Workers) }, nil),

@@ -40,7 +40,7 @@ func Annotations(w io.Writer, all ...*result.Run) error {
 		p.Run = r.Complete()
 		switch {
 		case r.Check != nil:
-			p.check()
+			p.findings(p.Bad())
 		case r.Load != nil:
 			p.load()
 		default:
@@ -86,8 +86,8 @@ var (
 	propertyEscapes = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 )
 
-func (p *report) check() {
-	for _, f := range p.Bad() {
+func (p *report) findings(bad []result.Finding) {
+	for _, f := range bad {
 		lines := []string{result.Escape(f.Message)}
 		for i := range f.Evidence[:min(1, len(f.Evidence))] {
 			lines = append(lines, f.Evidence[i].Lines()...)
@@ -114,6 +114,7 @@ func (p *report) load() {
 	for _, reason := range p.Validity.Reasons {
 		p.annotate(warning, "measurement "+result.Escape(p.Validity.Verdict), result.Escape(reason))
 	}
+	p.findings(p.Broken())
 	if p.Status() == result.Inconclusive {
 		return // thresholds say nothing about the target then
 	}

@@ -150,7 +150,11 @@ func (v *view) check() {
 			v.Counts = append(v.Counts, tally{chip(t.verdict), t.count})
 		}
 	}
-	for i, f := range v.Results {
+	v.findings(v.Results)
+}
+
+func (v *view) findings(all []result.Finding) {
+	for i, f := range all {
 		w := finding{Finding: f, Anchor: fmt.Sprintf("%s-%d", v.ID, i+1)}
 		for _, e := range f.Evidence {
 			w.Proofs = append(w.Proofs, newProof(e))
@@ -182,6 +186,7 @@ func newProof(e result.Evidence) proof {
 
 func (v *view) load() {
 	v.tiles()
+	v.findings(v.Load.Findings)
 	v.Signals = v.signals()
 	for _, l := range v.Latencies() {
 		v.Latency = append(v.Latency, newLatency(result.Escape(l.Name), l.Text, l.Quantiles, 0, result.Micros))

@@ -131,6 +131,9 @@ func suiteOf(r *result.Run) (suite, error) {
 		for i := range r.Gates {
 			s.Cases = append(s.Cases, threshold(r, &r.Gates[i]))
 		}
+		for i := range r.Load.Findings {
+			s.Cases = append(s.Cases, finding(&r.Load.Findings[i]))
+		}
 	default:
 		return s, fmt.Errorf("junit: nothing to report in a run of schema %q", r.Schema)
 	}

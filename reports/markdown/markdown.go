@@ -159,8 +159,8 @@ func (p *report) head(command string) {
 	p.linef("%s · %s · %s · %s%s\n", code(p.Target.URL), escape(result.Protocol(p.Target.HTTP)), p.Started.UTC().Format("2006-01-02 15:04:05 UTC"), result.Micros(p.DurationMS*1e3), note)
 }
 
-func (p *report) check() {
-	for _, f := range p.Bad() {
+func (p *report) findings(bad []result.Finding) {
+	for _, f := range bad {
 		p.linef("### %s %s\n", word(string(f.Verdict)), code(f.ID))
 		p.linef("%s\n", escape(f.Message))
 		for _, e := range f.Evidence {
@@ -175,6 +175,10 @@ func (p *report) check() {
 			p.block(result.Escape(f.Reproduce))
 		}
 	}
+}
+
+func (p *report) check() {
+	p.findings(p.Bad())
 	var rows [][]string
 	for _, f := range p.Results {
 		if f.Verdict != result.NotObserved {
@@ -228,6 +232,7 @@ func (p *report) load() {
 		p.linef("### Thresholds\n")
 		p.table([]string{"verdict", "threshold", "value", ""}, "llrl", rows)
 	}
+	p.findings(p.Broken())
 	var rows [][]string
 	for _, l := range p.Latencies() {
 		never := ""

@@ -44,19 +44,24 @@ func brief(r *result.Run) *result.Run {
 	short := *r
 	if r.Check != nil {
 		c := *r.Check
-		c.Results = make([]result.Finding, len(r.Results))
-		for i, f := range r.Results {
-			f.Evidence, f.Reproduce, f.Message, f.Hint = nil, "", clip(f.Message), clip(f.Hint)
-			c.Results[i] = f
-		}
+		c.Results = briefly(r.Results)
 		short.Check = &c
 	}
 	if r.Load != nil {
 		l := *r.Load
-		l.Streams.Failures = nil
+		l.Streams.Failures, l.Findings = nil, briefly(l.Findings)
 		short.Load = &l
 	}
 	return &short
+}
+
+func briefly(findings []result.Finding) []result.Finding {
+	out := make([]result.Finding, len(findings))
+	for i, f := range findings {
+		f.Evidence, f.Reproduce, f.Message, f.Hint = nil, "", clip(f.Message), clip(f.Hint)
+		out[i] = f
+	}
+	return out
 }
 
 func clip(s string) string {

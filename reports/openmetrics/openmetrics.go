@@ -170,6 +170,7 @@ func (e *exposition) load(r *result.Run) {
 		}
 		e.gauge("ssegauge_threshold_pass", "Whether a threshold was met.", pass, "threshold", g.Expression)
 	}
+	e.findings(r.Load.Findings)
 	for i, s := range r.Series {
 		if slices.ContainsFunc(r.Series[:i], func(o result.Series) bool { return o.Name == s.Name }) {
 			continue // one metric, its points in order

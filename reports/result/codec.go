@@ -172,14 +172,7 @@ func (r *Run) Complete() *Run {
 	out.Target.URL, out.Error = Mask(r.Target.URL), MaskText(r.Error)
 	if r.Check != nil {
 		c := *r.Check
-		c.Results = make([]Finding, len(r.Results))
-		for i, f := range r.Results {
-			if f.Evidence == nil {
-				f.Evidence = []Evidence{}
-			}
-			f.Reproduce = MaskText(f.Reproduce)
-			c.Results[i] = f
-		}
+		c.Results = completed(r.Results)
 		c.Policy = slices.Clone(r.Policy)
 		for i := range c.Policy {
 			c.Policy[i].Reason = MaskText(c.Policy[i].Reason)
@@ -209,6 +202,9 @@ func (r *Run) Complete() *Run {
 				l.Disconnects[i].AgeUS = new(Quantiles)
 			}
 		}
+		if len(l.Findings) > 0 {
+			l.Findings = completed(l.Findings)
+		}
 		if l.Generator.DelayUS == nil {
 			l.Generator.DelayUS = new(Quantiles)
 		}
@@ -225,6 +221,18 @@ func (r *Run) Complete() *Run {
 		out.Load = &l
 	}
 	return &out
+}
+
+func completed(findings []Finding) []Finding {
+	out := make([]Finding, len(findings))
+	for i, f := range findings {
+		if f.Evidence == nil {
+			f.Evidence = []Evidence{}
+		}
+		f.Reproduce = MaskText(f.Reproduce)
+		out[i] = f
+	}
+	return out
 }
 
 // MarshalJSON writes what is no number as null.

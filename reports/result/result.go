@@ -156,10 +156,12 @@ type Load struct {
 	Distributions map[string]*Quantiles `json:"distributions,omitempty"`
 	PositionBias  *PositionBias         `json:"position_bias,omitempty"`
 	Disconnects   []Disconnect          `json:"disconnects,omitempty"` // the commonest first
-	Steady        *Steady               `json:"steady,omitempty"`      // nil: not tested
-	Generator     Generator             `json:"generator"`
-	Gates         []Gate                `json:"gates"`
-	Series        []Series              `json:"series"`
+	// What was seen of the bytes of all streams, under the ids that `check` has for it: breaches and what points to one, most grave first.
+	Findings  []Finding `json:"findings,omitempty"`
+	Steady    *Steady   `json:"steady,omitempty"` // nil: not tested
+	Generator Generator `json:"generator"`
+	Gates     []Gate    `json:"gates"`
+	Series    []Series  `json:"series"`
 }
 
 // Validity says whether the measurement can be trusted, and why not.

@@ -111,10 +111,15 @@ func (c *Check) UndecidedSentence() string {
 }
 
 // Bad returns the findings that a report shows in full: failures, then warnings, then what could not be judged. What a baseline accepts is not among them.
-func (c *Check) Bad() []Finding {
+func (c *Check) Bad() []Finding { return bad(c.Results) }
+
+// Broken is [Check.Bad] of what was seen under load.
+func (l *Load) Broken() []Finding { return bad(l.Findings) }
+
+func bad(all []Finding) []Finding {
 	var bad []Finding
 	for _, verdict := range []Verdict{Fail, Warn, Error} {
-		for _, f := range c.Results {
+		for _, f := range all {
 			if f.Verdict == verdict && f.Accepted == "" {
 				bad = append(bad, f)
 			}
@@ -175,7 +180,7 @@ func (r *Run) Word() string {
 	case status != Passed || r.Load == nil:
 	case r.Validity.Verdict == Suspect:
 		return Suspect
-	case len(r.Gates) == 0 && (r.Streams.Failed > 0 || r.Streams.ClosedByServer > 0 || r.Events.Lost > 0):
+	case len(r.Gates) == 0 && (r.Streams.Failed > 0 || r.Streams.ClosedByServer > 0 || r.Events.Lost > 0 || len(r.Broken()) > 0):
 		return "measured"
 	}
 	return string(status)
@@ -253,6 +258,19 @@ func (r *Run) loadSentence() string {
 		s := "delivered in " + Micros(*q.P50) + " (p50)"
 		if q.P99 != nil {
 			s += ", " + Micros(*q.P99) + " (p99)"
+		}
+		parts = append(parts, s)
+	}
+	if broken := r.Broken(); len(broken) > 0 {
+		s := Plural(int64(len(broken)), "requirement") + " not kept: "
+		for i, f := range broken[:min(len(broken), 3)] {
+			if i > 0 {
+				s += ", "
+			}
+			s += Escape(f.ID)
+		}
+		if len(broken) > 3 {
+			s += " and others"
 		}
 		parts = append(parts, s)
 	}

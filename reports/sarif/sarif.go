@@ -38,6 +38,9 @@ func Render(w io.Writer, all ...*result.Run) error {
 		case r.Load != nil:
 			command = "load"
 			b.load()
+			for i := range r.Load.Findings {
+				b.finding(&r.Load.Findings[i])
+			}
 		default:
 			return fmt.Errorf("sarif: nothing to report in a run of schema %q", r.Schema)
 		}

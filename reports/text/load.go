@@ -17,6 +17,7 @@ func (p *report) load() {
 	p.figures()
 	p.latency()
 	p.failures()
+	p.findings()
 	p.gates()
 	p.plan()
 	p.line("")
@@ -156,6 +157,19 @@ func (p *report) failures() {
 			}
 		}
 	}
+}
+
+// findings are what the bytes of the streams broke, as in a check, and where more is to be read of each.
+func (p *report) findings() {
+	bad := p.Broken()
+	if len(bad) == 0 {
+		return
+	}
+	p.section("Findings")
+	for i := range bad {
+		p.finding(&bad[i])
+	}
+	p.line(p.paint(dim, "ssegauge explain ID says what is asked, why, and how it looks"))
 }
 
 func (p *report) gates() {

@@ -154,6 +154,21 @@ func LoadFailing() *result.Run {
 	return r
 }
 
+// LoadBreaking is a run on a target that breaks under load.
+func LoadBreaking() *result.Run {
+	r := Load()
+	utf := []byte("id: 7\ndata: caf\xe9 au lait\n\n")
+	f := finding(result.Fail, "encoding/utf8", result.Must, "WHATWG HTML 9.2.5", "The stream is UTF-8", "ill-formed UTF-8 on 17 of 2,000 streams, first with 1,412 open")
+	f.Hint = "Encode what is written to the stream as UTF-8; clients show U+FFFD in its place."
+	ev := result.NewEvidence(utf, 15, 16)
+	ev.Connection, ev.Offset, ev.TimeMS = "stream 88", 10_244, 6204.125
+	f.Evidence = []result.Evidence{ev}
+	h := finding(result.Warn, "framing/field-names", result.Must, "WHATWG HTML 9.2.6", "Field names are spelt right", "an unknown field on 3 streams: "+Hostile)
+	r.Load.Findings = []result.Finding{f, h}
+	r.Gates = nil
+	return r
+}
+
 // Steps is a distribution of n values: 1 ms, 2 ms, ... n ms.
 func Steps(n int) *result.Quantiles {
 	h := hdrhistogram.New(1, 3600e6, 3)

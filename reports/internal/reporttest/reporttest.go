@@ -54,5 +54,6 @@ func Runs() []Run {
 		{"load-few", LoadFew()},
 		{"load-failing", LoadFailing()},
 		{"load-ticks", LoadTicks()},
+		{"load-breaking", LoadBreaking()},
 	}
 }
