@@ -232,32 +232,53 @@ func (p *report) load() {
 		p.linef("### Thresholds\n")
 		p.table([]string{"verdict", "threshold", "value", ""}, "llrl", rows)
 	}
+	p.causes()
 	p.findings(p.Broken())
-	var rows [][]string
-	for _, l := range p.Latencies() {
-		never := ""
-		if l.Never > 0 {
-			never = " (and " + result.Count(l.Never) + " never)"
-		}
-		rows = append(rows, []string{code(l.Name), result.Count(l.Count) + never, us(l.Min), us(l.P50), us(l.P90), us(l.P99), us(l.P999), us(l.Max)})
-	}
-	if len(rows) > 0 {
-		p.linef("### Latency\n")
-		p.table([]string{"", "samples", "min", "p50", "p90", "p99", "p99.9", "max"}, "lrrrrrrr", rows)
-	}
+	p.latencies()
 	p.linef("### Figures\n")
 	for _, g := range p.FigureGroups() {
 		if s := g.Line(); s != "" {
 			p.linef("- %s: %s", g.Title, escape(s))
 		}
 	}
+	e := p.Environment
+	p.linef("- machine: %s, %s, kernel %s", escape(e.OS+"/"+e.Arch), result.Plural(int64(e.CPUs), "CPU"), escape(cmp.Or(e.Kernel, "not known")))
 	p.linef("")
-	rows = nil
+}
+
+func (p *report) causes() {
+	var rows [][]string
 	for _, c := range p.Causes() {
-		rows = append(rows, []string{result.Count(int64(c.Count)), strings.TrimSpace(escape(c.Text) + " " + c.Age()), cmp.Or(c.Owner, "–"), c.Meaning})
+		rows = append(rows, []string{result.Count(int64(c.Count)), strings.TrimSpace(escape(c.Text) + " " + c.Age()), cmp.Or(c.Owner, "–"), c.Meaning, c.Do})
 	}
 	if len(rows) > 0 {
 		p.linef("### Failures\n")
-		p.table([]string{"count", "cause", "whose", "what it means"}, "rlll", rows)
+		p.table([]string{"count", "cause", "whose", "what it means", "do"}, "rllll", rows)
 	}
+}
+
+func (p *report) latencies() {
+	var rows [][]string
+	for _, l := range p.Latencies() {
+		never := ""
+		if l.Never > 0 {
+			never = " (and " + result.Count(l.Never) + " never)"
+		}
+		// Intervals are of all that should have come.
+		with := func(us, name string) string {
+			if i := l.CI95[name].String(); i != "" && l.Never == 0 {
+				return us + " (" + i + ")"
+			}
+			return us
+		}
+		rows = append(rows, []string{
+			code(l.Name), result.Count(l.Count) + never, us(l.Min), with(us(l.P50), "p50"), with(us(l.P90), "p90"), with(us(l.P99), "p99"), with(us(l.P999), "p99_9"), us(l.Max),
+		})
+	}
+	if len(rows) == 0 {
+		return
+	}
+	p.linef("### Latency\n")
+	p.table([]string{"", "samples", "min", "p50", "p90", "p99", "p99.9", "max"}, "lrrrrrrr", rows)
+	p.linef("In brackets 95 %% intervals. A dash: too few samples to resolve the quantile.\n")
 }
