@@ -241,8 +241,11 @@ func (p *report) load() {
 			p.linef("- %s: %s", g.Title, escape(s))
 		}
 	}
-	e := p.Environment
-	p.linef("- machine: %s, %s, kernel %s", escape(e.OS+"/"+e.Arch), result.Plural(int64(e.CPUs), "CPU"), escape(cmp.Or(e.Kernel, "not known")))
+	var machine []string
+	for _, row := range p.MachineRows() {
+		machine = append(machine, row[0]+" "+row[1])
+	}
+	p.linef("- machine: %s", escape(strings.Join(machine, " · ")))
 	p.linef("")
 }
 

@@ -158,6 +158,22 @@ func (e *Evidence) HexShown() string {
 	return Escape(e.Hex)
 }
 
+// MachineRows writes for people what the run was made on and with; unknown ones are left out.
+func (l *Load) MachineRows() [][2]string {
+	e := l.Environment
+	rows := [][2]string{{"system", e.OS + "/" + e.Arch}, {"processors", Count(int64(e.CPUs))}}
+	if e.Kernel != "" {
+		rows = append(rows, [2]string{"kernel", e.Kernel})
+	}
+	if e.MaxFiles > 0 {
+		rows = append(rows, [2]string{"files it may open", Count(int64(min(e.MaxFiles, 1<<62)))})
+	}
+	if l.Generator.Engine != "" {
+		rows = append(rows, [2]string{"engine", l.Generator.Engine})
+	}
+	return rows
+}
+
 // PlanRows writes the plan for people: its members by name, those of members after a dot ("publish.rate"), lists joined, what is empty left out.
 func (l *Load) PlanRows() [][2]string { return planRows(nil, "", l.Plan) }
 

@@ -210,10 +210,9 @@ func (p *report) plan() {
 	if len(parts) > 0 {
 		p.hanging("plan     ", 9, strings.Join(parts, ", "))
 	}
-	e := p.Environment
-	s := fmt.Sprintf("%s/%s, %s, %s files", result.Escape(e.OS), result.Escape(e.Arch), result.Plural(int64(e.CPUs), "CPU"), result.Count(int64(min(e.MaxFiles, 1<<62))))
-	if e.Kernel != "" {
-		s += ", kernel " + result.Escape(e.Kernel)
+	var machine []string
+	for _, row := range p.MachineRows() {
+		machine = append(machine, row[0]+" "+result.Escape(row[1]))
 	}
-	p.hanging("machine  ", 9, s)
+	p.hanging("machine  ", 9, strings.Join(machine, " · "))
 }

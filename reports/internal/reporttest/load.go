@@ -136,6 +136,7 @@ func LoadFailing() *result.Run {
 	r.LatencyUS["fanout_t99"].CI95 = map[string]result.Interval{"p50": {Low: new(410_000.0), High: new(520_000.0)}}
 	r.Steady = &result.Steady{Verdict: "drifts", Of: "fanout_t50", Events: 100, FromUS: 12_000, ToUS: 870_000, SlopeUS: 91_000, LowUS: 83_000, HighUS: 99_500, ChangeMS: 4200}
 	g := &r.Generator
+	g.Engine = "epoll"
 	g.LagUS, g.SchedUS = Samples(21, 10_000, 90, 0.6), Samples(22, 400_000, 15, 0.9)
 	g.GC = &result.GC{Cycles: 41, CPUShare: 0.023, PauseMaxUS: 640}
 	g.Machine = &result.Machine{Own: 0.31, Busy: new(0.97), Full: new(0.85), Steal: new(0.0), Pressure: new(0.72)}
