@@ -73,6 +73,9 @@ func Run(ctx context.Context, p *plan.Plan, progress func(Snapshot), options ...
 	for _, o := range options {
 		o(r)
 	}
+	if r.stamp, err = newStamp(p); err != nil {
+		return nil, err
+	}
 	if r.targets, err = resolve(ctx, p); err != nil {
 		return nil, err
 	}
@@ -113,7 +116,8 @@ func WithCalibration(start func(tls bool) (*exec.Cmd, error)) Option {
 // session is one Run.
 type session struct {
 	plan      *plan.Plan
-	publisher *publisher // nil: nothing is published
+	publisher *publisher     // nil: nothing is published
+	stamp     *measure.Stamp // nil: events are not known to carry the time at which they were sent
 	targets   []engine.Target
 	progress  func(Snapshot)
 	engine    engine.Engine
@@ -140,6 +144,9 @@ func (r *session) run(ctx context.Context) *result.Load {
 		conf.Settle, conf.Deadline = p.Publish.Settle, p.Publish.Deadline
 		conf.Marker = measure.NewMarker(run)
 		total = conf.Start + warm + p.Hold
+	} else {
+		conf.Observe, conf.Settle, conf.Deadline = true, plan.DefaultSettle, plan.DefaultDeadline
+		conf.Stamp, conf.SameClock = r.stamp, sameMachine(r.targets)
 	}
 	board := measure.NewBoard(conf)
 	r.board = board
@@ -190,9 +197,9 @@ func (r *session) run(ctx context.Context) *result.Load {
 			m["url"] = result.Mask(t.Request.URL.String())
 		}
 	}
-	l.Plan["tier"] = tier(p)
 	l.Streams.Planned = openings.Len()
 	board.Fill(l)
+	l.Plan["tier"] = fmt.Sprintf("%d: %s", l.Correlation.Tier, l.Correlation.How)
 	l.Generator.Engine = r.reads
 	l.Generator.CPUSeconds = (usage() - before).Seconds()
 	l.Generator.RSSBytes = max(rssAfter, peak)
@@ -220,14 +227,6 @@ func (r *session) run(ctx context.Context) *result.Load {
 	}
 	l.Validity = board.Judge(l, h)
 	return l
-}
-
-// tier says how events are correlated, and so what the run can know.
-func tier(p *plan.Plan) string {
-	if p.Publish == nil {
-		return "0: no publish hook, so nothing is known of delivery, completion or loss; opening, first event, gaps and throughput are"
-	}
-	return "2: published events carry a marker that is found in what arrives"
 }
 
 // sweepAfter is when memory is given back, after the ramp: before anything is published, by default.

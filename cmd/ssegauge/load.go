@@ -26,6 +26,7 @@ import (
 type loadFlags struct {
 	target  targetFlags
 	publish publishFlags
+	stamp   stampFlags
 	output  outputFlags
 	life    lifeFlags
 
@@ -86,6 +87,7 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	}
 	l.target.addWithin(cmd, plan.DefaultTimeout)
 	l.publish.add(cmd)
+	l.stamp.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&l.publish.hook.Stdin, "publish-stdin", "", "publish by a shell `command` that runs all the time and gets the body as a line on its stdin for each event")
 	f.IntVar(&l.streams, "streams", plan.DefaultStreams, "how many streams to hold open")
@@ -307,6 +309,7 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 	if given("threshold") {
 		p.Thresholds = l.thresholds
 	}
+	l.stamp.apply(p)
 	tls, err := l.target.tlsConfig()
 	if err != nil {
 		return nil, err

@@ -40,12 +40,20 @@ type Config struct {
 	Reconnect bool
 	// Tap, if not nil, gets each event and when it came, and nothing is recorded of it: for a canary.
 	Tap func(data, id, typ []byte, at int64)
+
+	// Observe compares what receivers get with each other, where nothing is published: Settle and Deadline count from an event's first sight.
+	Observe   bool
+	Stamp     *Stamp // finds the time at which an event was sent; nil: events carry none
+	SameClock bool   // that time is by this machine's clock
 }
 
 // Board is the state of one run that all workers share.
 type Board struct {
 	epoch     time.Time
 	publishes bool
+	observer  *observer // nil: nothing is compared
+	sameClock bool
+	epochWall int64 // the epoch in ns since 1970
 	finite    bool
 	events    Events
 	start     int64
@@ -127,6 +135,10 @@ func NewBoard(c Config) *Board {
 			ring = max(ring, c.Events.Next(from+span)-c.Events.Next(from))
 		}
 		ring = 1 << bits.Len(uint(ring+64))
+	}
+	if c.Observe && !b.publishes {
+		b.observer, ring = newObserver(c.Stamp), observedRing
+		b.sameClock, b.epochWall = c.SameClock, c.Epoch.UnixNano()
 	}
 	b.slots = make([]slot, ring)
 	b.stride, b.biasEvery = max(1, (c.Streams+maxProbes-1)/maxProbes), max(1, ring/maxBiased)

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -15,7 +16,7 @@ func (b *Board) Tick() { b.conclude(b.Now(), false) }
 func (b *Board) Settled() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.base == b.begun.Load() && !(b.returns.on && b.mending(b.Now()))
+	return (b.base == b.begun.Load() || b.observer != nil) && !(b.returns.on && b.mending(b.Now())) // of what others publish there is always more
 }
 
 // Finish concludes everything at the end of the run. What is still within its deadline, because the run was cut short, is neither delivered nor lost.
@@ -31,10 +32,13 @@ func (b *Board) conclude(now int64, end bool) {
 	begun := b.begun.Load()
 	eligible := b.eligible
 	contiguous := true
+	for i := range b.workers {
+		b.workers[i].joined = 0
+	}
 	for q := b.base; q < begun; q++ {
 		var arrived, missed int
 		for _, r := range b.workers {
-			eligible += r.diff[q]
+			eligible += r.diff[q] + r.joinUntil(b.slot(q).intended)
 			arrived += int(r.shard(q).arrived)
 			missed += int(r.shard(q).missed)
 		}
@@ -68,6 +72,9 @@ func (b *Board) judge(q uint32, slot *slot, receivers, arrived int, decided bool
 			b.bias.pairs = append(b.bias.pairs, sh.pairs...)
 			r.pairs = append(r.pairs, sh.pairs[:0])
 			sh.pairs = nil
+		}
+		if sh.arrived == 1 {
+			b.merged.add(sh.min/1000, 1)
 		}
 		if sh.at != nil {
 			b.merged.merge(sh.at)
@@ -103,6 +110,9 @@ func (b *Board) judge(q uint32, slot *slot, receivers, arrived int, decided bool
 		t.failed++
 		return
 	}
+	if o := b.observer; o != nil && decided && o.setAside(q, arrived, receivers) {
+		return
+	}
 	t.published++
 	t.eligible += int64(arrived)
 	if !decided {
@@ -121,33 +131,39 @@ func (b *Board) judge(q uint32, slot *slot, receivers, arrived int, decided bool
 		t.unmatched++
 	}
 	b.bias.add()
+	if b.observer != nil {
+		b.sight(q, int64(arrived), int64(arrived+lost))
+		return
+	}
 	e := keptEvent{seq: q, due: slot.intended, arrived: int64(arrived), lost: int64(lost)}
 	e.t50, e.t99 = b.completion(q, e.arrived, e.arrived+e.lost)
 	b.seconds.concluded = append(b.seconds.concluded, e.t99)
 	b.kept.add(e, b.merged)
 }
 
+// completions are the shares of the receivers, in percent, that completion is told of.
+var completions = [...]struct {
+	name  string
+	share int64
+}{{"fanout_t50", 50}, {"fanout_t90", 90}, {"fanout_t99", 99}, {"fanout_t100", 100}}
+
+func (b *Board) neverReached(name string) {
+	if b.total.never == nil {
+		b.total.never = map[string]int64{}
+	}
+	b.total.never[name]++
+}
+
 // completion records when shares of the receivers of q had it. An event of which so many are missing that the share was never reached is infinitely late: it is
 // counted, and stands in no histogram. It returns two of the times in us, the deadline where that share was never reached.
 func (b *Board) completion(q uint32, arrived, receivers int64) (t50, t99 float64) {
-	first, last := int64(math.MaxInt64), int64(0)
-	for _, r := range b.workers {
-		if sh := r.shard(q); sh.arrived > 0 {
-			first, last = min(first, sh.min), max(last, sh.max)
-		}
-	}
-	for _, c := range [...]struct {
-		name  string
-		share int64 // percent
-	}{{"fanout_t50", 50}, {"fanout_t90", 90}, {"fanout_t99", 99}, {"fanout_t100", 100}} {
+	first, last := b.extremes(q)
+	for _, c := range completions {
 		rank := (receivers*c.share + 99) / 100
 		took := b.deadline
 		switch {
 		case rank > arrived:
-			if b.total.never == nil {
-				b.total.never = map[string]int64{}
-			}
-			b.total.never[c.name]++
+			b.neverReached(c.name)
 		case rank == arrived:
 			took = last // the slowest is known exactly
 			b.record(c.name, took)
@@ -163,11 +179,27 @@ func (b *Board) completion(q uint32, arrived, receivers int64) (t50, t99 float64
 		}
 	}
 	if arrived > 0 {
-		b.record("spread", last-first)
-		b.record("skew_p50", b.after(first, last, arrived, 50))
-		b.record("skew_p99", b.after(first, last, arrived, 99))
+		b.spread(first, last, arrived)
 	}
 	return t50, t99
+}
+
+// spread records how far apart the receivers of an event had it.
+func (b *Board) spread(first, last, arrived int64) {
+	b.record("spread", last-first)
+	b.record("skew_p50", b.after(first, last, arrived, 50))
+	b.record("skew_p99", b.after(first, last, arrived, 99))
+}
+
+// extremes are the offsets of the first and the last receiver of q.
+func (b *Board) extremes(q uint32) (first, last int64) {
+	first, last = math.MaxInt64, math.MinInt64
+	for _, r := range b.workers {
+		if sh := r.shard(q); sh.arrived > 0 {
+			first, last = min(first, sh.min), max(last, sh.max)
+		}
+	}
+	return first, last
 }
 
 // after is how long after the first of the arrived receivers a share of them, in percent, had the event.
@@ -181,7 +213,11 @@ func (b *Board) after(first, last, arrived, share int64) int64 {
 
 // forget frees the place of q for a later event.
 func (b *Board) forget(q uint32) {
+	if b.observer != nil {
+		b.observer.forget(q)
+	}
 	for _, r := range b.workers {
+		r.joins, r.joined = slices.Delete(r.joins, 0, r.joined), 0
 		delete(r.diff, q)
 		*r.shard(q) = shard{}
 		r.base = q + 1

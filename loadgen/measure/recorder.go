@@ -55,7 +55,15 @@ type Recorder struct {
 	failures map[string]int // by cause
 	ended    map[string]*ages
 	n        counters
-	stride   int               // one stream of so many is sampled
+	joins    joins             // of streams that are no eligible receivers yet
+	joined   int               // how many of joins are, for the event that is being concluded
+	cache    *[cached]entry    // of events that are observed
+	delays   delays            // by time stamp
+	stamp    *Stamp            // this recorder's, once events are compared no more
+	stamps   int64             // events that it found one in
+	bare     int64             // and none
+	streams  int               // ever open
+	stride   int               // one of so many is sampled
 	pairs    [][]pair          // for reuse
 	coalesce [maxBatch]int64   // reads by the number of events they brought a stream
 	extent   [maxExtent]uint32 // events out of order by how many places late
@@ -112,6 +120,9 @@ func (c *counters) add(d counters) {
 
 func newRecorder(b *Board) *Recorder {
 	r := &Recorder{board: b, slowest: -1, shards: make([]shard, len(b.slots)), diff: map[uint32]int{}, failures: map[string]int{}, ended: map[string]*ages{}, stride: b.stride}
+	if b.observer != nil {
+		r.cache = new([cached]entry)
+	}
 	for i := range r.hist {
 		r.hist[i] = newHist()
 	}
@@ -153,13 +164,18 @@ func (r *Recorder) begin(s *Stream, o Opening) {
 	// The answer may have come before the writer, put off by the scheduler, noted that the request was out.
 	*s = Stream{opened: o.Head, last: min(o.Written, o.Head)}
 	s.waited = uint32(min(max(0, o.Head-o.Written)/1000, math.MaxUint32))
-	// Nor is a stream whose head was read very late a receiver of what has been concluded by then.
-	s.first = max(r.board.firstFrom(o.Head+r.board.settle), r.base)
+	if r.board.observer != nil {
+		r.join(s)
+	} else {
+		// Nor is a stream whose head was read very late a receiver of what has been concluded by then.
+		s.first = max(r.board.firstFrom(o.Head+r.board.settle), r.base)
+		r.diff[s.first]++
+	}
 	s.high = s.first
-	r.diff[s.first]++
-	if r.n.opened%r.stride == 0 {
+	if r.streams%r.stride == 0 {
 		s.probe = new(probe)
 	}
+	r.streams++
 	r.board.opened()
 	if o.Connected > 0 {
 		r.record(mConnect, o.Connected-o.Dialled)
@@ -193,24 +209,26 @@ func (r *Recorder) over(s *Stream, at int64) *Client {
 	b := r.board
 	b.open.Add(-1)
 	// It was no receiver of what was due after it closed or was not yet published, and is to be forgiven what was under way.
-	end := min(b.firstFrom(at+1), b.begun.Load())
 	var missed []uint32
-	if end > s.first {
-		r.diff[max(end, r.base)]--
-		for q := max(s.first, r.base); q < end; q++ {
-			// After its deadline an event is lost, whatever becomes of the stream.
-			if sh := r.shard(q); !sh.over && !s.has(q) && at <= b.slot(q).intended+b.deadline {
-				sh.missed++
-				if q >= b.warm {
-					r.n.closedBefore++
-					if s.client() != nil {
-						missed = append(missed, q)
-					}
+	from, end := int64(0), uint32(0)
+	if b.observer != nil {
+		from, end = r.eligibleFrom(s), r.withdraw(s)
+	} else {
+		end = min(b.firstFrom(at+1), b.begun.Load())
+		r.diff[max(s.first, end, r.base)]--
+	}
+	for q := max(s.first, r.base); q < end; q++ {
+		// After its deadline an event is lost, whatever becomes of the stream.
+		sh, intended := r.shard(q), b.slot(q).intended
+		if !sh.over && !s.has(q) && intended >= from && at <= intended+b.deadline {
+			sh.missed++
+			if q >= b.warm {
+				r.n.closedBefore++
+				if s.client() != nil && b.publishes {
+					missed = append(missed, q)
 				}
 			}
 		}
-	} else {
-		r.diff[max(s.first, r.base)]--
 	}
 	c := s.client()
 	if c != nil {
@@ -280,6 +298,9 @@ func (r *Recorder) Event(s *Stream, data, id, typ []byte, at, blur int64) {
 	}
 	s.last = at
 	if !r.board.publishes {
+		if r.cache != nil {
+			r.observe(s, data, id, typ, at)
+		}
 		return
 	}
 	// A marker may stand in any of the three, or in several: the first that has one counts. Several events' markers in one are a batch, each a delivery; the same
@@ -362,20 +383,30 @@ func (r *Recorder) arrived(s *Stream, seq uint32, at, blur int64) {
 		blur += max(0, sent-slot.intended)
 	}
 	r.record(mOwn, min(blur, max(0, off)))
+	r.take(s, seq, off)
+}
+
+// take notes that an eligible receiver has event seq, which is under way, off after its time.
+func (r *Recorder) take(s *Stream, seq uint32, off int64) {
 	sh := r.shard(seq)
 	if sh.over {
 		r.n.stragglers++
 		return
 	}
-	if sh.at == nil {
-		sh.at, sh.min, sh.max = r.takeOffsets(), off, off
-	}
-	sh.arrived++
-	sh.min, sh.max = min(sh.min, off), max(sh.max, off)
-	sh.at.add(off/1000, 1)
-	if s.probe != nil && int(seq)%b.biasEvery == 0 {
+	if s.probe != nil && r.board.biased(seq) {
 		sh.pairs = r.pair(sh.pairs, s.opened, off)
 	}
+	sh.arrived++
+	if sh.arrived == 1 {
+		sh.min, sh.max = off, off // one alone needs no histogram
+		return
+	}
+	if sh.at == nil {
+		sh.at = r.takeOffsets()
+		sh.at.add(sh.min/1000, 1)
+	}
+	sh.min, sh.max = min(sh.min, off), max(sh.max, off)
+	sh.at.add(off/1000, 1)
 }
 
 // acknowledgedBefore tells whether the publish in slot was done before event m was sent. m is under way or later than one that is.

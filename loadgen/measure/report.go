@@ -84,5 +84,6 @@ func (b *Board) Fill(l *result.Load) {
 	b.fillReturns(l)
 	l.Generator.Workers = len(b.workers)
 	l.Distributions, l.Disconnects, l.PositionBias = b.distributions(), b.disconnects(), b.bias.result()
+	b.correlate(l)
 	l.Series = b.seconds.series()
 }

@@ -14,7 +14,17 @@ const (
 	maxProbes = 1024
 	maxBiased = 64
 	minBiased = 8 // fewer receivers have no order to speak of
+	// What others publish comes nobody knows how often: one event in this many ns.
+	biasedStep = int64(20e6)
 )
+
+// biased tells whether the order in which event seq arrives is looked at.
+func (b *Board) biased(seq uint32) bool {
+	if b.observer != nil {
+		return b.observer.at(seq).biased
+	}
+	return int(seq)%b.biasEvery == 0
+}
 
 // probe is what is remembered of a sampled stream beside its Stream.
 type probe struct {

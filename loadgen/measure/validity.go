@@ -69,6 +69,7 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 	if h.Dropped > 0 {
 		say(Suspect, "%d planned events were not published: too many were under way", h.Dropped)
 	}
+	b.judgeObserved(l, say)
 	if b.publishes {
 		if h.Ended > 0 && !b.finite {
 			say(Invalid, "every stream had ended after %v of the planned %v: the rest was not measured%s", h.Ended.Round(100*time.Millisecond), h.Planned.Round(100*time.Millisecond), b.commonest(func(phase string) bool { return phase == "closed" }))

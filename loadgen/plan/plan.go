@@ -30,6 +30,8 @@ const (
 // Plan is one load run.
 type Plan struct {
 	Targets []Target `yaml:"targets"` // streams go to them in turn
+	// Where events carry the time at which they were sent; not with publish.
+	Timestamp *Timestamp `yaml:"timestamp"`
 
 	Variables *Variables `yaml:"variables"` // what differs from stream to stream
 

@@ -139,6 +139,7 @@ func (p *Plan) Map() map[string]any {
 	if p.Arrival == Poisson {
 		m["arrival"], m["seed"] = p.Arrival, p.Seed
 	}
+	p.timestampMap(m)
 	if len(p.Thresholds) > 0 {
 		m["thresholds"] = p.Thresholds
 	}

@@ -76,6 +76,9 @@ func (p *Plan) Validate() error {
 	bad := func(where, format string, args ...any) error {
 		return &Error{where, fmt.Sprintf(format, args...)}
 	}
+	if err := p.validTimestamp(); err != nil {
+		return err
+	}
 	if len(p.Targets) == 0 {
 		return bad("targets", "none given; want at least one with a url")
 	}

@@ -155,6 +155,7 @@ type Load struct {
 	// Distributions of counts, by name: [Distributions] lists them.
 	Distributions map[string]*Quantiles `json:"distributions,omitempty"`
 	PositionBias  *PositionBias         `json:"position_bias,omitempty"`
+	Correlation   *Correlation          `json:"correlation,omitempty"`
 	Disconnects   []Disconnect          `json:"disconnects,omitempty"` // the commonest first
 	// What was seen of the bytes of all streams, under the ids that `check` has for it: breaches and what points to one, most grave first.
 	Findings  []Finding `json:"findings,omitempty"`
@@ -232,6 +233,31 @@ type PositionBias struct {
 	Rho       float64 `json:"rho"`
 	Events    int64   `json:"events"`
 	Receivers int64   `json:"receivers"` // of each event, on average; of many streams a sample
+}
+
+// Correlation is how what arrived was tied to what was sent, and so what the run can know.
+type Correlation struct {
+	// Tier 0: events are compared between receivers; 1: they carry a time stamp; 2: we publish them; 3: they carry our own server's time stamp.
+	Tier   int    `json:"tier"`
+	How    string `json:"how"`              // one line
+	Failed string `json:"failed,omitempty"` // why receivers could not be compared
+	Events int64  `json:"events"`           // published, or seen and compared
+	Alone  int64  `json:"alone,omitempty"`  // events of one receiver alone, which are taken for its own
+	// Of tiers 1 and 3.
+	Unstamped int64  `json:"unstamped,omitempty"` // events in which no time stamp was found
+	Clock     *Clock `json:"clock,omitempty"`
+}
+
+// Clock is what the time stamps of events say of the clock they are by. Differences are arrival by our clock less the stamp; they may be negative.
+type Clock struct {
+	Stamp    string   `json:"stamp"` // where it stands, and its unit
+	Same     bool     `json:"same"`  // it is our own clock: deliver is the difference
+	MinUS    float64  `json:"min_us"`
+	MeanUS   float64  `json:"mean_us"`
+	MaxUS    float64  `json:"max_us"`
+	Negative int64    `json:"negative"`           // differences below zero
+	FloorUS  *float64 `json:"floor_us,omitempty"` // it is another clock: deliver is the difference above this one
+	DriftPPM float64  `json:"drift_ppm"`          // by which the floor was seen to rise or fall: taken out of deliver
 }
 
 // Disconnect is why open streams ended before the run did, and how old they were.

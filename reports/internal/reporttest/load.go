@@ -61,6 +61,7 @@ func Load() *result.Run {
 			"spread": Samples(7, 100, 7600, 0.35), "gap": Samples(8, 198_000, 100_000, 0.02),
 		},
 		Distributions: map[string]*result.Quantiles{"coalesce": Samples(10, 200_000, 1, 0.2)},
+		Correlation:   &result.Correlation{Tier: 2, How: "published events carry a marker that is found in what arrives", Events: 100},
 		PositionBias:  &result.PositionBias{Rho: 0.031, Events: 64, Receivers: 1000},
 		Generator:     result.Generator{CPUSeconds: 1.84, RSSBytes: 41 << 20, BytesPerStream: 1210, DelayUS: Samples(9, 200_000, 38, 0.6), Workers: 2},
 		Series: []result.Series{
@@ -143,6 +144,9 @@ func LoadFailing() *result.Run {
 	g.Canary = &result.Canary{Streams: 3, DeliverUS: Samples(23, 300, 4100, 0.3), Note: "one of its streams ended early"}
 	g.Calibration = &result.Calibration{Streams: 1000, HTTP: "1.1", EventsPerSecond: 181_300}
 	r.LatencyUS["fanout_t100"].Never = 71
+	r.Correlation = &result.Correlation{Tier: 1, How: "events carry the time at which they were sent", Events: 100, Alone: 2, Unstamped: 1, Clock: &result.Clock{
+		Stamp: "JSON " + Hostile + ", ms", MinUS: -1200, MeanUS: 47_000, MaxUS: 2.1e6, Negative: 31, FloorUS: new(-1200.0), DriftPPM: 12.5,
+	}}
 	r.Distributions["reorder_extent"] = Samples(11, 17, 3, 0.3)
 	r.Disconnects = []result.Disconnect{{Cause: "connection reset by peer", Count: 200, AgeUS: Samples(12, 200, 60e6, 0.01)}, {Cause: "end of response", Count: 12, AgeUS: new(result.Quantiles)}}
 	r.Gates = []result.Gate{
