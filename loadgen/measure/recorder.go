@@ -173,7 +173,10 @@ func (r *Recorder) begin(s *Stream, o Opening) {
 	}
 	s.high = s.first
 	if r.streams%r.stride == 0 {
-		s.probe = new(probe)
+		if s.more == nil {
+			s.more = new(more)
+		}
+		s.more.probe = new(probe)
 	}
 	r.streams++
 	r.board.opened()
@@ -234,7 +237,7 @@ func (r *Recorder) over(s *Stream, at int64) *Client {
 	if c != nil {
 		r.leave(c, at, missed, end)
 	}
-	s.opened, s.more, s.probe = 0, nil, nil
+	s.opened, s.more = 0, nil
 	return c
 }
 
@@ -290,8 +293,8 @@ func (r *Recorder) Event(s *Stream, data, id, typ []byte, at, blur int64) {
 	default:
 		r.record(mGap, gap)
 		r.batch(s, at != s.last)
-		if s.probe != nil {
-			if j, ok := s.probe.jitter(gap); ok {
+		if p := s.probe(); p != nil {
+			if j, ok := p.jitter(gap); ok {
 				r.record(mJitter, j)
 			}
 		}
@@ -393,7 +396,7 @@ func (r *Recorder) take(s *Stream, seq uint32, off int64) {
 		r.n.stragglers++
 		return
 	}
-	if s.probe != nil && r.board.biased(seq) {
+	if s.probe() != nil && r.board.biased(seq) {
 		sh.pairs = r.pair(sh.pairs, s.opened, off)
 	}
 	sh.arrived++

@@ -86,7 +86,7 @@ func TestSampled(t *testing.T) {
 	for range 3 * maxProbes {
 		s := new(Stream)
 		r.Opened(s, Opening{Head: 1})
-		if s.probe != nil {
+		if s.probe() != nil {
 			n++
 		}
 	}

@@ -2,14 +2,12 @@ package measure
 
 import "slices"
 
-// Stream is what is remembered of one receiver: 64 bytes, a list of holes only where events are missing, and a [probe] of one among many. It belongs to
-// one [Recorder] and is touched under that recorder's lock.
+// Stream is what is remembered of one receiver: 56 bytes, and more only of some. It belongs to one [Recorder] and is touched under that recorder's lock.
 type Stream struct {
 	opened int64 // ns since the epoch of the board; 0: not open
 	last   int64 // arrival of the last event; before the first: when the request was written
 	window uint64
 	more   *more  // what only some have
-	probe  *probe // nil: not sampled
 	first  uint32 // the first event of which this stream is an eligible receiver
 	high   uint32 // one more than the highest number that arrived; first if none did
 	pruned uint32 // holes below this number were forgotten
@@ -31,6 +29,15 @@ const (
 type more struct {
 	holes  []uint32 // numbers older than the window that have not arrived, ascending
 	client *Client  // whose stream it is, where receivers reconnect
+	probe  *probe   // of one among many
+}
+
+// probe is that of a stream that is sampled, else nil.
+func (s *Stream) probe() *probe {
+	if s.more == nil {
+		return nil
+	}
+	return s.more.probe
 }
 
 // client is whose stream it is, nil where receivers do not reconnect.
@@ -113,7 +120,7 @@ func (s *Stream) slide(h, base uint32) {
 			s.more.holes = slices.Delete(s.more.holes, 0, i)
 		}
 		if len(s.more.holes) == 0 {
-			if s.more.holes = nil; s.more.client == nil {
+			if s.more.holes = nil; s.more.client == nil && s.more.probe == nil {
 				s.more = nil
 			}
 		}

@@ -235,7 +235,7 @@ func (k *block) note(b []byte, note bool) {
 }
 
 // endLine gives a complete line its effect. False: over the limit.
-func (k *block) endLine(r *record, limit int) bool {
+func (k *block) endLine(r *record, keep bool, limit int) bool {
 	switch k.state {
 	case inName:
 		k.nameKnown(true) // at most five bytes, so no need to ask whether they will be reported
@@ -261,7 +261,9 @@ func (k *block) endLine(r *record, limit int) bool {
 			k.kind = LineRetryIgnored
 			break
 		}
-		r.setRetry(k.digits.value)
+		if keep {
+			r.setRetry(k.digits.value)
+		}
 	}
 	k.saw |= 1 << k.kind
 	return true

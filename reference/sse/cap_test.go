@@ -85,7 +85,7 @@ func TestSetMax(t *testing.T) {
 		{-1, DefaultMaxEvent},
 		{1, 1},
 		{1 << 30, 1 << 30},
-		{math.MaxInt, int(min(uint64(math.MaxUint32), math.MaxInt))},
+		{math.MaxInt, 1<<31 - 1},
 	} {
 		var d Decoder
 		d.SetMax(tc.set)

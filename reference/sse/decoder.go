@@ -27,7 +27,7 @@ import (
 type Decoder struct {
 	off   int64   // bytes consumed
 	rec   *record // nil while there is nothing to remember
-	max   uint32  // cap in bytes; 0: DefaultMaxEvent
+	max   uint32  // cap in bytes; 0: DefaultMaxEvent; and forgets
 	ahead uint32  // how many of the next bytes are known to hold no CR; or afterCR
 }
 
@@ -35,6 +35,9 @@ const (
 	// afterCR in Decoder.ahead: the last chunk ended with a CR, so an LF that comes first now belongs to it.
 	// (At a chunk's end nothing is known of the next bytes, so the field is free for this.)
 	afterCR = math.MaxUint32
+
+	// forgets in Decoder.max: see [Decoder.Forget].
+	forgets = 1 << 31
 
 	// maxChunk is how much of a chunk is looked at in one go, so that a count fits Decoder.ahead on every platform.
 	maxChunk = 1 << 30
@@ -190,15 +193,19 @@ func (d *Decoder) whole(b []byte, p, cr int, ev *Event) (int, int, bool) {
 		if q-p > d.limit() {
 			return p, cr, false // resume counts exactly
 		}
-		if retry.any {
+		keep := !d.forgets()
+		if retry.any && keep {
 			d.record().setRetry(retry.value)
 		}
-		if idSet {
-			r := d.record()
-			r.id = append(r.id[:0], id...)
+		if keep {
+			if idSet {
+				r := d.record()
+				r.id = append(r.id[:0], id...)
+			}
+			id = d.LastEventID()
 		}
 		if hasData {
-			ev.Type, ev.Data, ev.ID, ev.IDSet = typ, data, d.LastEventID(), idSet
+			ev.Type, ev.Data, ev.ID, ev.IDSet = typ, data, id, idSet
 			ev.Start, ev.End = d.off+int64(p), d.off+int64(q)
 			return q, c, true
 		}
@@ -270,7 +277,7 @@ func (d *Decoder) resume(b []byte, p, cr int, ev *Event, line func(*Line)) (int,
 		}
 		fits := k.feed(b[p:end], line != nil, d.limit())
 		if fits && next > 0 {
-			fits = k.endLine(d.rec, d.limit())
+			fits = k.endLine(d.rec, !d.forgets(), d.limit())
 		}
 		if !fits {
 			k.fail(d.limit())
@@ -305,13 +312,17 @@ func eol(b []byte, end, next int) EOL {
 // string, and where there is data it fires an event, to which the block is lent.
 func (d *Decoder) dispatch(ev *Event, end int64) bool {
 	k := d.rec.block
-	if k.idSet {
-		d.rec.id = append(d.rec.id[:0], k.id...)
+	id := k.id // empty unless k.idSet
+	if !d.forgets() {
+		if k.idSet {
+			d.rec.id = append(d.rec.id[:0], k.id...)
+		}
+		id = d.rec.id
 	}
 	if len(k.data) == 0 {
 		return false
 	}
-	ev.Type, ev.Data, ev.ID, ev.IDSet = k.typ, k.data[:len(k.data)-1], d.rec.id, k.idSet
+	ev.Type, ev.Data, ev.ID, ev.IDSet = k.typ, k.data[:len(k.data)-1], id, k.idSet
 	ev.Start, ev.End = k.start, end
 	k.lent = true
 	return true

@@ -1,23 +1,26 @@
 package sse
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // SetMax sets the cap on what one block may make the decoder hold, in bytes: its
 // data (with one LF for each line), its event type and its ids together. 0 or
-// less restores [DefaultMaxEvent]; the highest cap is 4 GiB - 1. Comments and
+// less restores [DefaultMaxEvent]; the highest cap is 2 GiB - 1. Comments and
 // unknown fields are not held and do not count.
 func (d *Decoder) SetMax(n int) {
-	d.max = uint32(min(uint64(max(n, 0)), math.MaxUint32))
+	d.max = d.max&forgets | uint32(min(max(n, 0), forgets-1))
 }
 
+// Forget makes the decoder keep neither the last event ID string nor the reconnection time: an event has the ID that stands in it, if any (IDSet), and
+// between events nothing is held at all. It is for who only counts. Call it before the first byte.
+func (d *Decoder) Forget() { d.max |= forgets }
+
+func (d *Decoder) forgets() bool { return d.max&forgets != 0 }
+
 func (d *Decoder) limit() int {
-	if d.max == 0 {
+	if d.max&^forgets == 0 {
 		return DefaultMaxEvent
 	}
-	return int(min(uint64(d.max), math.MaxInt))
+	return int(d.max &^ forgets)
 }
 
 // SetLastEventID seeds the last event ID string, as a client does on a
@@ -39,7 +42,7 @@ func (d *Decoder) LastEventID() []byte {
 	return d.rec.id
 }
 
-// Retry is the reconnection time last set by the stream; false if none was. It saturates at [math.MaxInt64] ns.
+// Retry is the reconnection time last set by the stream; false if none was. It saturates at 1<<63 - 1 ns.
 func (d *Decoder) Retry() (time.Duration, bool) {
 	if d.rec == nil || !d.rec.hasRetry {
 		return 0, false
