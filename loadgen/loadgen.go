@@ -115,18 +115,20 @@ func WithCalibration(start func(tls bool) (*exec.Cmd, error)) Option {
 
 // session is one Run.
 type session struct {
-	plan      *plan.Plan
-	publisher *publisher     // nil: nothing is published
-	stamp     *measure.Stamp // nil: events are not known to carry the time at which they were sent
-	targets   []engine.Target
-	progress  func(Snapshot)
-	engine    engine.Engine
-	reads     string // the engine's name
-	board     *measure.Board
-	openings  int
-	canary    func() (*exec.Cmd, error) // nil: none
-	sink      func(tls bool) (*exec.Cmd, error)
-	received  *result.Calibration // nil: not calibrated
+	plan       *plan.Plan
+	publisher  *publisher     // nil: nothing is published
+	stamp      *measure.Stamp // nil: events are not known to carry the time at which they were sent
+	targets    []engine.Target
+	progress   func(Snapshot)
+	engine     engine.Engine
+	reads      string // the engine's name
+	board      *measure.Board
+	openings   int
+	heldBefore int64                     // memory before the first stream
+	perStream  int64                     // memory of each, once all were open; 0: not known
+	canary     func() (*exec.Cmd, error) // nil: none
+	sink       func(tls bool) (*exec.Cmd, error)
+	received   *result.Calibration // nil: not calibrated
 }
 
 func (r *session) run(ctx context.Context) *result.Load {
@@ -156,7 +158,8 @@ func (r *session) run(ctx context.Context) *result.Load {
 		}
 	}
 	before := usage()
-	rssBefore := rss()
+	debug.FreeOSMemory()
+	r.heldBefore = held()
 	watched := &health{from: conf.Start}
 	bird, noCanary := r.startCanary(run)
 
@@ -186,6 +189,9 @@ func (r *session) run(ctx context.Context) *result.Load {
 	publishing.Wait()
 	board.Finish()
 	rssAfter := rss()
+	if r.perStream == 0 {
+		r.weigh()
+	}
 	stopEngine()
 	<-engineDone
 
@@ -203,10 +209,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	l.Generator.Engine = r.reads
 	l.Generator.CPUSeconds = (usage() - before).Seconds()
 	l.Generator.RSSBytes = max(rssAfter, peak)
-	// What a run costs at all would drown what each of a few streams costs.
-	if open := board.Open(); open >= 1000 {
-		l.Generator.BytesPerStream = max(0, rssAfter-rssBefore) / int64(open)
-	}
+	l.Generator.BytesPerStream = r.perStream
 	watched.fill(&l.Generator)
 	l.Generator.Calibration = r.received
 	switch {
@@ -231,6 +234,16 @@ func (r *session) run(ctx context.Context) *result.Load {
 
 // sweepAfter is when memory is given back, after the ramp: before anything is published, by default.
 const sweepAfter = 300 * time.Millisecond
+
+// sweepBy is when that happens at the latest, though not all are open.
+const sweepBy = 900 * time.Millisecond
+
+// weigh notes how much memory each open stream takes. What a run costs at all would drown what each of a few streams costs.
+func (r *session) weigh() {
+	if open := r.board.Open(); open >= 1000 {
+		r.perStream = max(0, held()-r.heldBefore) / int64(open)
+	}
+}
 
 // watch ticks the board until the plan is done: the time is over and every event concluded, or no stream is left and none will come, or ctx is done. It returns when
 // the last stream ended by itself, 0 if it did not come to that, and the largest resident set it saw.
@@ -264,10 +277,11 @@ func (r *session) watch(ctx context.Context, total time.Duration, engineDone, pu
 		r.board.Tick()
 		elapsed := time.Since(start)
 		watched.observe(elapsed)
-		if !swept && elapsed >= r.plan.RampTime()+sweepAfter {
+		if since := elapsed - r.plan.RampTime(); !swept && since >= sweepAfter && (r.board.Open() >= r.openings || since >= sweepBy) {
 			// What connecting left behind goes back to the system while nothing is measured: garbage, and the stacks of handshakes.
 			swept = true
 			debug.FreeOSMemory()
+			r.weigh()
 		}
 		if elapsed >= second {
 			second += time.Second

@@ -20,14 +20,27 @@ func environment() result.Environment {
 
 // rss is the resident set of this process in bytes; 0 where it cannot be seen.
 func rss() int64 {
+	all, _ := resident()
+	return all
+}
+
+// held is what of it is this process's own: neither its program nor another file.
+func held() int64 {
+	all, files := resident()
+	return all - files
+}
+
+func resident() (all, files int64) {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
-		return 0
+		return 0, 0
 	}
 	f := strings.Fields(string(b))
-	if len(f) < 2 {
-		return 0
+	if len(f) < 3 {
+		return 0, 0
 	}
-	pages, _ := strconv.ParseInt(f[1], 10, 64)
-	return pages * int64(os.Getpagesize())
+	page := int64(os.Getpagesize())
+	all, _ = strconv.ParseInt(f[1], 10, 64)
+	files, _ = strconv.ParseInt(f[2], 10, 64)
+	return all * page, files * page
 }

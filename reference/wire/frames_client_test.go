@@ -377,3 +377,29 @@ func TestFramesStranger(t *testing.T) {
 		}
 	}
 }
+
+// The same head again means the same, and is as wrong as before.
+func TestSameHead(t *testing.T) {
+	f := NewFrames(FramesOptions{})
+	s := newScript()
+	s.settings()
+	said(t, f, s)
+	right := []string{":status", "200", "content-type", "text/event-stream", "content-length", "2"}
+	wrong := []string{":status", "200", "Content-Type", "text/event-stream"}
+	before := map[bool]string{}
+	for i, fields := range [][]string{right, right, wrong, wrong, right, wrong} {
+		id, err := f.Open(&Request{URL: parseURL("http://h/")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.headers(id, false, fields...)
+		lines := said(t, f, s)
+		text := strings.ReplaceAll(strings.Join(lines, "\n"), fmt.Sprint(" ", id, " "), " ID ")
+		good := len(fields) == len(right)
+		if last, ok := before[good]; ok && last != text || len(lines) != map[bool]int{true: 1, false: 2}[good] {
+			t.Errorf("block %d: %q, before %q", i, text, last)
+		}
+		before[good] = text
+	}
+	want(t, "streams whose content is counted", len(f.lengths), 3)
+}

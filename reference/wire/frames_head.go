@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,7 +12,38 @@ import (
 
 // stateless decoders serve connections whose dynamic table is 0: nothing is remembered between field blocks, so
 // ten thousand connections need no decoder each.
-var stateless = sync.Pool{New: func() any { return hpack.NewDecoder(0, nil) }}
+var stateless = sync.Pool{New: func() any { return &blockDecoder{Decoder: hpack.NewDecoder(0, nil)} }}
+
+// blockDecoder is a decoder, and the last response head that it decoded, in which nothing was wrong: a server answers a thousand requests alike, and the same
+// bytes mean the same again.
+type blockDecoder struct {
+	*hpack.Decoder
+	block  []byte
+	header Header
+	status string
+	size   int64
+	length int64
+}
+
+// maxRemembered bounds the block that is remembered.
+const maxRemembered = 1024
+
+// remember keeps what the block of r meant.
+func (d *blockDecoder) remember(block []byte, r *blockReader) {
+	if len(block) <= maxRemembered {
+		d.block = append(d.block[:0], block...)
+		d.header, d.status, d.size, d.length = r.header[:len(r.header):len(r.header)], r.status, r.size, r.length
+	}
+}
+
+// recall gives r what the same block meant before; false: it is another.
+func (d *blockDecoder) recall(block []byte, r *blockReader) bool {
+	if len(block) == 0 || !bytes.Equal(block, d.block) || d.size > int64(r.f.opt.MaxHeaderBytes) {
+		return false
+	}
+	r.header, r.status, r.statuses, r.size, r.length = d.header, d.status, 1, d.size, d.length
+	return true
+}
 
 // blockReader collects the fields of one block and judges each.
 type blockReader struct {
@@ -41,8 +73,15 @@ func (f *Frames) fields(block []byte, it *Item) {
 	}
 
 	dec := f.hpack
+	var own *blockDecoder // where there is no table
 	if dec == nil {
-		dec = stateless.Get().(*hpack.Decoder)
+		own = stateless.Get().(*blockDecoder)
+		if s != nil && s.state() == streamWaiting && own.recall(block, &r) {
+			stateless.Put(own)
+			f.responseHead(s, &r)
+			return
+		}
+		dec = own.Decoder
 		dec.SetMaxStringLength(int(f.opt.MaxHeaderBytes))
 	}
 	dec.SetEmitFunc(r.field)
@@ -61,11 +100,14 @@ func (f *Frames) fields(block []byte, it *Item) {
 		r.fault(FaultH2HPACK, "the field block cannot be decoded: "+err.Error())
 		return
 	}
-	if f.hpack == nil {
-		stateless.Put(dec)
-	}
 	if lateTableSize(block) {
 		r.fault(FaultH2TableSize, "a dynamic table size update behind a field; it may only begin the block")
+	}
+	if own != nil {
+		if r.faults == 0 && r.statuses == 1 && !r.trailer && !gone {
+			own.remember(block, &r)
+		}
+		stateless.Put(own)
 	}
 
 	switch {
