@@ -232,6 +232,9 @@ func (g *portable) connect(t *Target, o *measure.Opening) (*conn, string) {
 	o.Dialled = g.Board.Now()
 	nc, err := dial(ctx, "tcp", t.Addrs[turn%len(t.Addrs)])
 	if err != nil {
+		if g.ctx.Err() != nil {
+			g.ending.Store(true) // whoever is to say so may come later
+		}
 		return nil, CauseOf(wire.PhaseConnect, err)
 	}
 	o.Connected = g.Board.Now()
