@@ -32,6 +32,7 @@ type conn struct {
 	fresh    bool // no byte was understood yet
 	last     bool // the answer at hand is the last
 	busy     bool // inside of pump or input
+	full     bool // the peer took less than was written: writable will be called
 	freed    bool // HTTP/1.1: the stream ended
 	looking  bool // pump sends heartbeats and cuts streams that took nothing for too long
 
@@ -83,6 +84,7 @@ type entry struct {
 	end    int32 // where it ends in the buffer
 	size   int32 // bytes of content it carries
 	kind   entryKind
+	cut    bool // the stream ends because its reader was too slow
 	was    stream
 }
 
@@ -162,7 +164,7 @@ func (c *conn) add(s stream) {
 	}
 	now := c.sh.ms()
 	s.last = uint32(now)
-	if len(c.streams) == 0 {
+	if c.active() == 0 {
 		c.look = notDue
 	}
 	if every := c.sh.eng.cfg.Heartbeat; every > 0 {
@@ -195,7 +197,7 @@ func (c *conn) drop(i int) {
 	s.id |= dead
 	s.flags = noFeed
 	c.gone++
-	if int(c.gone) == len(c.streams) && !c.busy {
+	if c.active() == 0 && !c.busy {
 		c.compact()
 	}
 }
@@ -297,7 +299,7 @@ func (c *conn) direct() bool {
 	if s.off += uint32(n); int(s.off) < len(r.Chunk()) {
 		s.flags |= waiting
 		c.block()
-		return false
+		return true
 	}
 	s.off = 0
 	s.cursor++
@@ -341,7 +343,6 @@ func (c *conn) fill(buf []byte, i int) []byte {
 		return buf
 	}
 	if c.looking && s.flags&waiting != 0 && c.silence(s) >= c.sh.eng.cfg.WriteTimeout {
-		c.sh.tally.cut++
 		return c.cut(buf, i)
 	}
 	sub := c.feeds[s.feed].sub
@@ -360,7 +361,6 @@ func (c *conn) fill(buf []byte, i int) []byte {
 		}
 		r, lost := sub.read(at)
 		if lost {
-			c.sh.tally.cut++
 			return c.cut(buf, i)
 		}
 		rest := r.Raw()[min(int(s.off), len(r.Raw())):]
@@ -454,15 +454,18 @@ func (c *conn) cut(buf []byte, i int) []byte {
 	s := &c.streams[i]
 	switch {
 	case s.off == 0 && s.flags&hasPre == 0:
-		return c.finish(buf, i)
+		buf = c.finish(buf, i)
 	case c.h2 == nil:
+		c.sh.tally.cut++
 		c.close()
 		return buf
+	default:
+		was := *s
+		s.flags |= noFeed | asking
+		buf = append(appendFrameHead(buf, 4, frameReset, 0, s.id), 0, 0, 0, byte(codeCancel))
+		c.log(i, buf, ending, 0, was)
 	}
-	was := *s
-	s.flags |= noFeed | asking
-	buf = append(appendFrameHead(buf, 4, frameReset, 0, s.id), 0, 0, 0, byte(codeCancel))
-	c.log(i, buf, ending, 0, was)
+	c.sh.entries[len(c.sh.entries)-1].cut = true
 	return buf
 }
 
@@ -510,6 +513,9 @@ func (c *conn) account(e *entry) {
 	case before:
 		c.h2.taken(c.streams[e.stream].id)
 	case ending:
+		if e.cut {
+			t.cut++
+		}
 		s := &c.streams[e.stream]
 		s.flags = s.flags&^noFeed | e.was.flags&noFeed
 		c.drop(int(e.stream))
@@ -531,6 +537,9 @@ func (c *conn) restore(e *entry) {
 
 // flush writes what waits in out, and tells whether nothing is left of it.
 func (c *conn) flush() bool {
+	if c.full {
+		return false
+	}
 	if len(c.out) > 0 {
 		n, err := c.send(c.out)
 		if err != nil && err != errAgain {
@@ -571,6 +580,7 @@ func (c *conn) keep(n int) {
 
 // block waits for the peer to take what was written.
 func (c *conn) block() {
+	c.full = true
 	if c.stuck == 0 {
 		c.stuck = c.sh.ms()
 	}
@@ -592,6 +602,7 @@ func (c *conn) writable() {
 		return
 	}
 	held := c.choked()
+	c.full = false
 	if c.stuck != 0 {
 		c.stuck = c.sh.ms()
 	}

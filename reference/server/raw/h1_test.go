@@ -7,6 +7,7 @@ import (
 	"net/http/httputil"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,24 +235,36 @@ func TestAnswersThatNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, server.Config{})
 		p := w.dial(true)
-		sent := 0
+		var sent atomic.Int64
 		go func() {
 			for {
 				n, err := p.nc.Write([]byte(strings.Repeat("GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 100)))
-				sent += n
+				sent.Add(int64(n))
 				if err != nil {
 					return
 				}
 			}
 		}()
 		synctest.Wait()
-		if sent > maxQueued+maxHead {
-			t.Errorf("%d bytes of requests were read", sent)
+		if n := sent.Load(); n > maxQueued+maxHead {
+			t.Errorf("%d bytes of requests were read", n)
 		}
 		time.Sleep(server.DefaultWriteTimeout + time.Second)
 		synctest.Wait()
 		if n := w.srv.Stats().Connections; n != 0 {
 			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// A peer that asks much and reads late gets every answer.
+func TestAnswersThatAreReadLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newWorld(t, server.Config{}).dial(true)
+		p.send(strings.Repeat("GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 1000))
+		go p.read()
+		if n := strings.Count(p.text(), "HTTP/1.1 200 OK"); n != 1000 {
+			t.Errorf("%d answers", n)
 		}
 	})
 }

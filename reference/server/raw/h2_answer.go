@@ -139,7 +139,6 @@ func (h *h2) fillPre(c *conn, buf []byte, i int) []byte {
 		if n <= 0 {
 			c.wait(s)
 			if c.looking && c.silence(s) >= c.sh.eng.cfg.WriteTimeout {
-				c.sh.tally.cut++
 				return c.cut(buf, i)
 			}
 			break

@@ -140,6 +140,11 @@ func TestFrames(t *testing.T) {
 			_ = c.WriteData(1, false, []byte(`{"data":"x","id":"1"}`))
 			c.raw(frameHeaders, flagEndStream|flagEndHeaders, 1, string(block("x", "y")))
 		}, "HEADERS(1,200) DATA(1,31).", false},
+		{"a stream asked for with a body", func(c *client) {
+			c.raw(frameHeaders, flagEndHeaders, 1, headers)
+			_ = c.WriteData(1, true, []byte("x"))
+			_ = c.WriteData(1, true, []byte("x"))
+		}, opened + " RST(1,STREAM_CLOSED)", false},
 		{"PING", func(c *client) { _ = c.WritePing(false, [8]byte{1}) }, "PING+ACK", false},
 		{"unknown types", func(c *client) { c.raw(0xbe, 0xff, 77, "what") }, "", false},
 		{"RST_STREAM", func(c *client) { stream(c); _ = c.WriteRSTStream(1, http2.ErrCodeCancel) }, opened, false},
@@ -343,5 +348,14 @@ func TestWindows(t *testing.T) {
 		step("SETTINGS+ACK DATA(1,3) DATA(3,8) DATA(3,15)", func() { // all windows rise by 100
 			_ = c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 105})
 		})
+		for _, sh := range w.engine.shards {
+			sh.mu.Lock()
+			for _, c := range sh.conns {
+				if c != nil && c.h2 != nil && (len(c.h2.pre) != 0 || c.h2.held != 0) {
+					t.Errorf("%d bytes are held", c.h2.held)
+				}
+			}
+			sh.mu.Unlock()
+		}
 	})
 }

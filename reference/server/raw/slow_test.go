@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -203,6 +204,97 @@ func TestHeartbeats(t *testing.T) {
 	})
 }
 
+// A stream that was written to lately gets no heartbeat with the others of its connection.
+func TestHeartbeatsAreNotEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newWorld(t, server.Config{}).client()
+		c.request(1, "/events")
+		c.flush()
+		time.Sleep(5 * time.Second)
+		c.request(3, "/events")
+		c.flush()
+		for _, want := range []string{"DATA(1,13)", "DATA(3,13)", "DATA(1,13)"} {
+			time.Sleep(map[string]time.Duration{"DATA(1,13)": 10, "DATA(3,13)": 5}[want]*time.Second + 20*time.Millisecond)
+			if got := c.frames(); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+	})
+}
+
+func TestTicksAreOnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{Heartbeat: -1})
+		p := w.dial(false)
+		p.send("GET /tick?interval=70ms HTTP/1.1\r\nHost: h\r\n\r\n")
+		p.text()
+		time.Sleep(time.Until(time.Unix(0, (time.Now().UnixNano()/7e7+1)*7e7)) - time.Nanosecond) // just before one is due
+		for range 100 {
+			if text := p.text(); text != "" {
+				t.Fatalf("too early: %q", text)
+			}
+			time.Sleep(time.Nanosecond)
+			if text := p.text(); strings.Count(text, "data: ") != 1 {
+				t.Fatalf("not on time: %q", text)
+			}
+			time.Sleep(70*time.Millisecond - time.Nanosecond)
+		}
+	})
+}
+
+// grown is a feed that has one event more each time it is looked at.
+type grown struct {
+	server.Feed
+	edge uint64
+}
+
+func (g *grown) Edge(time.Time) uint64  { g.edge++; return g.edge }
+func (g *grown) Due(uint64) time.Time   { return time.Time{} }
+func (g *grown) End() uint64            { return server.Endless }
+func (g *grown) Watch(server.Watcher)   {}
+func (g *grown) Unwatch(server.Watcher) {}
+
+// Who joins a feed and finds it further on must not hide that from those who were there before.
+func TestJoiningTellsOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sh := newWorld(t, server.Config{}).engine.shards[0]
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		feed := &grown{}
+		s := sh.subscribe(feed, 1)
+		s.conns = append(s.conns, nil)
+		sh.subscribe(feed, 1)
+		sh.newsMu.Lock()
+		if len(sh.news) != 1 {
+			t.Errorf("%d news", len(sh.news))
+		}
+		sh.news = nil // the connection is none
+		sh.newsMu.Unlock()
+		delete(sh.subs, feed)
+	})
+}
+
+// What could not be written is given back to the window of the connection: it allows just what is to come.
+func TestConnectionWindowIsExact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{})
+		p := w.dial(true)
+		hello := opening("h2c", "h", 3)
+		want := 3 * (len("retry: 3000\n\n") + 100*len("id: 0\ndata: \n\n") + 90 + 100*1000)
+		at := len(preface) + 9 + 6 + 9 // the increment of the connection's window
+		binary.BigEndian.PutUint32(hello[at:], uint32(want-initialWindow))
+		p.send(string(hello))
+		publishAll(w, 100, 1000)
+		go p.read()
+		if n := strings.Count(p.text(), "data: x"); n != 300 {
+			t.Errorf("%d events", n)
+		}
+		if st := w.srv.Stats(); st.Delivered != 300 {
+			t.Errorf("%d delivered", st.Delivered)
+		}
+	})
+}
+
 // A silent peer of HTTP/2 is asked, and given up when it does not answer.
 func TestSilentPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -223,6 +315,48 @@ func TestSilentPeer(t *testing.T) {
 		time.Sleep(pingTimeout)
 		if !c.ended() {
 			t.Error("not given up")
+		}
+	})
+}
+
+// A field block that does not come to its end, and a frame, have as long as a head.
+func TestSlowFrames(t *testing.T) {
+	for name, send := range map[string]func(c *client){
+		"field block": func(c *client) { c.raw(frameHeaders, 0, 1, "\x82") },
+		"frame":       func(c *client) { c.buf.Write(appendFrameHead(nil, 8, framePing, 0, 0)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newWorld(t, server.Config{}).client()
+				c.request(1, "/events")
+				send(c)
+				c.flush()
+				time.Sleep(headTimeout - time.Second)
+				if c.ended() {
+					t.Error("too early")
+				}
+				time.Sleep(2 * time.Second)
+				if text := c.frames(); text != "GOAWAY(1,ENHANCE_YOUR_CALM)" || !c.ended() {
+					t.Error(text)
+				}
+			})
+		})
+	}
+}
+
+// A connection is kept for a while after its last stream, however long that was.
+func TestIdleAfterAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{})
+		p := w.dial(false)
+		p.send("GET /tick?count=4&interval=1m HTTP/1.1\r\nHost: h\r\n\r\n")
+		time.Sleep(4 * time.Minute)
+		if p.ended() || !strings.HasSuffix(p.text(), "0\r\n\r\n") {
+			t.Fatal("closed, or no end")
+		}
+		p.send(get)
+		if text := p.text(); !strings.HasPrefix(text, "HTTP/1.1 200") {
+			t.Errorf("%q", text)
 		}
 	})
 }
