@@ -2,6 +2,7 @@ package raw
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -153,6 +154,70 @@ func TestEventsReachEachStream(t *testing.T) {
 				if rest, err := io.ReadAll(r); err != nil || strings.Trim(string(rest), "\n") != "" {
 					t.Errorf("%q, %v", rest, err)
 				}
+			}
+		})
+	}
+}
+
+// Readers that stand still while more than the sockets hold is published, and then read: each event once, whole and in order.
+func TestSocketsThatAreFull(t *testing.T) {
+	for _, proto := range protos {
+		t.Run(proto, func(t *testing.T) {
+			const events, size = 400, 40_000
+			s := newSite(t, proto, server.Config{History: 2 * events, HistoryBytes: 1 << 30})
+			var slow []net.Conn
+			for range 3 {
+				nc, err := net.Dial("tcp", s.addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nc.Close()
+				if _, err := nc.Write(opening(proto, "h", 1)); err != nil {
+					t.Fatal(err)
+				}
+				slow = append(slow, nc)
+			}
+			for s.srv.Stats().Streams < 3 {
+				time.Sleep(time.Millisecond)
+			}
+			for i := range events {
+				s.publish(fmt.Sprintf("%05d%s", i, strings.Repeat("x", size)))
+			}
+			if n := s.srv.Stats().Delivered; n >= 3*events {
+				t.Skipf("the sockets hold it all")
+			}
+			for _, nc := range slow {
+				var text []byte // what is left when the heads of frames and chunks are out of the way
+				buf := make([]byte, 1<<20)
+				for came, seen := 0, 0; came < events; {
+					_ = nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+					n, err := nc.Read(buf)
+					if err != nil {
+						t.Fatalf("after %d events: %v", came, err)
+					}
+					text = append(text, buf[:n]...)
+					for {
+						i := bytes.Index(text[seen:], []byte("data: "))
+						if i < 0 || len(text) < seen+i+11 {
+							break
+						}
+						if got, want := string(text[seen+i+6:seen+i+11]), fmt.Sprintf("%05d", came); got != want {
+							t.Fatalf("%s, want %s", got, want)
+						}
+						seen += i + 11
+						came++
+					}
+				}
+				for bytes.Count(text, []byte{'x'}) < events*size {
+					n, err := nc.Read(buf)
+					if err != nil {
+						t.Fatal(err)
+					}
+					text = append(text, buf[:n]...)
+				}
+			}
+			if st := s.srv.Stats(); st.Delivered != 3*events || st.Cut != 0 {
+				t.Errorf("%+v", st)
 			}
 		})
 	}

@@ -195,9 +195,10 @@ func (sh *shard) fan(s *sub) {
 		s.due = sh.now.Add(time.Millisecond)
 		heap.Fix(&sh.timers, s.at)
 	}
-	for i := len(s.conns) - 1; i >= 0; i-- { // pump may take away the connection at hand, by the last one in its place
-		if i < len(s.conns) {
-			s.conns[i].pump()
+	for i := 0; i < len(s.conns); {
+		c := s.conns[i]
+		if c.pump(); i < len(s.conns) && s.conns[i] == c { // else it has left, and the last one is in its place
+			i++
 		}
 	}
 	clear(s.batch)
