@@ -218,7 +218,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	case noCanary != "":
 		l.Generator.Canary = &result.Canary{Note: noCanary}
 	}
-	h := measure.Health{Lag: lag, Cut: ctx.Err() != nil}
+	h := measure.Health{Lag: lag, Cut: ctx.Err() != nil, Varies: p.IsFinite()}
 	if ended > 0 && ended < total {
 		h.Ended, h.Planned = ended, total
 	}

@@ -31,6 +31,7 @@ const (
 	lateSuspect, lateInvalid = 0.05, 0.25 // share of openings or publishes that began late
 	cpuSuspect, cpuInvalid   = 0.80, 0.95 // of the machine
 	askedSuspect             = 0.50       // of what the machine could receive before the run
+	ownEvents                = 3          // that must lie beyond a percentile to speak of it
 	ownSuspect               = 0.10       // what may be the generator's own, of the same percentile of delivery
 	ownFloor                 = 1000.0     // us: below this it is nothing to warn of
 	unmatchedLimit           = 0.01       // share of published events whose marker no receiver showed
@@ -156,14 +157,14 @@ func (b *Board) judgeOwn(l *result.Load, say func(verdict, format string, args .
 	if own == nil || all == nil {
 		return
 	}
-	// The deliveries of one event have one publish in common, and often one moment in which this machine was busy: as many events as a quantile asks for must stand
-	// behind it, or the one that met with bad luck would decide.
+	// The deliveries of one event have one publish in common, and often one moment in which this machine was busy: three events and more must lie beyond a
+	// quantile, or the one that met with bad luck would decide.
 	for _, q := range [...]struct {
 		name     string
 		at       float64
 		own, all *float64
 	}{{"p50", 0.5, own.P50, all.P50}, {"p90", 0.9, own.P90, all.P90}, {"p99", 0.99, own.P99, all.P99}} {
-		if !result.Resolvable(q.at, l.Events.Published) || q.own == nil || q.all == nil || *q.own < ownFloor || *q.own <= ownSuspect**q.all {
+		if !result.Resolvable(1-(1-q.at)/ownEvents, l.Events.Published) || q.own == nil || q.all == nil || *q.own < ownFloor || *q.own <= ownSuspect**q.all {
 			continue
 		}
 		say(Suspect, "up to %.0f %% of the %s of delivery may be the generator's own (%s of %s): it published late, or read several events at once, too late to tell when each arrived",
