@@ -150,14 +150,14 @@ func TestSteadyReasons(t *testing.T) {
 
 // The percentiles that thresholds read count what never came as the latest: losing events betters none of them.
 func TestLostIsLate(t *testing.T) {
-	l := delivered(t, 200, Health{Varies: true}, func(q int) time.Duration {
+	l := delivered(t, 400, Health{Varies: true}, func(q int) time.Duration {
 		if q%20 == 19 {
 			return -1
 		}
 		return time.Duration(q%20+1) * time.Millisecond
 	})
 	d := l.LatencyUS["deliver"]
-	if d.Never != 100 || d.Count != 1900 || d.Events != 200 || l.Events.Lost != 100 {
+	if d.Never != 200 || d.Count != 3800 || d.Events != 400 || l.Events.Lost != 200 {
 		t.Fatalf("%+v of %+v", d, l.Events)
 	}
 	if p := d.Beyond(0.9, d.Never); p == nil || math.Abs(*p-18000) > 100 {
@@ -166,11 +166,14 @@ func TestLostIsLate(t *testing.T) {
 	if p := d.Beyond(0.99, d.Never); p != nil {
 		t.Errorf("p99 of all %v, but 5 %% never came", *p)
 	}
+	if i := d.CI95["p90"]; i.Low == nil || i.High == nil || *i.High < 18000 {
+		t.Errorf("p90 of all in %+v", i)
+	}
 	if i := d.CI95["p99"]; i.High != nil {
 		t.Errorf("p99 at most %v, but 5 %% never came", *i.High)
 	}
 	f := l.LatencyUS["fanout_t100"]
-	if f.Never != 10 || f.Beyond(0.99, f.Never) != nil || f.CI95["p99"].High != nil || f.CI95["p50"].High == nil {
+	if f.Never != 20 || f.Beyond(0.99, f.Never) != nil || f.CI95["p99"].High != nil || f.CI95["p50"].High == nil {
 		t.Errorf("%+v", f)
 	}
 }
