@@ -29,19 +29,21 @@ func newPublisher(p *plan.Plan) (*publisher, error) {
 	if p.Publish == nil {
 		return nil, nil
 	}
-	h := p.Publish.Publisher
-	if h == nil {
-		// The target of the streams is most often that of the hook: what is trusted and spoken there is so here.
-		d, r, err := p.Targets[0].Open()
-		if err != nil {
-			return nil, err
+	// The target of the streams is most often that of the hook: what is trusted and spoken there is so here.
+	d, r, err := p.Targets[0].Open()
+	if err != nil {
+		return nil, err
+	}
+	hook := p.Publish.Hook()
+	hook.Timeout, hook.TLS, hook.Idle = max(p.Publish.Deadline, publish.DefaultTimeout), d.TLS, p.Publish.InFlight
+	hook.AsStreams(d.Proto, r.URL)
+	h, err := publish.Compile(hook)
+	if err != nil {
+		var he *publish.HookError
+		if errors.As(err, &he) {
+			return nil, &plan.Error{Where: "publish: " + he.Part, What: he.Reason}
 		}
-		hook := p.Publish.Hook()
-		hook.Timeout, hook.TLS, hook.Idle = max(p.Publish.Deadline, time.Second), d.TLS, p.Publish.InFlight
-		hook.AsStreams(d.Proto, r.URL)
-		if h, err = publish.Compile(hook); err != nil {
-			return nil, &plan.Error{Where: "publish", What: err.Error()}
-		}
+		return nil, err
 	}
 	if !h.Uses("Marker") && !h.Uses("Data") {
 		return nil, &plan.Error{Where: "publish", What: "neither {{.Marker}} nor {{.Data}} stands in the URL, a header or the body, so what arrives could not be recognised; put one of them where the event's data goes"}

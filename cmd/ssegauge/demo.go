@@ -175,14 +175,10 @@ func (d *demoFlags) load(ctx context.Context, a *app, base string, proto wire.Pr
 	if err != nil {
 		return nil, err
 	}
-	publisher, err := publish.Compile(hook)
-	if err != nil {
-		return nil, err
-	}
 	p := &plan.Plan{
 		Targets: []plan.Target{{URL: req.URL.String(), Request: req, Dialer: &wire.Dialer{Proto: proto}}},
 		Streams: d.streams, Ramp: time.Second, Hold: 6 * time.Second,
-		Publish: &plan.Publish{HTTP: hook.HTTP, Publisher: publisher, Rate: 20, Size: 100},
+		Publish: &plan.Publish{HTTP: hook.HTTP, Header: hook.Header, Body: hook.Body, Rate: 20, Size: 100},
 	}
 	return runLoad(ctx, a, p, d.output.quiet, withCanary)
 }

@@ -18,7 +18,6 @@ import (
 	"ssegauge/loadgen"
 	"ssegauge/loadgen/engine"
 	"ssegauge/loadgen/plan"
-	"ssegauge/reference/wire"
 	"ssegauge/reports/gate"
 	"ssegauge/reports/result"
 )
@@ -41,6 +40,9 @@ type loadFlags struct {
 	publishRate string
 	publishSize int
 	publishTime string
+	inFlight    int
+	deadline    time.Duration
+	warmUp      time.Duration
 	finite      bool
 	variables   plan.Variables
 	engine      string
@@ -104,6 +106,9 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	f.StringVar(&l.publishRate, "publish-rate", fmt.Sprintf("%d/s", plan.DefaultPublishRate), "events to publish, as in `10/s` or 30/m")
 	f.StringVar(&l.publishTime, "publish-arrival", plan.Constant, "how events arrive: constant|poisson")
 	f.IntVar(&l.publishSize, "publish-size", 0, "`bytes` of {{.Data}}, marker included (0: the marker alone)")
+	f.IntVar(&l.inFlight, "publish-in-flight", plan.DefaultInFlight, "publishes under way at one time at most")
+	f.DurationVar(&l.deadline, "publish-deadline", plan.DefaultDeadline, "from when an event is due; what has not arrived then is lost")
+	f.DurationVar(&l.warmUp, "publish-warm-up", 0, "publish so long before the duration begins what is counted nowhere")
 	f.StringVar(&l.engine, "engine", engine.Auto, "what reads the sockets: auto|epoll|portable (epoll: Linux, in the clear)")
 	f.StringSliceVar(&l.sources, "source", nil, "local `address` or CIDR to connect from, in turn (several: each has ports of its own)")
 	f.StringArrayVar(&l.thresholds, "threshold", nil, "`expression` that must hold, as in 'deliver.p99 < 250ms' (repeatable)")
@@ -270,6 +275,10 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 		return nil, usagef("--duration %v: a time above zero is wanted", l.duration)
 	case l.ramp < 0:
 		return nil, usagef("--ramp %v: a time of zero or more is wanted", l.ramp)
+	case l.inFlight < 1:
+		return nil, usagef("--publish-in-flight %d: at least 1 is wanted", l.inFlight)
+	case l.deadline <= 0:
+		return nil, usagef("--publish-deadline %v: a time above zero is wanted", l.deadline)
 	case l.publishSize < 0:
 		return nil, usagef("--publish-size %d: zero or more is wanted", l.publishSize)
 	}
@@ -310,30 +319,11 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 		p.Thresholds = l.thresholds
 	}
 	l.stamp.apply(p)
-	tls, err := l.target.tlsConfig()
-	if err != nil {
+	if err := l.publishing(p); err != nil {
 		return nil, err
-	}
-	if len(p.Targets) > 1 && l.publish.usesOrigin() {
-		return nil, usagef("{{.Origin}} with %d targets: the streams are spread over them, and what is published at one alone would count as lost at the others; load one at a time, or publish at a URL written out that reaches all", len(p.Targets))
-	}
-	dialer, target := &wire.Dialer{TLS: tls}, &url.URL{}
-	if len(p.Targets) > 0 && p.Targets[0].Dialer != nil && p.Targets[0].Request != nil {
-		dialer, target = p.Targets[0].Dialer, p.Targets[0].Request.URL
-	}
-	publisher, err := l.publish.compile(dialer, target)
-	if err != nil {
-		return nil, err
-	}
-	if publisher != nil {
-		if p.Publish == nil {
-			p.Publish = new(plan.Publish)
-		}
-		hook := &l.publish.hook
-		p.Publish.HTTP, p.Publish.Header, p.Publish.Command, p.Publish.Stdin, p.Publish.Protocol = hook.HTTP, hook.Header, hook.Command, hook.Stdin, l.publish.proto
-		p.Publish.Publisher = publisher
 	}
 	if p.Publish != nil && given("publish-rate") {
+		var err error
 		if p.Publish.Rate, err = plan.ParseRate(l.publishRate); err != nil {
 			return nil, usagef("--publish-rate: %v", err)
 		}
@@ -344,10 +334,40 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 	if p.Publish != nil && given("publish-size") {
 		p.Publish.Size = l.publishSize
 	}
+	if p.Publish != nil && given("publish-in-flight") {
+		p.Publish.InFlight = l.inFlight
+	}
+	if p.Publish != nil && given("publish-deadline") {
+		p.Publish.Deadline = l.deadline
+	}
+	if p.Publish != nil && given("publish-warm-up") {
+		p.Publish.WarmUp = l.warmUp
+	}
 	if err := p.Validate(); err != nil {
 		return nil, usagef("%v", err)
 	}
 	return p, nil
+}
+
+// publishing sets what the flags say of how events are published, in the place of what a plan says.
+func (l *loadFlags) publishing(p *plan.Plan) error {
+	if len(p.Targets) > 1 && l.publish.usesOrigin() {
+		return usagef("{{.Origin}} with %d targets: the streams are spread over them, and what is published at one alone would count as lost at the others; load one at a time, or publish at a URL written out that reaches all", len(p.Targets))
+	}
+	target := &url.URL{}
+	if len(p.Targets) > 0 && p.Targets[0].Request != nil {
+		target = p.Targets[0].Request.URL
+	}
+	hook, err := l.publish.at(target)
+	if hook == nil || err != nil {
+		return err
+	}
+	if p.Publish == nil {
+		p.Publish = new(plan.Publish)
+	}
+	p.Publish.HTTP, p.Publish.Header, p.Publish.Body, p.Publish.Command, p.Publish.Stdin = hook.HTTP, hook.Header, hook.Body, hook.Command, hook.Stdin
+	p.Publish.Protocol = l.publish.proto
+	return nil
 }
 
 // openings sets what the flags say of when streams open; a plan's own shape gives way to another that is given.

@@ -28,9 +28,8 @@ func (p *publishFlags) add(cmd *cobra.Command) {
 	f.StringVar(&p.hook.Command, "publish-cmd", "", "publish by a shell `command` instead: fields in SSE_ID, SSE_EVENT, SSE_RETRY, data on stdin")
 }
 
-// compile returns nil where no hook was given. The TLS settings are those of the target, and what is published on the target's own port
-// goes by h2c where the target is asked by h2c: the port may speak nothing else.
-func (p *publishFlags) compile(d *wire.Dialer, target *url.URL) (*publish.Publisher, error) {
+// at is the hook for a target; nil where none was given.
+func (p *publishFlags) at(target *url.URL) (*publish.Hook, error) {
 	if p.hook.HTTP == "" && p.hook.Command == "" && p.hook.Stdin == "" {
 		if p.body != "" || len(p.hook.Header) > 0 {
 			return nil, usagef("--publish-body and --publish-header describe a request: give --publish 'POST URL' with them")
@@ -45,13 +44,23 @@ func (p *publishFlags) compile(d *wire.Dialer, target *url.URL) (*publish.Publis
 	if hook.Proto, err = plan.ParseProto(p.proto); err != nil {
 		return nil, usagef("--publish-http: %v", err)
 	}
-	hook.HTTP, hook.Command, hook.Stdin, hook.Body, hook.TLS = atOrigin(hook.HTTP, target), atOrigin(hook.Command, target), atOrigin(hook.Stdin, target), string(body), d.TLS
+	hook.HTTP, hook.Command, hook.Stdin, hook.Body = atOrigin(hook.HTTP, target), atOrigin(hook.Command, target), atOrigin(hook.Stdin, target), string(body)
 	hook.Header = make([]string, len(p.hook.Header))
 	for i, h := range p.hook.Header {
 		hook.Header[i] = atOrigin(h, target)
 	}
+	return &hook, nil
+}
+
+// compile returns nil where no hook was given. The TLS settings are those of the target.
+func (p *publishFlags) compile(d *wire.Dialer, target *url.URL) (*publish.Publisher, error) {
+	hook, err := p.at(target)
+	if hook == nil || err != nil {
+		return nil, err
+	}
+	hook.TLS = d.TLS
 	hook.AsStreams(d.Proto, target)
-	publisher, err := publish.Compile(hook)
+	publisher, err := publish.Compile(*hook)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}

@@ -79,6 +79,12 @@ type Job struct {
 	skip []bool // by target: another engine's
 }
 
+// burst tells whether stream n is due together with others: they cannot all be begun at once, and none of them is late.
+func (j *Job) burst(n int) bool {
+	at := j.Openings.At(n)
+	return j.Burst || n > 0 && j.Openings.At(n-1) == at || n+1 < j.Openings.Len() && j.Openings.At(n+1) == at
+}
+
 func (j *Job) skips(t int) bool { return j.skip != nil && j.skip[t] }
 
 // Target is where streams are opened, with redirects and names resolved.

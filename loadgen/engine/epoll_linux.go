@@ -262,7 +262,7 @@ func (l *loop) open() (next int64) {
 		}
 		begun++
 		k := ticket{planned: planned, started: l.Board.Now(), n: l.next}
-		l.Board.Opening(k.planned, k.started, l.Burst)
+		l.Board.Opening(k.planned, k.started, l.burst(k.n))
 		l.going.Add(1)
 		if l.Targets[t].Proto == wire.HTTP11 {
 			l.openH1(l.used, k)

@@ -117,7 +117,7 @@ func (g *portable) open() {
 				return
 			}
 			k.started = g.Board.Now()
-			g.Board.Opening(k.planned, k.started, g.Burst)
+			g.Board.Opening(k.planned, k.started, g.burst(i))
 			g.going.Add(1)
 			g.begin(k)
 		}

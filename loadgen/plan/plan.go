@@ -93,8 +93,6 @@ type Publish struct {
 
 	Protocol string `yaml:"protocol"` // of http: auto (default), 1.1, 2, h2c
 
-	Publisher *publish.Publisher `yaml:"-"` // already compiled: stands for all above
-
 	Rate     Rate          `yaml:"rate"`      // events a second; default 10/s
 	Arrival  string        `yaml:"arrival"`   // constant (default) or poisson: that rate on average
 	Size     int           `yaml:"size"`      // bytes of {{.Data}}, which holds the marker; 0: the marker alone

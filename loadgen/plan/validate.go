@@ -170,7 +170,7 @@ func (p *Publish) validate() error {
 		return bad("protocol", "%v", err)
 	}
 	switch {
-	case ways == 0 && p.Publisher == nil:
+	case ways == 0:
 		return bad("http", "neither http nor command nor stdin is given; want http: 'POST URL', or a command")
 	case ways > 1:
 		return bad("http", "more than one of http, command and stdin is given; want one of them")
