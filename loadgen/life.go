@@ -11,5 +11,8 @@ func life(p *plan.Plan) engine.Life {
 	if r := p.Reconnect; r != nil {
 		l.Reconnect = &engine.Reconnect{Delay: r.Delay, Jitter: float64(*r.Jitter)}
 	}
+	if s := p.Slow; s != nil {
+		l.Slow = &engine.Slow{Share: float64(s.Share), Rate: s.Rate}
+	}
 	return l
 }

@@ -82,6 +82,7 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
   ssegauge load http://localhost:8080/events --stages 10s:1000:30s,0s:2000:30s,0s:4000:30s
   ssegauge load https://host/v1/chat/completions --body @prompt.json -H 'Content-Type: application/json' --open-rate 5/s --arrival poisson --duration 1m
   ssegauge load 'https://host/feed?user={{urlquery .name}}' -H 'Authorization: Bearer {{.token}}' --variables users.csv --streams 500
+  ssegauge load http://localhost:8080/events --streams 1000 --slow-readers 5% --publish-size 1000 --publish 'POST http://localhost:8080/publish' --threshold 'deliver.p99 < 100ms'
   ssegauge load http://localhost:8080/events --streams 1000 --churn 20/s --publish 'POST http://localhost:8080/publish' --threshold 'open.p99 < 100ms'
   ssegauge load http://localhost:8080/events --reconnect --threshold 'reconnect.lost_in_gap == 0' --publish 'POST http://localhost:8080/publish'
   ssegauge load --plan plan.yaml --report html=load.html`,

@@ -27,7 +27,7 @@ type leaver interface {
 
 // settles notes that stream n is open.
 func (g *run) settles(n uint32, in leaver, id uint32) {
-	if g.Life.Churn == nil {
+	if g.Life.Churn == nil || g.Life.slow(int(n)) {
 		return
 	}
 	g.places.mu.Lock()

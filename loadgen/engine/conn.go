@@ -27,7 +27,9 @@ type buffer struct {
 // The pools are shared by all connections: a buffer is held only while there is something in it.
 var (
 	small = &sync.Pool{New: func() any { return &buffer{data: make([]byte, smallBuffer)} }}
-	large = &sync.Pool{New: func() any { return &buffer{data: make([]byte, largeBuffer)} }}
+	// smallest is for slow readers.
+	smallest = &sync.Pool{New: func() any { return &buffer{data: make([]byte, slowBuffer)} }}
+	large    = &sync.Pool{New: func() any { return &buffer{data: make([]byte, largeBuffer)} }}
 )
 
 // conn reads a connection without holding a buffer while it waits: a socket is tried and waited for, and TLS is fed what came. One goroutine reads;
@@ -39,6 +41,8 @@ type conn struct {
 	feed  *feed           // what tls reads from
 	pool  *sync.Pool      // of buffers
 	board *measure.Board  // tells the time
+
+	lingers bool // it stays at the end of the run: who reads it closes it
 
 	try func(fd uintptr) bool // attempt, bound once
 	buf *buffer               // what attempt read, n bytes of it

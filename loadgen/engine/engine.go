@@ -76,7 +76,7 @@ type Job struct {
 	Board          *measure.Board
 	Life           Life
 
-	skip []bool // by target: another engine's
+	skip func(n int) bool // streams that are another engine's; nil: none
 }
 
 // burst tells whether stream n is due together with others: they cannot all be begun at once, and none of them is late.
@@ -85,7 +85,7 @@ func (j *Job) burst(n int) bool {
 	return j.Burst || n > 0 && j.Openings.At(n-1) == at || n+1 < j.Openings.Len() && j.Openings.At(n+1) == at
 }
 
-func (j *Job) skips(t int) bool { return j.skip != nil && j.skip[t] }
+func (j *Job) skips(n int) bool { return j.skip != nil && j.skip(n) }
 
 // Target is where streams are opened, with redirects and names resolved.
 type Target struct {

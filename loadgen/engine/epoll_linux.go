@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ssegauge/loadgen/schedule"
 	"ssegauge/reference/wire"
 )
 
@@ -26,12 +28,19 @@ func loops() int { return max(1, runtime.GOMAXPROCS(0)-1) }
 // Run opens and reads the job's streams.
 func (Epoll) Run(ctx context.Context, j *Job) {
 	ours, rest := *j, *j
-	ours.skip, rest.skip = make([]bool, len(j.Targets)), make([]bool, len(j.Targets))
-	some := false
+	clear := make([]bool, len(j.Targets))
+	some := j.Life.Slow != nil
 	for t := range j.Targets {
-		clear := direct(&j.Targets[t])
-		ours.skip[t], rest.skip[t] = j.skips(t) || !clear, j.skips(t) || clear
-		some = some || !rest.skip[t]
+		clear[t] = direct(&j.Targets[t])
+		some = some || !clear[t]
+	}
+	// Slow readers wait more than they read.
+	ours.skip = func(n int) bool { return !clear[n%len(clear)] || j.Life.slow(n) }
+	rest.skip = func(n int) bool { return !ours.skip(n) }
+	if some && j.Life.Churn != nil {
+		if ours.Life.Churn, rest.Life.Churn = j.Life.Churn, nil; slices.Contains(clear, false) {
+			ours.Life.Churn, rest.Life.Churn = schedule.Part{Arrival: j.Life.Churn, Count: 2}, schedule.Part{Arrival: j.Life.Churn, Index: 1, Count: 2}
+		}
 	}
 	var loops []*loop
 	if len(j.Targets) > 0 {
@@ -143,7 +152,7 @@ func newLoops(j *Job) []*loop {
 		}
 		l.dests = make([][]unix.Sockaddr, len(j.Targets))
 		for t := range j.Targets {
-			if !g.skips(t) {
+			if direct(&j.Targets[t]) {
 				l.dests[t] = sockaddrs(&j.Targets[t])
 			}
 		}
@@ -161,7 +170,7 @@ func newLoops(j *Job) []*loop {
 // mine tells whether stream n is this loop's: HTTP/1.1 streams go round, the streams of an HTTP/2 connection stay together.
 func (l *loop) mine(n int) bool {
 	t, k := l.target(n), n/len(l.Targets)
-	if l.skips(t) {
+	if l.skips(n) {
 		return false
 	}
 	if p := &l.Targets[t]; p.Proto != wire.HTTP11 {

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"io"
+	"net"
 
 	"ssegauge/reference/wire"
 )
@@ -74,3 +75,8 @@ func (s *h1) lose(g *run, l *lane, at int64, err error) {
 }
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) }
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}

@@ -39,18 +39,28 @@ type mux struct {
 	self connection
 
 	frames   *wire.Frames
-	phases   measure.Opening // of connecting: told once, with the first stream
-	assigned int             // tickets ever taken
-	expected int             // of their streams, those that will come back
-	waiting  []ticket        // not yet opened
-	streams  []stream        // stream 2i+1 is streams[i]
-	unsent   []uint32        // streams whose request waits in Out
-	closed   bool            // takes no more tickets
-	goAway   string          // what the peer said when it went away
+	phases   measure.Opening   // of connecting: told once, with the first stream
+	assigned int               // tickets ever taken
+	expected int               // of their streams, those that will come back
+	waiting  []ticket          // not yet opened
+	streams  []stream          // stream 2i+1 is streams[i]
+	unsent   []uint32          // streams whose request waits in Out
+	closed   bool              // takes no more tickets
+	goAway   string            // what the peer said when it went away
+	owed     map[uint32]uint32 // slow readers: bytes of each stream that were taken in and not yet credited; else nil
 }
 
 func newMux(g *run, h host, l *lane, t int, k []ticket) mux {
-	return mux{run: g, host: h, lane: l, t: t, waiting: k, assigned: len(k), frames: wire.NewFrames(wire.FramesOptions{})}
+	o := wire.FramesOptions{}
+	slow := g.Life.slow(k[0].n)
+	if slow {
+		o.StreamWindow, o.ManualWindow = slowWindow, true
+	}
+	c := mux{run: g, host: h, lane: l, t: t, waiting: k, assigned: len(k), frames: wire.NewFrames(o)}
+	if slow {
+		c.owed = map[uint32]uint32{}
+	}
+	return c
 }
 
 // room is how many streams a connection to target t may carry.
@@ -233,7 +243,9 @@ func (c *mux) item(it *wire.Item, a *arrival) {
 		}
 	case wire.Body:
 		if s.opening == nil {
-			cause, cancel = s.body(c.lane, it.Data, a), true
+			if cause, cancel = s.body(c.lane, it.Data, a), true; c.owed != nil {
+				c.owed[it.Stream] += uint32(len(it.Data))
+			}
 		}
 	case wire.End:
 		cause = "end of response"

@@ -16,6 +16,7 @@ import (
 type Life struct {
 	Reconnect *Reconnect       // nil: a stream that ends stays so
 	Churn     schedule.Arrival // when, since the board's epoch, one open stream is closed and another opened in its place; nil: never
+	Slow      *Slow            // nil: every stream reads what comes
 	Seed      uint64           // of what is left to chance
 }
 
@@ -88,7 +89,7 @@ type home interface {
 
 // client is that of stream n; nil where streams do not come back.
 func (g *run) client(n int, planned int64) *client {
-	if g.clients == nil {
+	if g.clients == nil || g.Life.slow(n) {
 		return nil
 	}
 	if g.clients[n] == nil {

@@ -2,9 +2,12 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -309,6 +312,116 @@ func TestChurn(t *testing.T) {
 					t.Errorf("%+v, and %d with an id: who takes a place is a new client", r, resumed.Load())
 				}
 			})
+		}
+	}
+}
+
+// bulk is a server of large events, which gives up a stream to which it cannot write for two seconds, or waits for ever.
+type bulk struct {
+	evict   bool
+	evicted *atomic.Int32
+
+	mu   sync.Mutex
+	subs []chan string
+}
+
+func (s *bulk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	out := make(chan string, 1000)
+	s.mu.Lock()
+	s.subs = append(s.subs, out)
+	s.mu.Unlock()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.WriteHeader(200)
+	c := http.NewResponseController(w)
+	c.Flush()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case text := <-out:
+			if s.evict {
+				c.SetWriteDeadline(time.Now().Add(2 * time.Second))
+			}
+			_, err := io.WriteString(w, text)
+			if err == nil {
+				err = c.Flush()
+			}
+			if err != nil && r.Context().Err() == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				s.evicted.Add(1)
+				panic(http.ErrAbortHandler)
+			}
+		}
+	}
+}
+
+func (s *bulk) publish(marker string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, out := range s.subs {
+		out <- "data: " + marker + "\ndata: " + strings.Repeat("x", 60_000) + "\n\n"
+	}
+}
+
+// A slow reader is one the server notices, or not; the others have every event, and it stands in none of their figures.
+func TestSlowReaders(t *testing.T) {
+	const streams, share = 20, 0.2
+	for name, e := range engines {
+		for _, proto := range protocols {
+			for _, evicts := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s/%s/evicts=%v", name, proto, evicts), func(t *testing.T) {
+					t.Parallel()
+					const ms = time.Millisecond
+					var evicted atomic.Int32
+					s := &bulk{evict: evicts, evicted: &evicted}
+					target := serve(t, proto, s)
+					events := schedule.Linear(6, 300*ms)
+					b := measure.NewBoard(measure.Config{
+						Epoch: time.Now(), Workers: 2, Marker: measure.NewMarker("t"), Start: 700 * ms, Events: events, Settle: ms, Deadline: 5 * time.Second, Reconnect: true,
+					})
+					ctx, cancel := context.WithCancel(t.Context())
+					done := make(chan struct{})
+					go func() {
+						defer close(done)
+						e.Run(ctx, &engine.Job{
+							Targets: []engine.Target{target}, Openings: schedule.Linear(streams, 100*ms), StreamsPerConn: 10, Timeout: 10 * time.Second, Board: b,
+							Life: engine.Life{Slow: &engine.Slow{Share: share}, Reconnect: &engine.Reconnect{Delay: time.Second}},
+						})
+					}()
+					for n := range events.Len() {
+						marker, intended, _ := b.Begin(uint32(n))
+						time.Sleep(time.Duration(intended - b.Now()))
+						b.Sent(uint32(n), b.Now())
+						s.publish(marker)
+						b.Done(uint32(n), b.Now(), measure.Published, "")
+					}
+					for end := time.Now().Add(8 * time.Second); (!b.Settled() || evicts && evicted.Load() < streams*share) && time.Now().Before(end); {
+						time.Sleep(20 * ms)
+						b.Tick()
+					}
+					time.Sleep(200 * ms)
+					b.Finish()
+					cancel()
+					<-done
+					var l result.Load
+					b.Fill(&l)
+					slow, closed := int(streams*share), 0
+					if evicts {
+						closed = slow
+					}
+					if got := l.SlowReaders; got == nil || got.Streams != slow || got.ClosedByServer != closed || int(evicted.Load()) != closed {
+						t.Errorf("%+v, want %d slow readers; the server gave up %d", got, slow, evicted.Load())
+					} else if evicts && proto != wire.HTTP11 && (got.FoundAtEnd != 0 || got.ClosedAfterUS == nil || got.BytesBefore.Max > 4096) {
+						t.Errorf("%+v", got)
+					}
+					if got := l.Streams; got.Opened != streams || got.ClosedByServer != 0 || got.Reconnects != 0 || got.Failed != 0 {
+						t.Errorf("%+v", got)
+					}
+					want := result.Events{Published: 6, Received: 6 * int64(streams-slow), Eligible: 6 * int64(streams-slow), Bytes: l.Events.Bytes}
+					if l.Events != want {
+						t.Errorf("got  %+v\nwant %+v", l.Events, want)
+					}
+				})
+			}
 		}
 	}
 }

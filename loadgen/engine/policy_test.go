@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"ssegauge/reference/wire"
 )
 
 // The reconnection time is the least that a client waits; jitter and failures only add to it, within bounds, whatever the target says.
@@ -49,6 +52,36 @@ func TestFinal(t *testing.T) {
 	} {
 		if final(cause) != want {
 			t.Errorf("%s: %v", cause, !want)
+		}
+	}
+}
+
+// Slow readers are spread evenly, and are as many as was said.
+func TestSlowShare(t *testing.T) {
+	for _, c := range []struct {
+		share float64
+		n     int
+		want  int
+	}{{0.05, 100, 5}, {0.1, 10, 1}, {0.3, 10, 3}, {1, 7, 7}, {0.001, 999, 0}, {0.07, 100_000, 7000}} {
+		l := Life{Slow: &Slow{Share: c.share}}
+		n, last, widest := 0, -1, 0
+		for i := range c.n {
+			if l.slow(i) {
+				n, widest, last = n+1, max(widest, i-last), i
+			}
+		}
+		if n != c.want || c.want > 0 && float64(widest) > 1/c.share+1 {
+			t.Errorf("%v of %d: %d, want %d; at most %d apart", c.share, c.n, n, c.want, widest)
+		}
+	}
+}
+
+// A slow stream over HTTP/2 is credited what it has taken in, at the rate that it reads, and no more.
+func TestCredit(t *testing.T) {
+	c := mux{frames: wire.NewFrames(wire.FramesOptions{ManualWindow: true}), owed: map[uint32]uint32{1: 50, 3: 250}}
+	for i, want := range []string{"map[3:150]", "map[3:50]", "map[]", "map[]"} {
+		if c.credit(100); fmt.Sprint(c.owed) != want {
+			t.Errorf("after %d s: %v, want %s", i+1, c.owed, want)
 		}
 	}
 }

@@ -34,7 +34,7 @@ type portable struct {
 	conns   map[*conn]struct{}
 	muxed   map[*h2conn]struct{}
 	turn    atomic.Uint32 // of addresses and lanes
-	current []*h2conn     // by target: the connection that takes the next stream
+	current []*h2conn     // by target: the connection that takes the next stream; then those for slow readers
 	wake    chan struct{} // there may be something else to wait for
 	slab    []h1conn      // room for the HTTP/1.1 streams to come, side by side
 }
@@ -42,7 +42,7 @@ type portable struct {
 // Run opens and reads the job's streams.
 func (Portable) Run(ctx context.Context, j *Job) {
 	g := &portable{
-		run: newRun(j), ctx: ctx, dials: make(chan struct{}, maxDials), conns: map[*conn]struct{}{}, current: make([]*h2conn, len(j.Targets)),
+		run: newRun(j), ctx: ctx, dials: make(chan struct{}, maxDials), conns: map[*conn]struct{}{}, current: make([]*h2conn, 2*len(j.Targets)),
 		muxed: map[*h2conn]struct{}{}, wake: make(chan struct{}, 1),
 	}
 	g.rouse = func() {
@@ -81,7 +81,9 @@ func (g *portable) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for c := range g.conns {
-		c.close()
+		if !c.lingers {
+			c.close()
+		}
 	}
 }
 
@@ -110,7 +112,7 @@ func (g *portable) open() {
 		// Everything that is due by now goes in one batch.
 		for now := g.Board.Now(); i < n && int64(g.Openings.At(i)) <= now; i++ {
 			k := ticket{planned: int64(g.Openings.At(i)), n: i}
-			if g.skips(g.target(i)) {
+			if g.skips(i) {
 				continue
 			}
 			if !g.free(i) {
@@ -211,23 +213,23 @@ func (g *portable) begin(k ticket) {
 // side is room for the HTTP/1.1 streams among n, side by side.
 func (g *portable) side(n int) []h1conn {
 	k := 0
-	for i, t := range g.Targets {
-		if t.Proto == wire.HTTP11 && !g.skips(i) {
-			k += (n - i + len(g.Targets) - 1) / len(g.Targets)
+	for i := range n {
+		if g.Targets[g.target(i)].Proto == wire.HTTP11 && !g.skips(i) {
+			k++
 		}
 	}
-	return make([]h1conn, max(0, k))
+	return make([]h1conn, k)
 }
 
-// connect makes a connection to t; phases are noted in o.
-func (g *portable) connect(t *Target, o *measure.Opening) (*conn, string) {
+// connect makes a connection to t, with little room for what comes if it is to be slow; phases are noted in o.
+func (g *portable) connect(t *Target, slow bool, o *measure.Opening) (*conn, string) {
 	deadline := time.Now().Add(g.Timeout)
 	ctx, cancel := context.WithDeadline(g.ctx, deadline)
 	defer cancel()
 	turn := int(g.turn.Add(1))
 	dial := t.Dial
 	if dial == nil {
-		dial = t.dialer(turn)
+		dial = t.dialer(turn, slow)
 	}
 	o.Dialled = g.Board.Now()
 	nc, err := dial(ctx, "tcp", t.Addrs[turn%len(t.Addrs)])
@@ -239,8 +241,11 @@ func (g *portable) connect(t *Target, o *measure.Opening) (*conn, string) {
 	}
 	o.Connected = g.Board.Now()
 	pool := small
-	if t.Proto != wire.HTTP11 {
+	switch {
+	case t.Proto != wire.HTTP11:
 		pool = large
+	case slow:
+		pool = smallest
 	}
 	c := newConn(nc, pool, g.Board)
 	g.mu.Lock()
@@ -271,14 +276,23 @@ func (g *portable) connect(t *Target, o *measure.Opening) (*conn, string) {
 }
 
 // dialer connects from the next of our addresses.
-func (t *Target) dialer(turn int) func(context.Context, string, string) (net.Conn, error) {
+func (t *Target) dialer(turn int, slow bool) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		for tries := 0; ; tries++ {
 			var d net.Dialer
 			from, more := t.source(turn, tries)
 			if from.IsValid() {
 				d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
-				d.Control = func(_, _ string, c syscall.RawConn) error { return c.Control(bindLate) }
+			}
+			d.Control = func(_, _ string, c syscall.RawConn) error {
+				return c.Control(func(fd uintptr) {
+					if from.IsValid() {
+						bindLate(fd)
+					}
+					if slow {
+						narrow(fd)
+					}
+				})
 			}
 			nc, err := d.DialContext(ctx, network, addr)
 			if !more || !errors.Is(err, syscall.EADDRNOTAVAIL) {

@@ -13,6 +13,9 @@ type h1conn struct {
 	c    *conn
 	lane *lane
 	done bool // over, as the goroutine knows
+
+	took    int  // slow: bytes that came with the last read
+	drained bool // slow no more: the connection was closed, and what it left is read
 }
 
 // dial makes the connection and sends the request. Reading goes on in a new goroutine, whose stack is small.
@@ -20,7 +23,7 @@ func (s *h1conn) dial() {
 	n := int(s.n)
 	s.lane = s.g.lane()
 	o := s.opening
-	c, cause := s.g.connect(&s.g.Targets[s.g.target(n)], o)
+	c, cause := s.g.connect(&s.g.Targets[s.g.target(n)], s.g.Life.slow(n), o)
 	if cause == "" {
 		s.c = c
 		if req, err := s.g.request(n); err != nil {
@@ -62,12 +65,22 @@ func (s *h1conn) read() {
 		if s.done {
 			return
 		}
+		if s.opening == nil && s.g.Life.slow(int(s.n)) {
+			s.g.mu.Lock()
+			s.c.lingers = !s.g.ending.Load()
+			s.g.mu.Unlock()
+			if s.c.lingers {
+				s.readSlowly(each)
+				return
+			}
+		}
 	}
 }
 
 // piece takes what one read brought.
 func (s *h1conn) piece(p []byte) {
 	waiting := s.opening != nil
+	s.took += len(p)
 	s.lane.Lock()
 	s.feed(s.g.run, s.lane, p, &s.c.arr)
 	s.done = s.over

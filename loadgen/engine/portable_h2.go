@@ -16,11 +16,16 @@ type h2conn struct {
 	writing  bool // someone is writing
 	out      []byte
 	deadline *time.Timer
+	pace     *time.Timer // of a slow reader's credit; nil: it gives none
 }
 
 // assign gives a stream to the target's current connection, or to a new one if that is full.
 func (g *portable) assign(t int, k ticket) {
-	c := g.current[t]
+	i := t
+	if g.Life.slow(k.n) {
+		i += len(g.Targets)
+	}
+	c := g.current[i]
 	if c != nil {
 		c.mu.Lock()
 		taken := c.take(k)
@@ -30,7 +35,7 @@ func (g *portable) assign(t int, k ticket) {
 		}
 		c.kick() // what it took in this batch
 	}
-	g.current[t] = g.connection(t, []ticket{k})
+	g.current[i] = g.connection(t, []ticket{k})
 }
 
 // leave closes stream n and opens k in its place.
@@ -70,7 +75,7 @@ func (g *portable) connection(t int, k []ticket) *h2conn {
 // dial makes the connection, and hands over to read, whose stack is small.
 func (c *h2conn) dial() {
 	c.g.dials <- struct{}{}
-	nc, cause := c.g.connect(&c.Targets[c.t], &c.phases)
+	nc, cause := c.g.connect(&c.Targets[c.t], c.owed != nil, &c.phases)
 	<-c.g.dials
 	if cause != "" {
 		c.gone(cause)
@@ -82,6 +87,9 @@ func (c *h2conn) dial() {
 	c.mu.Lock()
 	c.ready = true
 	c.deadline = time.AfterFunc(c.Timeout, c.expire)
+	if c.owed != nil && c.Life.Slow.Rate > 0 {
+		c.pace = time.AfterFunc(time.Second, c.allow)
+	}
 	c.mu.Unlock()
 	c.kick()
 	go c.read()
@@ -187,7 +195,22 @@ func (c *h2conn) gone(cause string) {
 	if c.deadline != nil {
 		c.deadline.Stop()
 	}
+	if c.pace != nil {
+		c.pace.Stop()
+	}
 	c.lose(cause)
+}
+
+// allow gives the streams of a slow connection what they may take in within a second.
+func (c *h2conn) allow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed && c.frames.Active() == 0 {
+		return
+	}
+	c.credit(uint32(c.Life.Slow.Rate))
+	c.flush()
+	c.pace.Reset(time.Second)
 }
 
 // expire cancels the streams that have waited too long for their head.

@@ -2,7 +2,10 @@
 
 package engine
 
-import "errors"
+import (
+	"errors"
+	"syscall"
+)
 
 // canTry is false where sockets cannot be read without waiting: a read then holds its buffer.
 const canTry = false
@@ -16,3 +19,7 @@ func enableStamps(uintptr) {}
 func bindLate(uintptr) {}
 
 func tryRead(uintptr, *buffer) (int, int64, error) { return 0, 0, errAgain }
+
+func narrow(uintptr) {}
+
+func hungUp(syscall.RawConn) bool { return false }

@@ -59,6 +59,8 @@ type lane struct {
 
 	returns alarms // streams that will come back
 	chance  *rand.Rand
+
+	aftermath bool // the run is over, and what ends now was ended by the peer before
 }
 
 // begin notes the beginning of an opening.
@@ -95,7 +97,7 @@ const causeRequest = "request: cannot be made of the stream's variables"
 func (g *run) ended(l *lane, n int, m *measure.Stream, planned, at int64, cause string) {
 	c := g.client(n, planned)
 	switch {
-	case g.ending.Load():
+	case g.ending.Load() && !l.aftermath:
 		if m == nil && (c == nil || c.m == nil) {
 			l.Failed(causeEnd)
 		}
@@ -169,7 +171,10 @@ func (s *stream) head(g *run, l *lane, h *wire.Head, at int64) (cause string) {
 		if s.opening.Head = at; g.clients == nil {
 			s.dec.Forget() // nobody will ask for the last event ID
 		}
-		if !g.returned(l, s) {
+		switch {
+		case g.Life.slow(int(s.n)):
+			l.OpenedSlow(&s.m, *s.opening)
+		case !g.returned(l, s):
 			l.Opened(&s.m, *s.opening)
 		}
 		s.opening = nil

@@ -68,6 +68,7 @@ type Recorder struct {
 	coalesce [maxBatch]int64   // reads by the number of events they brought a stream
 	extent   [maxExtent]uint32 // events out of order by how many places late
 	returns  returns
+	slow     slowness
 }
 
 // What the counts above tell apart at most; more is counted as the last.
@@ -199,6 +200,10 @@ func (r *Recorder) Closed(s *Stream, at int64, cause string) *Client {
 	if s.opened == 0 {
 		return nil
 	}
+	if s.flags&isSlow != 0 {
+		r.slowClosed(s, at, cause)
+		return nil
+	}
 	if !r.completed(s, at, cause) {
 		r.n.closed++
 		r.blame("closed: " + cause)
@@ -260,6 +265,10 @@ func (r *Recorder) Delay(d time.Duration) {
 
 // Bytes notes n bytes of content of a stream, comments included, read at time at. Their events follow.
 func (r *Recorder) Bytes(s *Stream, n int, at int64) {
+	if s.flags&isSlow != 0 {
+		r.slowBytes(s, n)
+		return
+	}
 	r.n.bytes += int64(n)
 	heard := uint32(at >> tick)
 	switch {
@@ -276,6 +285,10 @@ func (r *Recorder) Bytes(s *Stream, n int, at int64) {
 func (r *Recorder) Event(s *Stream, data, id, typ []byte, at, blur int64) {
 	if tap := r.board.tap; tap != nil {
 		tap(data, id, typ, at)
+		return
+	}
+	if s.flags&isSlow != 0 {
+		r.slow.received++
 		return
 	}
 	r.n.received++

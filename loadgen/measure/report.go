@@ -82,6 +82,7 @@ func (b *Board) Fill(l *result.Load) {
 		put(name, h)
 	}
 	b.fillReturns(l)
+	b.fillSlow(l)
 	l.Generator.Workers = len(b.workers)
 	l.Distributions, l.Disconnects, l.PositionBias = b.distributions(), b.disconnects(), b.bias.result()
 	b.correlate(l)

@@ -23,6 +23,7 @@ type streamFlags uint16
 const (
 	hasBytes streamFlags = 1 << iota // content has come
 	hasEvent                         // an event has
+	isSlow                           // it reads slowly: nothing but slow.go is about it
 )
 
 // more is what only some streams have.

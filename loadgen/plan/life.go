@@ -29,6 +29,9 @@ func (p *Plan) validLife() error {
 	case p.Churn > 0 && p.IsFinite():
 		return &Error{"churn", "streams that are meant to end leave room for others themselves; want finite: false, or an open_rate"}
 	}
+	if err := p.Slow.validate(p.IsFinite()); err != nil {
+		return err
+	}
 	r := p.Reconnect
 	if r == nil {
 		return nil
@@ -44,6 +47,25 @@ func (p *Plan) validLife() error {
 	}
 	if r.Jitter == nil {
 		r.Jitter = new(DefaultReconnectJitter)
+	}
+	return nil
+}
+
+// Slow is which streams read slowly: they are no receivers that anything is asked of.
+type Slow struct {
+	Share Share `yaml:"share"` // of the streams
+	Rate  int   `yaml:"rate"`  // bytes a second that each takes in; default 0: nothing after the response head
+}
+
+func (s *Slow) validate(finite bool) error {
+	switch {
+	case s == nil:
+	case s.Share <= 0:
+		return &Error{"slow_readers.share", "none given; want more than 0% and at most 100%, as in 10%"}
+	case s.Rate < 0 || s.Rate > 1<<30:
+		return &Error{"slow_readers.rate", fmt.Sprintf("%d; want 0 to %d bytes a second", s.Rate, 1<<30)}
+	case finite:
+		return &Error{"slow_readers", "streams that are meant to end are waited for; want finite: false, or no slow readers"}
 	}
 	return nil
 }
@@ -85,6 +107,9 @@ func (s Share) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (p *Plan) lifeMap(m map[string]any) {
 	if p.Churn > 0 {
 		m["churn"] = p.Churn.String()
+	}
+	if s := p.Slow; s != nil {
+		m["slow_readers"] = map[string]any{"share": s.Share.String(), "rate": s.Rate}
 	}
 	if r := p.Reconnect; r != nil {
 		m["reconnect"] = map[string]any{"delay": r.Delay.String(), "jitter": r.Jitter.String()}

@@ -48,8 +48,9 @@ type Plan struct {
 	StreamsPerConn int           `yaml:"streams_per_conn"` // HTTP/2; default 100, and never more than the peer allows
 	Timeout        time.Duration `yaml:"timeout"`          // from the planned start of a stream's connection to its response head; default 30s
 
-	Reconnect *Reconnect `yaml:"reconnect"` // none: a stream that ends stays so
-	Churn     Rate       `yaml:"churn"`     // so many open streams a second are closed, each with another opened in its place; default none
+	Reconnect *Reconnect `yaml:"reconnect"`    // none: a stream that ends stays so
+	Slow      *Slow      `yaml:"slow_readers"` // none: every stream reads what comes
+	Churn     Rate       `yaml:"churn"`        // so many open streams a second are closed, each with another opened in its place; default none
 
 	Engine  string   `yaml:"engine"`  // auto (default), epoll, portable
 	Sources []string `yaml:"sources"` // local addresses or CIDRs to connect from, in turn; default: the system chooses, and several on loopback where one has too few ports

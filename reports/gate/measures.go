@@ -58,6 +58,16 @@ func ofReconnect(name string, of func(*result.Reconnect) int64) measure {
 	}}
 }
 
+// ofSlow is a figure that there is only where streams read slowly.
+func ofSlow(name string, of func(*result.SlowReaders) int64) measure {
+	return measure{name: "slow_readers." + name, value: func(l *load) (*float64, string) {
+		if l.SlowReaders == nil {
+			return nil, "no stream was to read slowly (--slow-readers)"
+		}
+		return new(float64(of(l.SlowReaders))), ""
+	}}
+}
+
 var measures = []measure{
 	count("streams.planned", planned, nil),
 	count("streams.opened", opened, planned),
@@ -68,6 +78,8 @@ var measures = []measure{
 	count("streams.churned", func(l *load) int64 { return int64(l.Streams.Churned) }, opened),
 	count("streams.completed", func(l *load) int64 { return int64(l.Streams.Completed) }, opened),
 	count("streams.reconnects", func(l *load) int64 { return int64(l.Streams.Reconnects) }, opened),
+	ofSlow("streams", func(s *result.SlowReaders) int64 { return int64(s.Streams) }),
+	ofSlow("closed_by_server", func(s *result.SlowReaders) int64 { return int64(s.ClosedByServer) }),
 	ofReconnect("attempts", func(r *result.Reconnect) int64 { return int64(r.Attempts) }),
 	ofReconnect("failed", func(r *result.Reconnect) int64 { return int64(r.Failed) }),
 	ofReconnect("gave_up", func(r *result.Reconnect) int64 { return int64(r.GaveUp) }),

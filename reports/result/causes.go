@@ -59,6 +59,9 @@ func (l *Load) Causes() []Cause {
 func Explain(text string) Cause {
 	c := Cause{Text: text}
 	attempt := strings.TrimPrefix(strings.TrimPrefix(text, "reconnect: "), "gave up: ") // fails as any other does
+	if rest, ok := strings.CutPrefix(text, "slow reader: "); ok {
+		attempt = "closed: " + rest
+	}
 	for _, known := range causes {
 		if rest, ok := strings.CutPrefix(attempt, known.prefix); ok && (rest == "" || known.open) {
 			c.Owner, c.Meaning, c.Do = known.owner, known.meaning, known.do

@@ -41,6 +41,15 @@ var figures = []struct {
 	{group: "reconnect", name: "lost_in_gap", label: "lost while away", value: returns(func(r *Reconnect) *float64 { return of(r.LostInGap) })},
 	{group: "reconnect", name: "undecided", label: "undecided", value: returns(func(r *Reconnect) *float64 { return of(r.Undecided) })},
 	{group: "reconnect", name: "duplicates_on_replay", label: "duplicates on replay", value: returns(func(r *Reconnect) *float64 { return of(r.DuplicatesOnReplay) })},
+	{group: "slow_readers", name: "streams", label: "streams", value: slow(func(s *SlowReaders) *float64 { return of(s.Streams) })},
+	{group: "slow_readers", name: "closed_by_server", label: "closed by the server", value: slow(func(s *SlowReaders) *float64 { return of(s.ClosedByServer) })},
+	{group: "slow_readers", name: "found_at_end", label: "found so at the end", value: slow(func(s *SlowReaders) *float64 { return some(s.FoundAtEnd) })},
+	{group: "slow_readers", name: "closed_after_us.min", label: "first after", unit: "us", value: slow(func(s *SlowReaders) *float64 { return extreme(s.ClosedAfterUS, false) })},
+	{group: "slow_readers", name: "closed_after_us.max", label: "last after", unit: "us", value: slow(func(s *SlowReaders) *float64 { return extreme(s.ClosedAfterUS, true) })},
+	{group: "slow_readers", name: "bytes_before_close.min", label: "having read from", unit: "bytes", value: slow(func(s *SlowReaders) *float64 { return end(s.BytesBefore, false) })},
+	{group: "slow_readers", name: "bytes_before_close.max", label: "up to", unit: "bytes", value: slow(func(s *SlowReaders) *float64 { return end(s.BytesBefore, true) })},
+	{group: "slow_readers", name: "received", label: "events received", value: slow(func(s *SlowReaders) *float64 { return of(s.Received) })},
+	{group: "slow_readers", name: "bytes", label: "bytes", unit: "bytes", value: slow(func(s *SlowReaders) *float64 { return of(s.Bytes) })},
 	{group: "events", name: "published", label: "published", value: func(l *Load) *float64 { return of(l.Events.Published) }},
 	{group: "events", name: "received", label: "received", value: func(l *Load) *float64 { return of(l.Events.Received) }},
 	{group: "events", name: "eligible", label: "due to receivers", value: func(l *Load) *float64 { return of(l.Events.Eligible) }, known: matched},
@@ -97,6 +106,21 @@ func part[P any](get func(*Load) *P, value func(*P) *float64) func(*Load) *float
 		}
 		return nil
 	}
+}
+
+// extreme is the smallest or the largest of a distribution.
+func extreme(q *Quantiles, upper bool) *float64 {
+	switch {
+	case q == nil:
+		return nil
+	case upper:
+		return q.Max
+	}
+	return q.Min
+}
+
+func slow(value func(*SlowReaders) *float64) func(*Load) *float64 {
+	return part(func(l *Load) *SlowReaders { return l.SlowReaders }, value)
 }
 
 func returns(value func(*Reconnect) *float64) func(*Load) *float64 {
@@ -157,7 +181,7 @@ type FigureGroup struct {
 }
 
 var groupTitles = map[string]string{
-	"reconnect": "reconnecting", "generator.gc": "garbage", "generator.machine": "processors", "generator.canary": "canary", "generator.calibration": "calibration", "position_bias": "position",
+	"reconnect": "reconnecting", "slow_readers": "slow readers", "generator.gc": "garbage", "generator.machine": "processors", "generator.canary": "canary", "generator.calibration": "calibration", "position_bias": "position",
 }
 
 // FigureGroups are the figures in groups.

@@ -149,7 +149,8 @@ type Load struct {
 	Plan        map[string]any        `json:"plan"`
 	Environment Environment           `json:"environment"`
 	Streams     Streams               `json:"streams"`
-	Reconnect   *Reconnect            `json:"reconnect,omitempty"` // nil: streams that ended stayed so
+	SlowReaders *SlowReaders          `json:"slow_readers,omitempty"` // nil: none was to read slowly
+	Reconnect   *Reconnect            `json:"reconnect,omitempty"`    // nil: streams that ended stayed so
 	Events      Events                `json:"events"`
 	LatencyUS   map[string]*Quantiles `json:"latency_us"`
 	// Distributions of counts, by name: [Distributions] lists them.
@@ -208,6 +209,17 @@ type Reconnect struct {
 	LostInGap          int64 `json:"lost_in_gap"`          // did not
 	Undecided          int64 `json:"undecided"`            // the run ended before
 	DuplicatesOnReplay int64 `json:"duplicates_on_replay"` // events that a receiver got again which it had before it left, or was replayed already
+}
+
+// SlowReaders are the streams that read slowly by plan: they stand in no other measure than streams.opened, peak and failures. What the others feel of them is in deliver.
+type SlowReaders struct {
+	Streams        int        `json:"streams"`
+	ClosedByServer int        `json:"closed_by_server"`
+	FoundAtEnd     int        `json:"found_at_end"`       // of them, those found when what they had left was read at the end: an end behind what is not read cannot be seen
+	ClosedAfterUS  *Quantiles `json:"closed_after_us"`    // from the response head to the close; null: of none is that known
+	BytesBefore    *Span      `json:"bytes_before_close"` // of content, read by then; null: none was closed
+	Received       int64      `json:"received"`           // events
+	Bytes          int64      `json:"bytes"`              // of content
 }
 
 // Span is a smallest and a largest value.
