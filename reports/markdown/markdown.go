@@ -241,6 +241,9 @@ func (p *report) load() {
 			p.linef("- %s: %s", g.Title, escape(s))
 		}
 	}
+	for _, row := range p.CorrelationRows() {
+		p.linef("- %s: %s", row[0], escape(row[1]))
+	}
 	var machine []string
 	for _, row := range p.MachineRows() {
 		machine = append(machine, row[0]+" "+row[1])

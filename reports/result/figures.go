@@ -2,6 +2,7 @@ package result
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -73,6 +74,20 @@ var figures = []struct {
 	{group: "generator.canary", name: "streams", label: "streams in a process of their own", value: canary(func(c *Canary) *float64 { return of(c.Streams) })},
 	{group: "generator.calibration", name: "streams", label: "streams", value: calibration(func(c *Calibration) *float64 { return of(c.Streams) })},
 	{group: "generator.calibration", name: "events_per_second", label: "events this machine can receive a second", value: calibration(func(c *Calibration) *float64 { return &c.EventsPerSecond })},
+	{group: "correlation", name: "tier", label: "tier", value: matching(func(c *Correlation) *float64 { return of(c.Tier) })},
+	{group: "correlation", name: "events", label: "events", value: matching(func(c *Correlation) *float64 { return of(c.Events) })},
+	{group: "correlation", name: "alone", label: "of one receiver alone", value: matching(func(c *Correlation) *float64 { return some(int(c.Alone)) })},
+	{group: "correlation", name: "unstamped", label: "without a time stamp", value: matching(func(c *Correlation) *float64 { return some(int(c.Unstamped)) })},
+	{group: "correlation.clock", name: "min_us", label: "least", unit: "us", value: clock(func(c *Clock) *float64 { return &c.MinUS })},
+	{group: "correlation.clock", name: "mean_us", label: "mean", unit: "us", value: clock(func(c *Clock) *float64 { return &c.MeanUS })},
+	{group: "correlation.clock", name: "max_us", label: "most", unit: "us", value: clock(func(c *Clock) *float64 { return &c.MaxUS })},
+	{group: "correlation.clock", name: "negative", label: "below zero", value: clock(func(c *Clock) *float64 { return of(c.Negative) })},
+	{group: "correlation.clock", name: "floor_us", label: "floor", unit: "us", value: clock(func(c *Clock) *float64 { return c.FloorUS })},
+	{group: "correlation.clock", name: "drift_ppm", label: "drift, ppm", value: clock(func(c *Clock) *float64 { return &c.DriftPPM })},
+	{group: "steady", name: "events", label: "events", value: steady(func(s *Steady) *float64 { return of(s.Events) })},
+	{group: "steady", name: "from_us", label: "at the start", unit: "us", value: steady(func(s *Steady) *float64 { return &s.FromUS })},
+	{group: "steady", name: "to_us", label: "at the end", unit: "us", value: steady(func(s *Steady) *float64 { return &s.ToUS })},
+	{group: "steady", name: "slope_us_per_s", label: "slope, µs a second", value: steady(func(s *Steady) *float64 { return &s.SlopeUS })},
 	{group: "position_bias", name: "rho", label: "correlation of joining and delay", value: position(func(b *PositionBias) *float64 { return &b.Rho })},
 	{group: "position_bias", name: "events", label: "events", value: position(func(b *PositionBias) *float64 { return of(b.Events) })},
 	{group: "position_bias", name: "receivers", label: "receivers of each", value: position(func(b *PositionBias) *float64 { return of(b.Receivers) })},
@@ -131,6 +146,23 @@ func position(value func(*PositionBias) *float64) func(*Load) *float64 {
 	return part(func(l *Load) *PositionBias { return l.PositionBias }, value)
 }
 
+func matching(value func(*Correlation) *float64) func(*Load) *float64 {
+	return part(func(l *Load) *Correlation { return l.Correlation }, value)
+}
+
+func clock(value func(*Clock) *float64) func(*Load) *float64 {
+	return matching(func(c *Correlation) *float64 {
+		if c.Clock == nil {
+			return nil
+		}
+		return value(c.Clock)
+	})
+}
+
+func steady(value func(*Steady) *float64) func(*Load) *float64 {
+	return part(func(l *Load) *Steady { return l.Steady }, value)
+}
+
 func gc(value func(*GC) *float64) func(*Load) *float64 {
 	return part(func(l *Load) *GC { return l.Generator.GC }, value)
 }
@@ -184,10 +216,16 @@ var groupTitles = map[string]string{
 	"reconnect": "reconnecting", "slow_readers": "slow readers", "generator.gc": "garbage", "generator.machine": "processors", "generator.canary": "canary", "generator.calibration": "calibration", "position_bias": "position",
 }
 
-// FigureGroups are the figures in groups.
+// worded are the groups of which reports say more in words: [Load.CorrelationRows], [Steady].
+var worded = []string{"correlation", "correlation.clock", "steady"}
+
+// FigureGroups are the figures in groups, but for those that are better said in words.
 func (l *Load) FigureGroups() []FigureGroup {
 	var groups []FigureGroup
 	for _, f := range l.Figures() {
+		if slices.Contains(worded, f.Group) {
+			continue
+		}
 		if n := len(groups); n == 0 || groups[n-1].Name != f.Group {
 			groups = append(groups, FigureGroup{Name: f.Group, Title: cmp.Or(groupTitles[f.Group], f.Group)})
 		}
@@ -246,6 +284,8 @@ func (l *Load) Unmatched() string {
 	switch {
 	case matched(l):
 		return ""
+	case l.Correlation != nil && l.Correlation.Failed != "":
+		return l.Correlation.Failed
 	case l.Events.Published > 0:
 		return "no stream was open when an event was published"
 	case l.Plan["publish"] == nil:

@@ -158,6 +158,38 @@ func (e *Evidence) HexShown() string {
 	return Escape(e.Hex)
 }
 
+// CorrelationRows says how events were matched, and what is to be known of time stamps that they carry; nothing of a run that does not say.
+func (l *Load) CorrelationRows() [][2]string {
+	c := l.Correlation
+	if c == nil {
+		return nil
+	}
+	rows := [][2]string{{"matched", fmt.Sprintf("tier %d: %s", c.Tier, Escape(c.How))}}
+	switch {
+	case c.Failed != "":
+		rows = append(rows, [2]string{"compared", "no: " + Escape(c.Failed)})
+	case c.Alone > 0:
+		rows = append(rows, [2]string{"compared", Plural(c.Alone, "event") + " of one receiver alone, taken for its own"})
+	}
+	if k := c.Clock; k != nil {
+		s := fmt.Sprintf("%s: arrival less stamp %s to %s, %s below zero", Escape(k.Stamp), Micros(k.MinUS), Micros(k.MaxUS), Count(k.Negative))
+		switch {
+		case k.Same:
+			s += "; the clock is this machine's"
+		case k.FloorUS != nil:
+			s += "; another clock, so deliver is what lies above " + Micros(*k.FloorUS)
+			if k.DriftPPM != 0 {
+				s += fmt.Sprintf(", which drifts by %.1f ppm", k.DriftPPM)
+			}
+		}
+		rows = append(rows, [2]string{"time stamps", s})
+		if c.Unstamped > 0 {
+			rows = append(rows, [2]string{"without stamp", Plural(c.Unstamped, "event")})
+		}
+	}
+	return rows
+}
+
 // MachineRows writes for people what the run was made on and with; unknown ones are left out.
 func (l *Load) MachineRows() [][2]string {
 	e := l.Environment

@@ -58,35 +58,9 @@ func (p *report) figures() {
 			line(strings.ReplaceAll(name, "_", " "), s+", max "+result.Number(*q.Max)+": "+result.MetricText(name))
 		}
 	}
-	p.correlation(line)
-}
-
-// correlation is what is to be known of events that we did not publish.
-func (p *report) correlation(line func(title, text string)) {
-	c := p.Correlation
-	if c == nil {
-		return
+	for _, row := range p.CorrelationRows() {
+		line(row[0], row[1])
 	}
-	if c.Failed != "" {
-		line("compared", "no: "+result.Escape(c.Failed))
-	} else if c.Alone > 0 {
-		line("compared", result.Plural(c.Alone, "event")+" of one receiver alone, taken for its own")
-	}
-	k := c.Clock
-	if k == nil {
-		return
-	}
-	s := fmt.Sprintf("%s: arrival less stamp %s to %s, %s below zero", result.Escape(k.Stamp), result.Micros(k.MinUS), result.Micros(k.MaxUS), result.Count(k.Negative))
-	switch {
-	case k.Same:
-		s += "; the clock is this machine's"
-	case k.FloorUS != nil:
-		s += "; another clock, so deliver is what lies above " + result.Micros(*k.FloorUS)
-		if k.DriftPPM != 0 {
-			s += fmt.Sprintf(", which drifts by %.1f ppm", k.DriftPPM)
-		}
-	}
-	line("time stamps", s)
 }
 
 func (p *report) latency() {
