@@ -38,7 +38,12 @@ func (Epoll) Run(ctx context.Context, j *Job) {
 	ours.skip = func(n int) bool { return !clear[n%len(clear)] || j.Life.slow(n) }
 	rest.skip = func(n int) bool { return !ours.skip(n) }
 	if some && j.Life.Churn != nil {
-		if ours.Life.Churn, rest.Life.Churn = j.Life.Churn, nil; slices.Contains(clear, false) {
+		switch {
+		case !slices.Contains(clear, false):
+			rest.Life.Churn = nil
+		case !slices.Contains(clear, true):
+			ours.Life.Churn = nil
+		default:
 			ours.Life.Churn, rest.Life.Churn = schedule.Part{Arrival: j.Life.Churn, Count: 2}, schedule.Part{Arrival: j.Life.Churn, Index: 1, Count: 2}
 		}
 	}
