@@ -302,12 +302,11 @@ func (l *loop) bringBack() (next int64) {
 	for begun := 0; ; begun++ {
 		l.lane.Lock()
 		next = l.lane.nextReturn()
+		l.lane.Unlock()
 		if next > now || begun == maxBatch || l.connecting >= max(1, maxDials/l.of) {
-			l.lane.Unlock()
 			return next
 		}
 		k, h := l.returning(l.lane, now)
-		l.lane.Unlock()
 		if h == nil || !h.rejoin(k) {
 			l.begin(k)
 		}

@@ -153,8 +153,9 @@ func (l *lane) due(now int64) (n int, ok bool) {
 	return int(l.returns[0].pad), true
 }
 
-// returning takes the stream of the lane that is due, and where a place is kept for it: nil if nowhere. The lane is locked.
+// returning takes the stream of the lane that is due, and where a place is kept for it: nil if nowhere. The lane is not locked: the board's lock comes before it.
 func (g *run) returning(l *lane, now int64) (ticket, home) {
+	l.Lock()
 	due, n := l.returns[0].due, int(l.returns[0].pad)
 	l.returns.pop()
 	c := g.clients[n]
@@ -163,12 +164,13 @@ func (g *run) returning(l *lane, now int64) (ticket, home) {
 		advertised = c.retry
 	}
 	l.Attempt(c.id != "", advertised)
-	g.Board.Opening(due, now, g.Life.Reconnect.Jitter <= 0)
 	k, h := ticket{planned: due, started: now, n: n}, c.home
 	if c.m == nil {
 		k.planned = c.planned
 	}
 	c.home = nil
+	l.Unlock()
+	g.Board.Opening(due, now, g.Life.Reconnect.Jitter <= 0)
 	return k, h
 }
 

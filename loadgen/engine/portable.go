@@ -169,9 +169,7 @@ func (g *portable) bringBack() bool {
 			if !g.free(n) {
 				return false
 			}
-			l.Lock()
 			k, h := g.returning(l, now)
-			l.Unlock()
 			if h == nil || !h.rejoin(k) {
 				g.begin(k)
 			}
