@@ -49,7 +49,7 @@ The first line on stdout says where it listens. Ctrl-C ends every stream on an e
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
-	f.StringVar(&s.engine, "engine", "net", "net (all features) or raw (the fan-out at least cost: no TLS, faults, scenarios or pages)")
+	f.StringVar(&s.engine, "engine", "net", "net (all features) or raw (the fan-out at least cost: no TLS, faults, scenarios, pages or compression)")
 	f.BoolVar(&s.tls, "tls", false, "serve HTTPS (HTTP/1.1 and h2 by ALPN)")
 	f.StringVar(&s.cert, "cert", "", "PEM `file` of the certificate (default with --tls: a self-signed one, made on start)")
 	f.StringVar(&s.key, "key", "", "PEM `file` of the certificate's key")

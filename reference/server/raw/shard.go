@@ -43,6 +43,8 @@ type shard struct {
 	newsMu sync.Mutex
 	news   []*sub // that have events nobody has been sent
 	told   bool   // the loop knows
+	moved  []*sub // scratch of spread
+	turn   uint32 // counts its rounds
 
 	// Scratch, for one piece of work at a time.
 	scratch []byte
@@ -171,33 +173,54 @@ func (sh *shard) unsubscribe(s *sub) {
 	}
 }
 
-// spread sends what is new.
+// spread sends what is new: all of it to a connection at once.
 func (sh *shard) spread() {
 	sh.newsMu.Lock()
-	news := sh.news
-	sh.news, sh.told = nil, false
-	for _, s := range news {
+	moved := append(sh.moved[:0], sh.news...)
+	clear(sh.news)
+	sh.news, sh.told = sh.news[:0], false
+	for _, s := range moved {
 		s.queued = false
 	}
 	sh.newsMu.Unlock()
-	for _, s := range news {
-		sh.fan(s)
+	for _, s := range moved {
+		s.advance()
 	}
 	for len(sh.timers) > 0 && !sh.timers[0].due.After(sh.now) {
-		sh.fan(sh.timers[0])
+		s := sh.timers[0]
+		moved = append(moved, s)
+		s.advance()
 	}
+	sh.turn++
+	for _, s := range moved {
+		s.fan()
+	}
+	clear(moved)
+	sh.moved = moved
 }
 
-// fan sends the news of one feed to all its connections.
-func (sh *shard) fan(s *sub) {
+// advance finds out how far the feed has come.
+func (s *sub) advance() {
+	sh := s.sh
+	if len(s.conns) == 0 {
+		return // the last connection has left since the news came
+	}
 	s.next = max(s.next, s.feed.Edge(sh.now))
 	if sh.schedule(s); s.at >= 0 && !s.due.After(sh.now) { // a clock that does not agree with itself
 		s.due = sh.now.Add(time.Millisecond)
 		heap.Fix(&sh.timers, s.at)
 	}
+}
+
+// fan sends what is new to all connections that carry the feed, but to those that have had their turn for another feed.
+func (s *sub) fan() {
 	for i := 0; i < len(s.conns); {
 		c := s.conns[i]
-		if c.pump(); i < len(s.conns) && s.conns[i] == c { // else it has left, and the last one is in its place
+		if c.turned != s.sh.turn {
+			c.turned = s.sh.turn
+			c.pump()
+		}
+		if i < len(s.conns) && s.conns[i] == c { // else it has left, and the last one is in its place
 			i++
 		}
 	}

@@ -242,6 +242,31 @@ func TestTicksAreOnTime(t *testing.T) {
 	})
 }
 
+// Streams of several feeds on one connection get what is due at one time in one write, each its own.
+func TestManyFeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{Heartbeat: -1})
+		c := w.client()
+		var want []string
+		for i := range 10 {
+			c.request(uint32(2*i+1), fmt.Sprintf("/tick?interval=1s&count=2&event=e%d", i))
+			want = append(want, fmt.Sprintf("DATA(%d,%d) DATA(%d,0).", 2*i+1, len("id: 946684800000-2\nevent: e0\ndata: \n\n")+len(`{"seq":2,"sent_ns":946684801000000000}`), 2*i+1))
+		}
+		c.flush()
+		time.Sleep(time.Second)
+		if got := c.frames(); got != strings.Join(want, " ") {
+			t.Errorf("%s\nwant %s", got, strings.Join(want, " "))
+		}
+		for _, sh := range w.engine.shards {
+			sh.mu.Lock()
+			if len(sh.subs) != 0 || len(sh.timers) != 0 {
+				t.Errorf("%d feeds, %d timers are left", len(sh.subs), len(sh.timers))
+			}
+			sh.mu.Unlock()
+		}
+	})
+}
+
 // grown is a feed that has one event more each time it is looked at.
 type grown struct {
 	server.Feed
