@@ -4,6 +4,8 @@
 //
 // It may import reference/sse, reference/wire and the standard library.
 //
+// Another engine than net/http is reference/server/raw; what it shares with this one it reaches by feed.go.
+//
 // To add a route: one line in [Server.routes]. To add a scenario: one [Script] in scenarios.go. To add a fault: one
 // entry in faults.go.
 //

@@ -50,7 +50,7 @@ func BenchmarkServer(b *testing.B) {
 		proto          string
 		conns, perConn int
 		events         int
-	}{{"1.1", 2000, 1, 40}, {"h2c", 200, 100, 20}} {
+	}{{"1.1", 5000, 1, 20}, {"h2c", 200, 100, 20}} {
 		b.Run(fmt.Sprintf("%s/%d", sh.proto, sh.conns*sh.perConn), func(b *testing.B) {
 			for b.Loop() {
 				raw := costOf(b, "raw", sh.proto, sh.conns, sh.perConn, sh.events)
