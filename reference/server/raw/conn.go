@@ -26,6 +26,8 @@ type conn struct {
 
 	interest uint32 // what the poller was told
 	state    connState
+	held     bool // requests wait in in until answers have been taken
+	polled   bool // the poller knows it
 	fresh    bool // no byte was understood yet
 	last     bool // the answer at hand is the last
 	busy     bool // inside of pump or input
@@ -205,15 +207,12 @@ func (c *conn) writable() {
 	if c.state == closed {
 		return
 	}
-	held := c.choked()
 	c.full = false
 	if c.stuck != 0 {
 		c.stuck = c.sh.ms()
 	}
 	c.pump()
-	if held && !c.choked() {
-		c.input(nil)
-	}
+	c.resume()
 }
 
 // input takes what came.
@@ -229,11 +228,12 @@ func (c *conn) input(p []byte) {
 		c.in = append(c.in, p...)
 		p = c.in
 	}
-	held := len(c.in)
+	kept := len(c.in)
 	if c.out == nil {
 		c.out, c.sh.spare = c.sh.spare, nil
 	}
 	c.busy = true
+	c.held = false
 	n := 0
 	if c.fresh {
 		p = c.greet(p)
@@ -252,18 +252,26 @@ func (c *conn) input(p []byte) {
 	switch rest := p[n:]; {
 	case len(rest) == 0 || c.state != reading:
 		c.in = nil
-	case held > 0 && n == 0 && len(p) == len(c.in):
-	case held > 0:
+	case kept > 0 && n == 0 && len(p) == len(c.in):
+	case kept > 0:
 		c.in = append(c.in[:0], rest...)
 	default:
 		c.in = slices.Clone(rest)
 	}
 	c.pump()
+	c.resume()
+}
+
+// resume goes on with what waited for answers to be taken.
+func (c *conn) resume() {
+	if c.held && !c.choked() {
+		c.input(nil)
+	}
 }
 
 // eof is called when the peer has closed its side.
 func (c *conn) eof() {
-	if c.state == reading && c.active() == 0 && (len(c.out) > 0 || c.blocked()) {
+	if c.state < lingering && c.active() == 0 && (len(c.out) > 0 || c.blocked()) {
 		c.state = closing // an answer is under way
 		c.pump()
 		return

@@ -83,6 +83,7 @@ func (c *conn) requests(p []byte) (n int) {
 		n += end
 		c.take(rest[:end])
 	}
+	c.held = c.choked()
 	if c.active() > 0 && len(p)-n > maxHead {
 		c.close() // nobody may send that much behind a request for a stream
 		return n

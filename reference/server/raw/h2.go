@@ -147,6 +147,7 @@ func (c *conn) frames(p []byte) (n int) {
 		}
 		break
 	}
+	c.held = c.choked()
 	switch {
 	case c.state != reading:
 		return len(p)

@@ -120,8 +120,11 @@ func (c *conn) ready(events uint32, buf []byte) {
 	if events&unix.EPOLLOUT != 0 {
 		c.writable()
 	}
-	if c.state == closed || events&(unix.EPOLLIN|unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLRDHUP) == 0 {
+	switch {
+	case c.state == closed || events&^unix.EPOLLOUT == 0:
 		return
+	case c.choked() && events&(unix.EPOLLHUP|unix.EPOLLERR) == 0:
+		return // it was not when the event came; what is there can wait
 	}
 	n, err := unix.Read(int(c.fd), buf)
 	switch {
@@ -140,9 +143,9 @@ func (c *conn) arm() {
 	if c.port != nil || c.state == closed {
 		return
 	}
-	want := uint32(unix.EPOLLRDHUP)
-	if !c.choked() || c.state != reading {
-		want |= unix.EPOLLIN
+	want := uint32(0)
+	if c.state == reading && !c.choked() || c.state == lingering {
+		want = unix.EPOLLIN | unix.EPOLLRDHUP
 	}
 	if c.stuck != 0 {
 		want |= unix.EPOLLOUT
@@ -151,8 +154,8 @@ func (c *conn) arm() {
 		return
 	}
 	op := unix.EPOLL_CTL_MOD
-	if c.interest == 0 {
-		op = unix.EPOLL_CTL_ADD
+	if !c.polled {
+		c.polled, op = true, unix.EPOLL_CTL_ADD
 	}
 	c.interest = want
 	_ = unix.EpollCtl(c.sh.poll.epoll, op, int(c.fd), &unix.EpollEvent{Events: want, Fd: c.fd, Pad: c.slot})

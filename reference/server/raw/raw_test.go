@@ -223,6 +223,33 @@ func TestSocketsThatAreFull(t *testing.T) {
 	}
 }
 
+// A peer that asks, closes its side and reads late gets every answer.
+func TestHalfClosed(t *testing.T) {
+	const n = 20_000
+	s := newSite(t, "1.1", server.Config{})
+	nc, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(nc, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", n))
+		sent <- errors.Join(err, nc.(*net.TCPConn).CloseWrite())
+	}()
+	time.Sleep(50 * time.Millisecond) // so that the engine cannot write on; nothing is judged by it
+	text, err := io.ReadAll(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	if got := bytes.Count(text, []byte("HTTP/1.1 200 OK")); got != n {
+		t.Errorf("%d answers of %d", got, n)
+	}
+}
+
 func TestRoutes(t *testing.T) {
 	for _, proto := range protos {
 		t.Run(proto, func(t *testing.T) {
