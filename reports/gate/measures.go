@@ -43,6 +43,7 @@ func (m measure) among(samples func(*load) int64) measure {
 func (m measure) in(unit string) measure { m.unit = unit; return m }
 
 func planned(l *load) int64  { return int64(l.Streams.Planned) }
+func due(l *load) int64      { return int64(l.Streams.Due()) }
 func opened(l *load) int64   { return int64(l.Streams.Opened) }
 func eligible(l *load) int64 { return l.Events.Eligible }
 func received(l *load) int64 { return l.Events.Received }
@@ -70,8 +71,8 @@ func ofSlow(name string, of func(*result.SlowReaders) int64) measure {
 
 var measures = []measure{
 	count("streams.planned", planned, nil),
-	count("streams.opened", opened, planned),
-	count("streams.failed", func(l *load) int64 { return int64(l.Streams.Failed) }, planned),
+	count("streams.opened", opened, due),
+	count("streams.failed", func(l *load) int64 { return int64(l.Streams.Failed) }, due),
 	count("streams.peak", func(l *load) int64 { return int64(l.Streams.Peak) }, planned),
 	count("streams.connections", func(l *load) int64 { return int64(l.Streams.Connections) }, nil),
 	count("streams.closed_by_server", func(l *load) int64 { return int64(l.Streams.ClosedByServer) }, opened),

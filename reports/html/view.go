@@ -247,7 +247,7 @@ func (v *view) tiles() {
 	if s.ClosedByServer > 0 {
 		note += ", " + result.Count(int64(s.ClosedByServer)) + " ended early"
 	}
-	add("streams opened", result.Count(int64(s.Opened)), "of "+result.Count(int64(s.Planned))+", "+note)
+	add("streams opened", result.Count(int64(s.Opened)), "of "+result.Count(int64(s.Due()))+", "+note)
 	if why := v.Unmatched(); why == "" {
 		note = "none lost"
 		if e.Lost > 0 {

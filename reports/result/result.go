@@ -195,6 +195,9 @@ type Streams struct {
 	Failures       map[string]int `json:"failures"`          // by cause, e.g. "connect: connection refused"
 }
 
+// Due is how many streams were to be opened: those planned, and those in the place of others.
+func (s *Streams) Due() int { return s.Planned + s.Churned }
+
 // Reconnect is what became of streams that ended and came back. Events are counted per receiver, as eligible and lost are, but those of a receiver that was away stand only here:
 // MissedInGap is the sum of the three after it.
 type Reconnect struct {

@@ -238,7 +238,7 @@ func (r *Run) checkSentence() string {
 
 func (r *Run) loadSentence() string {
 	var parts []string
-	parts = append(parts, fmt.Sprintf("%s of %s opened", Count(int64(r.Streams.Opened)), Plural(int64(r.Streams.Planned), "stream")))
+	parts = append(parts, fmt.Sprintf("%s of %s opened", Count(int64(r.Streams.Opened)), Plural(int64(r.Streams.Due()), "stream")))
 	if n := r.Streams.Completed; n > 0 {
 		parts = append(parts, Count(int64(n))+" completed")
 	}
