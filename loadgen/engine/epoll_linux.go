@@ -464,7 +464,9 @@ func nap(ns int64) {
 // arrival is when what was read now, and stamped by the kernel, came. A turn reads all there is, so that what it reads came since the turn before.
 func (l *loop) arrival(stamp int64) arrival {
 	a := arrived(l.Board, time.Now(), stamp)
-	a.blur = max(0, a.at-l.since)
+	// Where the loop slept since, that is no bound of use: what came is then taken to have come at most as long before the last of it as that was read after it came, the
+	// two ends of the time in which the loop was not there.
+	a.blur = min(a.delay, max(0, a.at-l.since))
 	l.first = min(l.first, a.at)
 	return a
 }
