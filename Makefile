@@ -6,7 +6,7 @@ FUZZ  ?= 60s
 # The race detector needs a C compiler; where there is none the tests run without it and say so.
 RACE  := $(shell command -v $(firstword $(shell $(GO) env CC)) >/dev/null 2>&1 && echo -race)
 
-.PHONY: help build demo test lint mutation interop bench fuzz clean
+.PHONY: help build demo test lint mutation interop bench million fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -37,8 +37,12 @@ interop: build ## judge servers nobody here wrote, on ten stacks and behind thre
 	reference/interop/install
 	$(GO) run ./reference/interop -ssegauge $(BIN)
 
-bench: ## benchmarks; each prints the ratio to its baseline in the same run
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+bench: build ## ours, the baseline's and the ratio, in one run: cost of a stream and a delivery, truth, opening, validity, a million streams; then the cores
+	$(GO) run ./loadgen/bench -ssegauge $(BIN)
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./reference/...
+
+million: build ## a million HTTP/2 streams between one server and one generator, ten events to each: under two minutes
+	$(GO) run ./loadgen/bench -ssegauge $(BIN) -only million
 
 fuzz: ## every fuzz target for FUZZ (60s) each
 	@set -e; for pkg in $$($(GO) list ./...); do \
