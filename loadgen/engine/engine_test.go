@@ -254,6 +254,7 @@ func TestUnruly(t *testing.T) {
 				if l.Events != want {
 					t.Errorf("events: got  %+v\nwant %+v\ndeliver max %v us, publish lag max %v us", l.Events, want, *l.LatencyUS["deliver"].Max, *l.LatencyUS["sched_lag"].Max)
 				}
+				wantFindings(t, l.Findings, "delivery/burst fail")
 				least, most := streams, streams
 				if proto != wire.HTTP11 {
 					least, most = 3, 6 // the peer allows 10 streams each, and says so while they are being opened

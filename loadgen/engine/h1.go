@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 
+	"ssegauge/loadgen/measure"
 	"ssegauge/reference/wire"
 )
 
@@ -46,7 +47,9 @@ func (s *h1) item(g *run, l *lane, it *wire.Item, a *arrival) {
 	case wire.Body:
 		cause = s.body(l, it.Data, a)
 	case wire.End:
-		cause = "end of response"
+		cause = measure.EndOfResponse
+	case wire.Broken:
+		g.fault(l, &s.m, &it.Fault, a.at)
 	}
 	if cause != "" {
 		s.end(g, l, a.at, cause)
@@ -67,9 +70,9 @@ func (s *h1) lose(g *run, l *lane, at int64, err error) {
 		case err != nil && s.opening != nil:
 			s.end(g, l, at, "connection closed")
 		case err != nil:
-			s.end(g, l, at, "cut short")
+			s.end(g, l, at, causeCut)
 		case it.Kind == wire.None:
-			s.end(g, l, at, "end of response")
+			s.end(g, l, at, measure.EndOfResponse)
 		}
 	}
 }

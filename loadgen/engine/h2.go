@@ -232,6 +232,9 @@ func (c *mux) item(it *wire.Item, a *arrival) {
 		return
 	}
 	if it.Stream == 0 || i >= len(c.streams) || c.streams[i].over {
+		if it.Kind == wire.Broken {
+			c.fault(c.lane, nil, &it.Fault, a.at)
+		}
 		return
 	}
 	s := &c.streams[i]
@@ -254,8 +257,9 @@ func (c *mux) item(it *wire.Item, a *arrival) {
 			cause = "h2: " + c.goAway
 		}
 	case wire.Broken:
+		c.fault(c.lane, &s.m, &it.Fault, a.at)
 		if it.Fault.Code == wire.FaultH2Incomplete {
-			cause = "cut short"
+			cause = causeCut
 		}
 	}
 	if cause == "" {

@@ -184,11 +184,15 @@ func (s *stream) head(g *run, l *lane, h *wire.Head, at int64) (cause string) {
 
 // body takes content; the cause is why the stream is of no further use, "" while it is.
 func (s *stream) body(l *lane, p []byte, a *arrival) (cause string) {
-	l.Bytes(&s.m, len(p), a.at)
-	ev := &l.ev
+	l.Bytes(&s.m, p, a.at)
+	ev, piece := &l.ev, p
+	_, mid := s.dec.Pending()
 	for {
 		n, ok, err := s.dec.Next(p, ev)
 		if !ok {
+			if kinds := s.dec.Odd(); kinds != 0 {
+				s.odd(l, kinds, piece, mid, a.at)
+			}
 			if err != nil {
 				return CauseOf(wire.PhaseBody, err)
 			}
@@ -209,6 +213,9 @@ func (s *stream) end(g *run, l *lane, at int64, cause string) {
 		return
 	}
 	s.over = true
+	if s.opening == nil {
+		s.unterminated(g, l, at, cause)
+	}
 	m, planned := &s.m, int64(0)
 	if s.opening != nil {
 		planned = s.opening.Planned

@@ -7,6 +7,7 @@
 package measure
 
 import (
+	"hash/maphash"
 	"math"
 	"math/bits"
 	"sync"
@@ -54,6 +55,7 @@ type Board struct {
 	publishes bool
 	observer  *observer // nil: nothing is compared
 	sameClock bool
+	hashes    maphash.Seed
 	epochWall int64 // the epoch in ns since 1970
 	finite    bool
 	events    Events
@@ -142,6 +144,7 @@ func NewBoard(c Config) *Board {
 		b.observer, ring = newObserver(c.Stamp), observedRing
 		b.sameClock, b.epochWall = c.SameClock, c.Epoch.UnixNano()
 	}
+	b.hashes = maphash.MakeSeed()
 	b.slots = make([]slot, ring)
 	b.stride, b.biasEvery = max(1, (c.Streams+maxProbes-1)/maxProbes), max(1, ring/maxBiased)
 	for range max(1, c.Workers) {

@@ -28,6 +28,7 @@ func (b *Board) conclude(now int64, end bool) {
 	for _, r := range b.workers {
 		r.Lock()
 		defer r.Unlock()
+		r.utf8 = utf8Budget
 	}
 	begun := b.begun.Load()
 	eligible := b.eligible
@@ -187,6 +188,7 @@ func (b *Board) completion(q uint32, arrived, receivers int64) (t50, t99 float64
 // spread records how far apart the receivers of an event had it.
 func (b *Board) spread(first, last, arrived int64) {
 	b.record("spread", last-first)
+	b.seconds.spreads = append(b.seconds.spreads, float64(last-first)/1000)
 	b.record("skew_p50", b.after(first, last, arrived, 50))
 	b.record("skew_p99", b.after(first, last, arrived, 99))
 }

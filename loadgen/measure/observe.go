@@ -84,7 +84,7 @@ func (o *observer) key(id, typ, data []byte) uint64 {
 	return h | 1
 }
 
-// entry is a key that a recorder has met lately.
+// entry is a key that a recorder has met lately, and its oldest occurrence.
 type entry struct {
 	key uint64
 	seq uint32
@@ -104,26 +104,29 @@ func (r *Recorder) observe(s *Stream, data, id, typ []byte, at int64) {
 	key, named := o.key(id, typ, data), len(id) > 0
 	e := &r.cache[key&(cached-1)]
 	if e.key != key || e.seq < r.base || !named && (e.seq < s.first || s.has(e.seq)) {
-		seq, ok := o.find(b, s, key, named, at, data)
+		seq, oldest, ok := o.find(b, s, key, named, at, data)
 		if !ok {
 			r.stamped(data, at)
 			return
 		}
-		*e = entry{key, seq}
+		*e = entry{key, oldest}
+		r.sighted(s, seq, at)
+		return
 	}
 	r.sighted(s, e.seq, at)
 }
 
-// find is the number of the event of that key which has come to s: one under way, one that is over, or a new one. False: matching was given up.
-func (o *observer) find(b *Board, s *Stream, key uint64, named bool, at int64, data []byte) (seq uint32, ok bool) {
+// find is the number of the event of that key which has come to s: one under way, one that is over, or a new one; and that of its oldest occurrence, which is the one for whoever
+// has none yet. False: matching was given up.
+func (o *observer) find(b *Board, s *Stream, key uint64, named bool, at int64, data []byte) (seq, oldest uint32, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	q, known := o.keys[key]
-	again := known
+	oldest, again := q, known
 	if known {
 		for range maxOccurring {
 			if named || q >= s.first && !s.has(q) {
-				return q, true
+				return q, oldest, true
 			}
 			next := o.at(q).next
 			if next == 0 {
@@ -135,7 +138,7 @@ func (o *observer) find(b *Board, s *Stream, key uint64, named bool, at int64, d
 		for _, old := range o.old {
 			if before, ok := old[key]; ok {
 				if named || before >= s.first && !s.has(before) {
-					return before, true
+					return before, before, true
 				}
 				again = true
 				break
@@ -144,14 +147,14 @@ func (o *observer) find(b *Board, s *Stream, key uint64, named bool, at int64, d
 	}
 	if int(o.begun-o.base) >= len(o.seen) || o.full.Load() {
 		o.full.Store(true)
-		return 0, false
+		return 0, 0, false
 	}
 	seq = o.begun
 	o.begun++
 	if known {
 		o.at(q).next = seq
 	} else {
-		o.keys[key] = seq
+		o.keys[key], oldest = seq, seq
 	}
 	o.intended = max(o.intended+1, at)
 	biased := o.biased == 0 || o.intended-o.biased >= biasedStep
@@ -176,7 +179,7 @@ func (o *observer) find(b *Board, s *Stream, key uint64, named bool, at int64, d
 	slot.intended, slot.outcome = o.intended, Published
 	slot.seen.Store(true)
 	b.begun.Store(seq + 1)
-	return seq, true
+	return seq, oldest, true
 }
 
 // stamped takes the delay of an event that is compared with no other. The observer's stamp changes no more.

@@ -245,14 +245,14 @@ func TestOccurrences(t *testing.T) {
 	b, streams = watching(4, Config{Workers: 2})
 	for round := range 3 {
 		at := int64(1+round) * 10 * ms
+		if round == 0 {
+			b.Recorder(2).Event(&streams[2], []byte("beat"), nil, nil, at, 0) // both of its copies before anyone else has one
+		}
 		for i := range streams {
 			if round == 2 && i == 3 {
 				continue
 			}
 			b.Recorder(i).Event(&streams[i], []byte("beat"), nil, nil, at, 0)
-		}
-		if round == 0 {
-			b.Recorder(2).Event(&streams[2], []byte("beat"), nil, nil, at+2*ms, 0)
 		}
 	}
 	b.conclude(1000*ms, false)

@@ -55,13 +55,16 @@ type Recorder struct {
 	failures map[string]int // by cause
 	ended    map[string]*ages
 	n        counters
-	joins    joins             // of streams that are no eligible receivers yet
-	joined   int               // how many of joins are, for the event that is being concluded
-	cache    *[cached]entry    // of events that are observed
-	delays   delays            // by time stamp
-	stamp    *Stamp            // this recorder's, once events are compared no more
-	stamps   int64             // events that it found one in
-	bare     int64             // and none
+	joins    joins          // of streams that are no eligible receivers yet
+	joined   int            // how many of joins are, for the event that is being concluded
+	cache    *[cached]entry // of events that are observed
+	delays   delays         // by time stamp
+	stamp    *Stamp         // this recorder's, once events are compared no more
+	stamps   int64          // events that it found one in
+	bare     int64          // and none
+	found    [findings]sightings
+	utf8     int               // bytes that may be looked through until the next tick
+	unread   int64             // and those that were not
 	streams  int               // ever open
 	stride   int               // one of so many is sampled
 	pairs    [][]pair          // for reuse
@@ -124,6 +127,7 @@ func newRecorder(b *Board) *Recorder {
 	if b.observer != nil {
 		r.cache = new([cached]entry)
 	}
+	r.utf8 = utf8Budget
 	for i := range r.hist {
 		r.hist[i] = newHist()
 	}
@@ -163,7 +167,7 @@ func (r *Recorder) Opened(s *Stream, o Opening) {
 // begin makes s an open stream, which will be an eligible receiver once it has settled.
 func (r *Recorder) begin(s *Stream, o Opening) {
 	// The answer may have come before the writer, put off by the scheduler, noted that the request was out.
-	*s = Stream{opened: o.Head, last: min(o.Written, o.Head)}
+	*s = Stream{opened: o.Head, last: min(o.Written, o.Head), flags: s.flags &^ (firstFound - 1)} // its head may have shown a finding already
 	s.waited = uint32(min(max(0, o.Head-o.Written)/1000, math.MaxUint32))
 	if r.board.observer != nil {
 		r.join(s)
@@ -263,13 +267,16 @@ func (r *Recorder) Delay(d time.Duration) {
 	r.record(mDelay, int64(d))
 }
 
-// Bytes notes n bytes of content of a stream, comments included, read at time at. Their events follow.
-func (r *Recorder) Bytes(s *Stream, n int, at int64) {
+// Bytes notes content of a stream, comments included, read at time at. Its events follow.
+func (r *Recorder) Bytes(s *Stream, p []byte, at int64) {
 	if s.flags&isSlow != 0 {
-		r.slowBytes(s, n)
+		r.slowBytes(s, len(p))
 		return
 	}
-	r.n.bytes += int64(n)
+	r.n.bytes += int64(len(p))
+	if s.probe() != nil {
+		r.wellFormed(s, p, at)
+	}
 	heard := uint32(at >> tick)
 	switch {
 	case s.flags&hasBytes == 0:
@@ -313,6 +320,7 @@ func (r *Recorder) Event(s *Stream, data, id, typ []byte, at, blur int64) {
 		}
 	}
 	s.last = at
+	r.conform(s, data, id, typ, at)
 	if !r.board.publishes {
 		if r.cache != nil {
 			r.observe(s, data, id, typ, at)
@@ -389,6 +397,9 @@ func (r *Recorder) arrived(s *Stream, seq uint32, at, blur int64) {
 	}
 	// Two publishes under way at the same time have no order that a target could break: n after m is out of order only if n was acknowledged before m was sent.
 	if what == reordered && r.acknowledgedBefore(slot, high-1) {
+		if s.flags&(firstFound<<FoundOrder) == 0 {
+			r.Found(s, FoundOrder, true, at, "events came out of order: this one after one that was published when its publish had been acknowledged", []byte(b.marker.Of(seq)), 0, 0)
+		}
 		r.n.reordered++
 		r.extent[min(high-1-seq, maxExtent-1)]++
 	}

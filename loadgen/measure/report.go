@@ -86,5 +86,6 @@ func (b *Board) Fill(l *result.Load) {
 	l.Generator.Workers = len(b.workers)
 	l.Distributions, l.Disconnects, l.PositionBias = b.distributions(), b.disconnects(), b.bias.result()
 	b.correlate(l)
+	l.Findings, l.Generator.UnreadBytes = b.broken()
 	l.Series = b.seconds.series()
 }

@@ -31,6 +31,8 @@ type probe struct {
 	gap    int64   // the last one, ns
 	smooth float64 // jitter so far, ns
 	gaps   uint8   // how many there were, saturating at 2
+	next   uint8
+	ids    [recentIDs]used // of the latest events with one
 }
 
 // jitter takes the next gap between two events and returns the interarrival jitter smoothed as RFC 3550 6.4.1 has it, J += (|D| - J) / 16; ok from the second gap on.

@@ -45,7 +45,7 @@ func exact(t *testing.T, name string, q *result.Quantiles, count int64, lowest, 
 func TestBytesAndBatches(t *testing.T) {
 	b, r, s := opened(t, Config{})
 	read := func(at int64, events int) {
-		r.Bytes(s, 10, at)
+		r.Bytes(s, make([]byte, 10), at)
 		for range events {
 			r.Event(s, []byte("x"), nil, nil, at, 0)
 		}

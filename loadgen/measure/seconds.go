@@ -19,6 +19,9 @@ type seconds struct {
 	p50, p99        result.Points
 	t99p50, t99p99  result.Points
 	delay           result.Points
+	spreadP50       result.Points
+	spreadP99       result.Points
+	spreads         []float64 // of the events concluded in this second, us
 	concluded       []float64 // of the events concluded in this second, when 99 % of the receivers had it, us
 	before          counters
 	beforePublished int64
@@ -56,6 +59,9 @@ func (b *Board) Second() Snapshot {
 	slices.Sort(s.concluded)
 	s.t99p50, s.t99p99 = append(s.t99p50, nearest(s.concluded, 0.5)), append(s.t99p99, nearest(s.concluded, 0.99))
 	s.concluded = s.concluded[:0]
+	slices.Sort(s.spreads)
+	s.spreadP50, s.spreadP99 = append(s.spreadP50, nearest(s.spreads, 0.5)), append(s.spreadP99, nearest(s.spreads, 0.99))
+	s.spreads = s.spreads[:0]
 	s.delay = append(s.delay, b.slowest())
 	snap := Snapshot{
 		Opened: n.opened, Open: b.Open(), Failed: n.failed, Closed: n.closed, Published: b.total.published, Received: n.received, Lost: b.total.lost,
@@ -121,6 +127,8 @@ func (s *seconds) series() []result.Series {
 		{Name: "lost_per_second", StepMS: step, Values: s.lost},
 		{Name: "deliver_p50_us", StepMS: step, Values: s.p50},
 		{Name: "deliver_p99_us", StepMS: step, Values: s.p99},
+		{Name: "spread_p50_us", StepMS: step, Values: s.spreadP50},
+		{Name: "spread_p99_us", StepMS: step, Values: s.spreadP99},
 		{Name: "fanout_t99_p50_us", StepMS: step, Values: s.t99p50},
 		{Name: "fanout_t99_p99_us", StepMS: step, Values: s.t99p99},
 		{Name: "generator.delay_max_us", StepMS: step, Values: s.delay},

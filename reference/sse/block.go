@@ -14,6 +14,7 @@ type record struct {
 	block    *block
 	retry    time.Duration
 	hasRetry bool
+	odd      uint16 // see Decoder.Odd
 }
 
 // setRetry takes a reconnection time in milliseconds.
@@ -93,7 +94,12 @@ func (d *Decoder) close() {
 	*k = block{data: pooled(k.data), typ: pooled(k.typ), id: pooled(k.id), scratch: pooled(k.scratch), line: k.line}
 	blocks.Put(k)
 	d.rec.block = nil
-	if cap(d.rec.id) == 0 && !d.rec.hasRetry {
+	d.rec.spare(d)
+}
+
+// spare lets go of the record of d if it holds nothing.
+func (r *record) spare(d *Decoder) {
+	if r.block == nil && cap(r.id) == 0 && !r.hasRetry && r.odd == 0 {
 		d.forget()
 	}
 }

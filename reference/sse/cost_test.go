@@ -23,7 +23,7 @@ func TestDecoderIsSmall(t *testing.T) {
 }
 
 // TestIdleHoldsNothing: between events a stream holds no block, and no record
-// unless it uses ids or retry.
+// unless it uses ids or retry, or nobody has asked yet what was odd.
 func TestIdleHoldsNothing(t *testing.T) {
 	for _, tc := range []struct {
 		stream string
@@ -43,6 +43,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 			for _, c := range every(tc.stream, size) {
 				feedAll(t, &d, c, nil)
 			}
+			d.Odd()
 			if (d.rec != nil) != tc.record || d.open() {
 				t.Errorf("%q in pieces of %d: holds %+v", tc.stream, size, d.rec)
 			}

@@ -146,6 +146,7 @@ func (d *Decoder) whole(b []byte, p, cr int, ev *Event) (int, int, bool) {
 		var typ, data, id []byte
 		var hasData, idSet bool
 		var retry digits
+		var odd uint16
 		q, c := p, cr
 		for {
 			var line []byte
@@ -172,26 +173,42 @@ func (d *Decoder) whole(b []byte, p, cr int, ev *Event) (int, int, bool) {
 						return p, cr, false // several data lines must be joined
 					}
 					data, hasData = v, true
+					continue
 				}
 			case 'e':
 				if v, ok := field(line, "event"); ok {
 					typ = v
+					continue
 				}
 			case 'i':
-				if v, ok := field(line, "id"); ok && bytes.IndexByte(v, 0) < 0 {
+				if v, ok := field(line, "id"); ok {
+					if bytes.IndexByte(v, 0) >= 0 {
+						odd |= 1 << LineIDIgnored
+						continue
+					}
 					id, idSet = v, true
+					continue
 				}
 			case 'r':
 				if v, ok := field(line, "retry"); ok {
 					var n digits
 					if n.feed(v); n.valid() {
 						retry = n
+					} else {
+						odd |= 1 << LineRetryIgnored
 					}
+					continue
 				}
+			case ':':
+				continue
 			}
+			odd |= 1 << LineUnknown
 		}
 		if q-p > d.limit() {
 			return p, cr, false // resume counts exactly
+		}
+		if odd != 0 {
+			d.record().odd |= odd
 		}
 		keep := !d.forgets()
 		if retry.any && keep {
@@ -254,6 +271,9 @@ func (d *Decoder) resume(b []byte, p, cr int, ev *Event, line func(*Line)) (int,
 		if k.state == atLine {
 			k.lineStart = d.off + int64(p)
 			if end == p {
+				if line == nil {
+					d.rec.odd |= k.saw & oddKinds
+				}
 				ok := d.dispatch(ev, d.off+int64(next))
 				if line != nil {
 					l := k.reported()

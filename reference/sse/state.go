@@ -50,6 +50,20 @@ func (d *Decoder) Retry() (time.Duration, bool) {
 	return d.rec.retry, true
 }
 
+// oddKinds are the lines that mean nothing to anyone.
+const oddKinds = 1<<LineUnknown | 1<<LineIDIgnored | 1<<LineRetryIgnored
+
+// Odd tells which kinds of line that have no effect stood in the blocks that ended since it was last called: a bit 1<<kind for each of LineUnknown,
+// LineIDIgnored and LineRetryIgnored. It costs next to nothing where there are none.
+func (d *Decoder) Odd() (kinds uint16) {
+	if d.rec == nil || d.rec.odd == 0 {
+		return 0
+	}
+	kinds, d.rec.odd = d.rec.odd, 0
+	d.rec.spare(d)
+	return kinds
+}
+
 // Offset is the number of bytes consumed so far. Inside the callback of
 // [Decoder.Inspect] it is the number before that call.
 func (d *Decoder) Offset() int64 { return d.off }

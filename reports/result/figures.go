@@ -62,6 +62,7 @@ var figures = []struct {
 	{group: "generator", name: "rss_bytes", label: "memory", unit: "bytes", value: func(l *Load) *float64 { return of(l.Generator.RSSBytes) }},
 	{group: "generator", name: "bytes_per_stream", label: "memory a stream", unit: "bytes", value: func(l *Load) *float64 { return of(l.Generator.BytesPerStream) }, known: func(l *Load) bool { return l.Generator.BytesPerStream > 0 }},
 	{group: "generator", name: "workers", label: "workers", value: func(l *Load) *float64 { return of(l.Generator.Workers) }},
+	{group: "generator", name: "unread_bytes", label: "not looked through for UTF-8", unit: "bytes", value: func(l *Load) *float64 { return some(int(l.Generator.UnreadBytes)) }},
 	{group: "generator.gc", name: "cycles", label: "collections", value: gc(func(g *GC) *float64 { return of(g.Cycles) })},
 	{group: "generator.gc", name: "cpu_share", label: "share of its processor time", unit: "ratio", value: gc(func(g *GC) *float64 { return &g.CPUShare })},
 	{group: "generator.gc", name: "pause_max_us", label: "longest pause", unit: "us", value: gc(func(g *GC) *float64 { return &g.PauseMaxUS })},

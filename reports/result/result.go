@@ -326,18 +326,20 @@ type Steady struct {
 
 // Generator is what the measuring cost and how late it was.
 type Generator struct {
-	CPUSeconds     float64      `json:"cpu_seconds"`
-	RSSBytes       int64        `json:"rss_bytes"`
-	BytesPerStream int64        `json:"bytes_per_stream"`
-	DelayUS        *Quantiles   `json:"delay_us"`
-	Workers        int          `json:"workers"`
-	Engine         string       `json:"engine,omitempty"`   // what read the sockets: epoll, portable, or both
-	LagUS          *Quantiles   `json:"lag_us,omitempty"`   // how late a thread woke that asks for the processor every millisecond
-	SchedUS        *Quantiles   `json:"sched_us,omitempty"` // how long goroutines that could run waited to
-	GC             *GC          `json:"gc,omitempty"`
-	Machine        *Machine     `json:"machine,omitempty"`
-	Canary         *Canary      `json:"canary,omitempty"`
-	Calibration    *Calibration `json:"calibration,omitempty"`
+	CPUSeconds     float64    `json:"cpu_seconds"`
+	RSSBytes       int64      `json:"rss_bytes"`
+	BytesPerStream int64      `json:"bytes_per_stream"`
+	DelayUS        *Quantiles `json:"delay_us"`
+	Workers        int        `json:"workers"`
+	Engine         string     `json:"engine,omitempty"`   // what read the sockets: epoll, portable, or both
+	LagUS          *Quantiles `json:"lag_us,omitempty"`   // how late a thread woke that asks for the processor every millisecond
+	SchedUS        *Quantiles `json:"sched_us,omitempty"` // how long goroutines that could run waited to
+	GC             *GC        `json:"gc,omitempty"`
+	// Of events that came faster than all of them are looked through for what is no UTF-8: bytes that were not.
+	UnreadBytes int64        `json:"unread_bytes,omitempty"`
+	Machine     *Machine     `json:"machine,omitempty"`
+	Canary      *Canary      `json:"canary,omitempty"`
+	Calibration *Calibration `json:"calibration,omitempty"`
 }
 
 // GC is what collecting garbage cost while the run measured.
