@@ -63,7 +63,7 @@ func (b *Board) correlate(l *result.Load) {
 		if !clock.Same {
 			c.How = "events carry the time at which they were sent (" + c.Clock.Stamp + ") by another clock; deliver is the delay above the fastest"
 		}
-		l.LatencyUS["deliver"] = result.FromHist(delays)
+		l.LatencyUS["deliver"] = result.FromEvents(delays, stamped) // the deliveries of one event are one sample of its sender
 		if l.LatencyUS["deliver"].Never = b.total.lost; c.Failed != "" {
 			l.LatencyUS["deliver"].Never = 0
 		}
