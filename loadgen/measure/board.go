@@ -193,13 +193,15 @@ func (b *Board) Begin(seq uint32) (marker string, intended int64, ok bool) {
 
 // Sent notes when the publish of seq was handed to the network.
 func (b *Board) Sent(seq uint32, at int64) {
-	s := b.slot(seq)
-	s.sent.Store(at)
+	intended := b.start + int64(b.events.At(int(seq)))
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if seq >= b.base { // else its deadline passed long ago, and its place may be another's
+		b.slot(seq).sent.Store(at)
+	}
 	if seq >= b.warm {
-		b.publishLag.note(at - s.intended)
-		b.record("sched_lag", at-s.intended)
+		b.publishLag.note(at - intended)
+		b.record("sched_lag", at-intended)
 	}
 }
 
