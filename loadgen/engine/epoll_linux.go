@@ -303,8 +303,11 @@ func (l *loop) bringBack() (next int64) {
 		l.lane.Lock()
 		next = l.lane.nextReturn()
 		l.lane.Unlock()
-		if next > now || begun == maxBatch || l.connecting >= max(1, maxDials/l.of) {
+		switch {
+		case next > now || begun == maxBatch:
 			return next
+		case l.connecting >= max(1, maxDials/l.of):
+			return never // a connection that is made, or given up, makes room
 		}
 		k, h := l.returning(l.lane, now)
 		if h == nil || !h.rejoin(k) {
