@@ -136,10 +136,10 @@ type loop struct {
 
 func newLoops(j *Job) []*loop {
 	g := newRun(j)
-	var all []*loop
+	var all, owners []*loop
 	n := min(loops(), len(g.lanes))
 	for i := range n {
-		l := &loop{run: g, lane: &g.lanes[i], i: i, of: n, epfd: -1, wakefd: -1, current: make([]*h2slot, len(j.Targets)), unsent: map[int][]byte{}, churn: churn{k: i, step: n}}
+		l := &loop{run: g, lane: &g.lanes[i], i: i, of: n, epfd: -1, wakefd: -1, current: make([]*h2slot, len(j.Targets)), unsent: map[int][]byte{}}
 		l.buf.data = make([]byte, 64<<10)
 		l.events = make([]unix.EpollEvent, 1024)
 		var err error
@@ -161,13 +161,22 @@ func newLoops(j *Job) []*loop {
 				l.dests[t] = sockaddrs(&j.Targets[t])
 			}
 		}
-		h1 := 0
+		h1, some := 0, false
 		for n := range g.Openings.Len() {
-			if l.mine(n) && j.Targets[g.target(n)].Proto == wire.HTTP11 {
+			if !l.mine(n) {
+				continue
+			}
+			if some = true; j.Targets[g.target(n)].Proto == wire.HTTP11 {
 				h1++
 			}
 		}
 		l.slots = make([]h1slot, h1)
+		if some {
+			owners = append(owners, l)
+		}
+	}
+	for i, l := range owners { // who has no stream can replace none
+		l.churn = churn{k: i, step: len(owners)}
 	}
 	return all
 }
@@ -329,7 +338,7 @@ func (l *loop) begin(k ticket) {
 
 // replace replaces the streams that are to leave, and returns when the next is.
 func (l *loop) replace() int64 {
-	if l.Life.Churn == nil {
+	if l.churn.step == 0 {
 		return never
 	}
 	l.churn.next(l.run, l.mine, l.begin)
