@@ -128,7 +128,7 @@ func (c *mux) openWaiting() {
 		o := c.lane.begin(*w)
 		o.Dialled, o.Connected, o.TLS = c.phases.Dialled, c.phases.Connected, c.phases.TLS
 		c.phases = measure.Opening{}
-		c.streams = append(c.streams, stream{opening: o, n: uint32(w.n)})
+		c.streams = append(c.streams, stream{opening: o, n: uint32(w.n), tries: uint8(w.tries)})
 		c.unsent = append(c.unsent, id)
 	}
 	left := c.waiting[k:]
@@ -254,6 +254,11 @@ func (c *mux) item(it *wire.Item, a *arrival) {
 		cause = "end of response"
 	case wire.Reset:
 		if cause = "h2: " + wire.ErrCode(it.Code).String(); c.goAway != "" && it.Code == uint32(wire.CodeRefusedStream) {
+			if s.opening != nil { // nobody has looked at it (RFC 9113 6.8): it may be asked for elsewhere
+				c.waiting = append(c.waiting, ticket{planned: s.opening.Planned, started: s.opening.Started, n: int(s.n), tries: int(s.tries)})
+				s.opening, s.over = nil, true
+				return
+			}
 			cause = "h2: " + c.goAway
 		}
 	case wire.Broken:

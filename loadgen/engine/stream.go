@@ -163,6 +163,7 @@ type stream struct {
 	m       measure.Stream
 	n       uint32 // its number in the plan
 	over    bool
+	tries   uint8 // of its ticket
 }
 
 // head takes the final head; the cause is why the answer is not what was asked for, "" if it is.

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -217,5 +218,70 @@ func TestReset(t *testing.T) {
 		if r.Streams.Opened != n/2 || reset < n || refused == 0 || reset+refused != n+5 {
 			t.Errorf("%s: %+v, want %d opened, %d reset and the other 5 refused", name, r.Streams, n/2, n)
 		}
+	}
+}
+
+// A server that says GOAWAY after so many requests, as nginx does, has not looked at those behind: they are asked for again on another connection.
+func TestGoAwayInFlight(t *testing.T) {
+	const head = "\x88\x0f\x10\x11text/event-stream"
+	for name, e := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			defer wg.Wait()
+			defer l.Close()
+			answer := func(c net.Conn) {
+				defer c.Close()
+				io.WriteString(c, frame(4, 0, 0, "")+frame(4, 1, 0, ""))
+				r := bufio.NewReader(c)
+				r.Discard(24) // the preface
+				for streams := 0; ; {
+					var h [9]byte
+					if _, err := io.ReadFull(r, h[:]); err != nil {
+						return
+					}
+					r.Discard(int(h[0])<<16 | int(h[1])<<8 | int(h[2]))
+					if h[3] != 1 { // HEADERS
+						continue
+					}
+					if streams++; streams <= 2 {
+						io.WriteString(c, frame(1, 4, binary.BigEndian.Uint32(h[5:]), head))
+					}
+					if streams == 3 {
+						io.WriteString(c, frame(7, 0, 0, "\x00\x00\x00\x03\x00\x00\x00\x00"))
+					}
+				}
+			}
+			wg.Go(func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					wg.Go(func() { answer(c) })
+				}
+			})
+			u := &url.URL{Scheme: "http", Host: l.Addr().String(), Path: "/"}
+			target := engine.Target{Proto: wire.H2C, Addrs: []string{u.Host}, Request: &wire.Request{URL: u}}
+			b := measure.NewBoard(measure.Config{Epoch: time.Now(), Workers: 1})
+			ctx, cancel := context.WithCancel(t.Context())
+			wg.Go(func() {
+				defer cancel()
+				for end := time.Now().Add(10 * time.Second); b.Open() < 5 && time.Now().Before(end); {
+					time.Sleep(5 * time.Millisecond)
+				}
+			})
+			e.Run(ctx, &engine.Job{Targets: []engine.Target{target}, Openings: schedule.Linear(5, 0), Burst: true, StreamsPerConn: 100, Timeout: 10 * time.Second, Board: b})
+			b.Finish()
+			var out result.Load
+			b.Fill(&out)
+			if s := out.Streams; s.Opened != 5 || s.Failed != 0 || s.Connections != 3 {
+				t.Errorf("%+v, want 5 opened on 3 connections", s)
+			}
+		})
 	}
 }
