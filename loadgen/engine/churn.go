@@ -107,7 +107,7 @@ func (c *mux) leave(n, id uint32, k ticket) (left, placed bool) {
 		return false, false
 	}
 	c.frames.Cancel(id, wire.CodeCancel)
-	if c.closed {
+	if c.wear(); c.closed {
 		return true, false
 	}
 	c.waiting = append(c.waiting, k)

@@ -43,7 +43,9 @@ func (c *h2slot) rejoin(k ticket) bool {
 // leave closes stream n and opens k in its place.
 func (c *h2slot) leave(n, id uint32, k ticket) (left, placed bool) {
 	left, placed = c.mux.leave(n, id, k)
-	c.l.flush(c)
+	if c.l.flush(c); c.state == established && c.idle() {
+		c.l.drop(c, lostBy(errIdle))
+	}
 	return left, placed
 }
 

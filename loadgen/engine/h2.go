@@ -14,6 +14,9 @@ const beforeSettings = 100
 // maxUnsent is how many bytes may wait for a peer that does not read.
 const maxUnsent = 1 << 20
 
+// mostStreams is how many streams a connection may have had before those that end there come back elsewhere: something of each stays until the connection goes.
+const mostStreams = 4096
+
 // maxTries is how many connections a stream is offered to whose peers go away or allow fewer streams than others did.
 const maxTries = 3
 
@@ -84,12 +87,20 @@ func (c *mux) take(k ticket) bool {
 
 // expects keeps a place for stream n, which has ended here, if it will come back. The lane is locked.
 func (c *mux) expects(n uint32) {
+	c.wear()
 	if c.closed || c.clients == nil {
 		return
 	}
 	if k := c.clients[n]; k != nil && k.away {
 		k.home = c.self
 		c.expected++
+	}
+}
+
+// wear closes the connection to further streams once it has had enough of them.
+func (c *mux) wear() {
+	if len(c.streams) >= max(mostStreams, 2*c.room(c.t)) {
+		c.closed = true
 	}
 }
 
@@ -333,7 +344,7 @@ func (c *mux) overdue() (next int64) {
 		}
 	}
 	c.lane.Unlock()
-	if next == 0 && !c.closed && c.assigned < c.room(c.t) {
+	if next == 0 && !c.closed && (c.assigned < c.room(c.t) || c.Life.moves()) {
 		next = now + int64(c.Timeout)
 	}
 	return next

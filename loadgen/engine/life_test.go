@@ -435,3 +435,63 @@ func TestSlowReaders(t *testing.T) {
 		}
 	}
 }
+
+// A server that ends every stream at once and asks for it back at once cannot make a connection remember more and more of them.
+func TestWorn(t *testing.T) {
+	for name, e := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			requests := atomic.Int32{}
+			target := serve(t, wire.H2C, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				fmt.Fprint(w, "retry: 0\n\n")
+				if requests.Add(1) == 9000 {
+					cancel()
+				}
+			}))
+			b := measure.NewBoard(measure.Config{Epoch: time.Now(), Workers: 1, Reconnect: true})
+			e.Run(ctx, &engine.Job{
+				Targets: []engine.Target{target}, Openings: schedule.Linear(5, 0), Burst: true, StreamsPerConn: 100, Timeout: 10 * time.Second, Board: b,
+				Life: engine.Life{Reconnect: &engine.Reconnect{}},
+			})
+			b.Finish()
+			var l result.Load
+			b.Fill(&l)
+			if n := l.Streams.Connections; n < 3 || n > 10 {
+				t.Errorf("%d connections for 9,000 streams, want 3 or a few more", n)
+			}
+		})
+	}
+}
+
+// A stream that comes back and gets no answer is given up as one of the plan is, long after the others of its connection were open.
+func TestHeadTimeoutAfterReturn(t *testing.T) {
+	for name, e := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := atomic.Int32{}
+			target := serve(t, wire.H2C, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				if asked.Add(1) > 1 {
+					<-r.Context().Done() // without a head
+					return
+				}
+				fmt.Fprint(w, "retry: 700\n\n")
+			}))
+			b := measure.NewBoard(measure.Config{Epoch: time.Now(), Workers: 1, Reconnect: true})
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			e.Run(ctx, &engine.Job{
+				Targets: []engine.Target{target}, Openings: schedule.Linear(1, 0), Burst: true, StreamsPerConn: 1, Timeout: 400 * time.Millisecond, Board: b,
+				Life: engine.Life{Reconnect: &engine.Reconnect{}},
+			})
+			b.Finish()
+			var l result.Load
+			b.Fill(&l)
+			if n := l.Streams.Failures["reconnect: head: timeout"]; n != 1 {
+				t.Errorf("%+v, want one timeout", l.Streams.Failures)
+			}
+		})
+	}
+}

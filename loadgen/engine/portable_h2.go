@@ -43,7 +43,9 @@ func (c *h2conn) leave(n, id uint32, k ticket) (left, placed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	left, placed = c.mux.leave(n, id, k)
-	c.flush()
+	if c.flush(); c.idle() {
+		c.c.close()
+	}
 	return left, placed
 }
 
