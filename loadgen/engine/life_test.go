@@ -322,7 +322,7 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-// bulk is a server of large events, which gives up a stream to which it cannot write for two seconds, or waits for ever.
+// bulk is a server of large events, which gives up a stream to which it cannot write for four seconds, or waits for ever.
 type bulk struct {
 	evict   bool
 	evicted *atomic.Int32
@@ -346,7 +346,7 @@ func (s *bulk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		case text := <-out:
 			if s.evict {
-				c.SetWriteDeadline(time.Now().Add(2 * time.Second))
+				c.SetWriteDeadline(time.Now().Add(4 * time.Second))
 			}
 			_, err := io.WriteString(w, text)
 			if err == nil {

@@ -81,6 +81,9 @@ func (s *h1conn) read() {
 func (s *h1conn) piece(p []byte) {
 	waiting := s.opening != nil
 	s.took += len(p)
+	if s.c.lingers {
+		s.c.arr.known = false // what is read late on purpose is no delay of ours
+	}
 	s.lane.Lock()
 	s.feed(s.g.run, s.lane, p, &s.c.arr)
 	s.done = s.over
