@@ -22,7 +22,7 @@ type lineSender struct {
 	starts int
 }
 
-// maxStarts is how often the command is started: once, and again where it ended.
+// maxStarts is how often the command is started: once, and again where it ended after a line at least.
 const maxStarts = 4
 
 // feeding is one run of the command.
@@ -30,6 +30,7 @@ type feeding struct {
 	in   io.WriteCloser
 	kill context.CancelFunc
 	says *lastLine
+	fed  bool // it got a line
 	done chan struct{}
 	err  error // once done is closed
 }
@@ -99,8 +100,10 @@ func (s *lineSender) over() error {
 		p.kill()
 		<-p.done
 	}
-	if err := s.run(); err != nil {
-		return err
+	if p.fed {
+		if err := s.run(); err != nil {
+			return err
+		}
 	}
 	return &CommandError{Exit: p.err.Error(), Says: p.says.String()}
 }
@@ -133,6 +136,7 @@ func (s *lineSender) send(ctx context.Context, m *Message, _ *Receipt) error {
 	n, err := p.write(ctx, line+"\n")
 	switch {
 	case err == nil:
+		p.fed = true
 		return nil
 	case ctx.Err() == nil:
 		return s.over()
