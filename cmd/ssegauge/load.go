@@ -101,7 +101,7 @@ it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused 
 	f.Uint32Var(&l.seed, "seed", plan.DefaultSeed, "of what is left to chance: the same `number` gives the same run")
 	f.DurationVar(&l.duration, "duration", plan.DefaultDuration, "time to hold them, and to publish, after the last was due")
 	f.BoolVar(&l.finite, "finite", false, "streams are meant to end by themselves, as answers of language models do, and the run with the last (default: where the method is another than GET)")
-	f.StringVar(&l.variables.File, "variables", "", "CSV `file` whose rows are the streams' own: {{.Row.NAME}} or {{.NAME}}, and {{.Stream}}, in URL, header values and body")
+	f.StringVar(&l.variables.File, "variables", "", "CSV `file` whose rows are the streams' own: {{.Row.NAME}} or {{.NAME}}, and {{.Stream}}, in URL, header values and body (no more rows are read than there are streams, 256 MiB at most)")
 	f.StringVar(&l.variables.Order, "variables-order", plan.Turn, "which row a stream gets: turn|random")
 	f.IntVar(&l.perConn, "streams-per-conn", plan.DefaultStreamsPerConn, "HTTP/2: streams on one connection, at most what the server allows")
 	f.StringVar(&l.publishRate, "publish-rate", fmt.Sprintf("%d/s", plan.DefaultPublishRate), "events to publish, as in `10/s` or 30/m")
