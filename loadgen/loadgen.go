@@ -190,6 +190,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	board.Finish()
 	rssAfter := rss()
 	if r.perStream == 0 {
+		debug.FreeOSMemory()
 		r.weigh()
 	}
 	stopEngine()
@@ -281,7 +282,9 @@ func (r *session) watch(ctx context.Context, total time.Duration, engineDone, pu
 			// What connecting left behind goes back to the system while nothing is measured: garbage, and the stacks of handshakes.
 			swept = true
 			debug.FreeOSMemory()
-			r.weigh()
+			if r.board.Open() >= r.openings {
+				r.weigh()
+			}
 		}
 		if elapsed >= second {
 			second += time.Second
