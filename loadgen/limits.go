@@ -13,9 +13,13 @@ import (
 
 const localPorts = "local ports to one address"
 
-// portsFilled is how many connections to one address a source on loopback takes before another is used. The kernel takes every other port of the range first, and looks
-// long for one when most of those are taken: 15,000 connections from one address cost six times the processor time that they cost from two.
-const portsFilled = 10_000
+// On loopback more than pooledFrom connections to one address come from several, with portsFilled each at most: the kernel takes every other port of the range
+// first, those that a run before has left waiting excepted, and looks long for one when most of them are taken. 15,000 connections from one address cost
+// six times the processor time that they cost from several. A few connections stay with one, for the sake of what servers allow an address.
+const (
+	pooledFrom  = 2_000
+	portsFilled = 4_000
+)
 
 // share is how many of n streams go to target i.
 func share(n, i, targets int) int { return max(0, (n-i+targets-1)/targets) }
@@ -46,7 +50,7 @@ func chooseSources(p *plan.Plan, targets []engine.Target) error {
 		if len(given) > 0 && len(t.Sources) == 0 {
 			return &plan.Error{Where: "sources", What: "none is of the same family as " + t.Addrs[0]}
 		}
-		if k := t.Connections(share(streams, i, len(targets)), p.StreamsPerConn) / len(t.Addrs); len(given) == 0 && v4 && loopback && k > portsFilled {
+		if k := t.Connections(share(streams, i, len(targets)), p.StreamsPerConn) / len(t.Addrs); len(given) == 0 && v4 && loopback && k > pooledFrom {
 			a := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 			for range (k + portsFilled - 1) / portsFilled {
 				t.Sources = append(t.Sources, a)

@@ -24,6 +24,7 @@ func (l *loop) openH1(i int, k ticket) {
 	fd, err := l.connect(l.target(k.n), int32(i)<<1)
 	if err != nil {
 		l.endH1(s, CauseOf(wire.PhaseConnect, err))
+		l.vacate(i)
 		return
 	}
 	s.fd, s.state = int32(fd), connecting
@@ -140,6 +141,14 @@ func (l *loop) closeH1(i int) {
 	}
 	l.disconnect(int(s.fd), s.state)
 	s.state = closed
+	l.vacate(i)
+}
+
+// vacate gives slot i to the next stream, where its own does not come back.
+func (l *loop) vacate(i int) {
+	if !l.Life.moves() {
+		l.vacant = append(l.vacant, int32(i))
+	}
 }
 
 // timeoutH1 gives the stream of slot i up: no head has come.

@@ -116,7 +116,8 @@ type loop struct {
 
 	next       int // stream of the plan that is looked at next
 	slots      []h1slot
-	used       int // slots
+	used       int     // slots
+	vacant     []int32 // of them, those whose stream has ended and will not come back
 	unsent     map[int][]byte
 	request    []byte
 	conns      []*h2slot
@@ -288,8 +289,7 @@ func (l *loop) open() (next int64) {
 		l.Board.Opening(k.planned, k.started, l.burst(k.n))
 		l.going.Add(1)
 		if l.Targets[t].Proto == wire.HTTP11 {
-			l.openH1(l.used, k)
-			l.used++
+			l.openH1(l.slot(), k)
 		} else {
 			l.assign(t, k)
 		}
@@ -360,7 +360,18 @@ func (l *loop) leave(n, slot uint32, _ ticket) (left, placed bool) {
 	return left, false
 }
 
-// slotOf is the slot of stream n.
+// slot is a free one.
+func (l *loop) slot() int {
+	if n := len(l.vacant); n > 0 {
+		i := l.vacant[n-1]
+		l.vacant = l.vacant[:n-1]
+		return int(i)
+	}
+	l.used++
+	return l.used - 1
+}
+
+// slotOf is the slot of stream n, which comes back: there slots are in the order of the plan.
 func (l *loop) slotOf(n int) int {
 	return sort.Search(l.used, func(i int) bool { return int(l.slots[i].n) >= n })
 }

@@ -203,7 +203,8 @@ func (g *portable) begin(k ticket) {
 	}
 	s := &g.slab[0]
 	g.slab = g.slab[1:]
-	s.g, s.n, s.opening = g, uint32(k.n), &measure.Opening{Planned: k.planned, Started: k.started}
+	s.g, s.n, s.lane = g, uint32(k.n), g.lane()
+	s.opening = s.lane.begin(k)
 	g.alive.Add(1)
 	go s.dial()
 }

@@ -21,7 +21,6 @@ type h1conn struct {
 // dial makes the connection and sends the request. Reading goes on in a new goroutine, whose stack is small.
 func (s *h1conn) dial() {
 	n := int(s.n)
-	s.lane = s.g.lane()
 	o := s.opening
 	c, cause := s.g.connect(&s.g.Targets[s.g.target(n)], s.g.Life.slow(n), o)
 	if cause == "" {

@@ -57,6 +57,8 @@ type lane struct {
 	it wire.Item // here, so that a read allocates nothing
 	ev sse.Event
 
+	spare []*measure.Opening // for reuse
+
 	returns alarms // streams that will come back
 	chance  *rand.Rand
 
@@ -65,7 +67,26 @@ type lane struct {
 
 // begin notes the beginning of an opening.
 func (l *lane) begin(k ticket) *measure.Opening {
-	return &measure.Opening{Planned: k.planned, Started: k.started}
+	l.Lock()
+	defer l.Unlock()
+	var o *measure.Opening
+	if n := len(l.spare); n > 0 {
+		o, l.spare = l.spare[n-1], l.spare[:n-1]
+	} else {
+		o = new(measure.Opening)
+	}
+	*o = measure.Opening{Planned: k.planned, Started: k.started}
+	return o
+}
+
+// maxSpare is how many openings are kept for reuse.
+const maxSpare = 4096
+
+// done takes an opening back. The lane is locked.
+func (l *lane) done(o *measure.Opening) {
+	if len(l.spare) < maxSpare {
+		l.spare = append(l.spare, o)
+	}
 }
 
 // ticket is a stream that is to be opened.
@@ -178,6 +199,7 @@ func (s *stream) head(g *run, l *lane, h *wire.Head, at int64) (cause string) {
 		case !g.returned(l, s):
 			l.Opened(&s.m, *s.opening)
 		}
+		l.done(s.opening)
 		s.opening = nil
 	}
 	return cause
@@ -220,6 +242,7 @@ func (s *stream) end(g *run, l *lane, at int64, cause string) {
 	m, planned := &s.m, int64(0)
 	if s.opening != nil {
 		planned = s.opening.Planned
+		l.done(s.opening)
 		m, s.opening = nil, nil
 		if _, _, phased := cutCause(cause); !phased {
 			cause = "head: " + cause
