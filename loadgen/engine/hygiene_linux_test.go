@@ -150,7 +150,7 @@ func TestNoDescriptors(t *testing.T) {
 	}
 }
 
-// Connections come from the addresses they are to come from, in turn.
+// Connections come from the addresses they are to come from, in turn, and go on to the next where one cannot be had.
 func TestSources(t *testing.T) {
 	from := make(chan string, 100)
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -170,6 +170,14 @@ func TestSources(t *testing.T) {
 				seen[(<-from)[:len("127.0.0.5")]]++
 			}
 			if len(seen) != 3 || min(seen["127.0.0.5"], seen["127.0.0.6"], seen["127.0.0.7"]) < 7 || l.Streams.Opened != 30 {
+				t.Errorf("%s/%v: %v, %+v", name, proto, seen, l.Streams)
+			}
+			target.Sources = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 1}), netip.AddrFrom4([4]byte{127, 0, 0, 9})} // one is not ours
+			l = job(t, e, target, 6, time.Minute)
+			for range l.Streams.Opened {
+				seen[(<-from)[:len("127.0.0.5")]]++
+			}
+			if seen["127.0.0.9"] != 6 {
 				t.Errorf("%s/%v: %v, %+v", name, proto, seen, l.Streams)
 			}
 		}
