@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -74,9 +75,10 @@ func TestCalibration(t *testing.T) {
 		t.Run(c.http+c.note, func(t *testing.T) {
 			t.Parallel()
 			publish := publishTo(c.base)
-			publish.Deadline = time.Minute
+			channel := url.QueryEscape(c.http + c.note) // of its own: these run beside each other
+			publish.HTTP, publish.Deadline = "POST "+c.base+"/publish?channel="+channel, time.Minute
 			p := &plan.Plan{
-				Targets: []plan.Target{{URL: c.base + "/events?channel=a", HTTP: c.http, Insecure: true}}, Streams: 20, Ramp: 100 * time.Millisecond, Hold: 500 * time.Millisecond, Publish: publish,
+				Targets: []plan.Target{{URL: c.base + "/events?channel=" + channel, HTTP: c.http, Insecure: true}}, Streams: 20, Ramp: 100 * time.Millisecond, Hold: 500 * time.Millisecond, Publish: publish,
 			}
 			phase := ""
 			l, err := loadgen.Run(t.Context(), p, func(s loadgen.Snapshot) {
