@@ -310,7 +310,7 @@ var timeCharts = []struct {
 	{"Open streams", false, []string{"open_streams"}, []string{""}},
 	{"Streams that failed or ended, a second", false, []string{"failed_streams", "closed_streams"}, []string{"failed", "ended"}},
 	{"Events received a second", false, []string{"events_per_second"}, []string{""}},
-	{"Events published a second", false, []string{"published_per_second"}, []string{""}},
+	{"Events published or first seen, a second", false, []string{"published_per_second"}, []string{""}},
 	{"Events lost a second", false, []string{"lost_per_second"}, []string{""}},
 }
 
@@ -357,7 +357,11 @@ func timelines(id string, all []result.Series) [][]*chart {
 				}
 			}
 		}
-		draw(known.title, known.log, lines)
+		title := known.title
+		if len(lines) == 1 && lines[0].N == ownLine {
+			title = "The generator's own delay"
+		}
+		draw(title, known.log, lines)
 	}
 	for i := range all {
 		if done[i] {

@@ -202,7 +202,10 @@ func (v *view) load() {
 	delay := named{"own delay", v.Generator.DelayUS, true}
 	drawn := v.pick("deliver", "fanout_t50", "fanout_t99", "fanout_t100")
 	if len(drawn) == 0 {
-		drawn = v.pick("spread", "first_event", "gap", "total", "open")
+		drawn = v.pick("spread", "skew_p50", "skew_p99")
+	}
+	if len(drawn) == 0 {
+		drawn = v.pick("first_event", "gap", "total", "open")
 	}
 	v.Curves = curves(v.ID+"-curve", "Latency by percentile", append(drawn, delay))
 	v.Opening = curves(v.ID+"-open", "Opening a stream by percentile", v.pick("open", "tcp_connect", "tls", "ttfb_body", "reconnect", "reconnect_caught_up"))
@@ -273,6 +276,7 @@ func (v *view) tiles() {
 	quantile("delivery", v.LatencyUS["deliver"])
 	quantile("99 % have it", v.LatencyUS["fanout_t99"])
 	if v.LatencyUS["deliver"] == nil {
+		quantile("first to last receiver", v.LatencyUS["spread"])
 		quantile("first event", v.LatencyUS["first_event"])
 		quantile("whole answer", v.LatencyUS["total"])
 	}

@@ -191,7 +191,11 @@ func (l *Load) Figures() []Figure {
 		case f.known != nil && *v == 0 && !f.known(l):
 			v = nil
 		}
-		out = append(out, Figure{f.group, f.name, f.label, f.unit, v})
+		label := f.label
+		if f.group == "events" && f.name == "published" && l.Correlation != nil && l.Correlation.Tier != 2 {
+			label = "distinct" // others published them
+		}
+		out = append(out, Figure{f.group, f.name, label, f.unit, v})
 	}
 	return out
 }
