@@ -71,7 +71,7 @@ func (p *report) latency() {
 			count = fmt.Sprintf("%.4g M", float64(l.Count)/1e6)
 		}
 		if l.Count > 0 {
-			rows = append(rows, []string{clip(result.Escape(l.Name), p.Width-56), count, aligned(l.P50), aligned(l.P90), aligned(l.P99), aligned(l.P999), aligned(l.Max)})
+			rows = append(rows, []string{clip(result.Escape(l.Name), max(16, p.Width-56)), count, aligned(l.P50), aligned(l.P90), aligned(l.P99), aligned(l.P999), aligned(l.Max)})
 		}
 		if l.Never > 0 {
 			rows = append(rows, lateRow(l.Quantiles))
