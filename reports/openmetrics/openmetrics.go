@@ -151,8 +151,11 @@ func (e *exposition) load(r *result.Run) {
 	for _, f := range r.Figures() {
 		if f.Value != nil {
 			name, value := strings.ReplaceAll("ssegauge_"+f.Group+"_"+f.Name, ".", "_"), *f.Value
-			if base, ok := strings.CutSuffix(name, "_us"); ok {
-				name, value = base+"_seconds", value/1e6
+			switch f.Unit {
+			case "us":
+				name, value = strings.Replace(name, "_us", "_seconds", 1), value/1e6
+			case "ms":
+				name, value = strings.Replace(name, "_ms", "_seconds", 1), value/1e3
 			}
 			e.gauge(name, strings.ReplaceAll(f.Group, ".", ", ")+": "+f.Label+".", value)
 		}
