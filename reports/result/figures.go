@@ -258,11 +258,11 @@ func (l *Load) FigureGroups() []FigureGroup {
 	return groups
 }
 
-// Line is the group on one line, without its title; of the parts of the generator without what is zero. "" where nothing is left.
+// Line is the group on one line, without its title; but for streams and events the first alone may be zero. "" where nothing is left.
 func (g *FigureGroup) Line() string {
 	var parts, unknown []string
-	for _, f := range g.Figures {
-		if f.Value != nil && *f.Value == 0 && strings.Contains(g.Name, ".") {
+	for i, f := range g.Figures {
+		if f.Value != nil && *f.Value == 0 && g.Name != "streams" && g.Name != "events" && (i > 0 || strings.Contains(g.Name, ".")) {
 			continue
 		}
 		if f.Value != nil {
