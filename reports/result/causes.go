@@ -110,6 +110,10 @@ var causes = []struct {
 	{"h2: ENHANCE_YOUR_CALM", true, OwnerTarget, "the target found the pace of this client excessive", "open more slowly"},
 	{"h2: GOAWAY", true, OwnerTarget, "the target told the connection to go", "see what it limits: age, requests or streams of a connection"},
 	{"request: cannot be made of the stream's variables", false, OwnerGenerator, "a value of the stream's row, or its number, makes no request", "look at the templates and at the rows that were not tried before the run"},
+	{"h2: PROTOCOL_ERROR", false, OwnerTarget, "the target took the stream for a breach; some answer so to one beyond their limit", "lower --streams-per-conn"},
+	{"h2: connection closed", false, "", "the connection was closed before an answer", "see the logs of the target and of what is in front of it"},
+	{"h2: ", true, OwnerTarget, "the target reset the stream or the connection, or spoke no right HTTP/2", "ssegauge check says what is wrong with it"},
+	{"head: ", true, OwnerTarget, "the head of the answer is not right", "ssegauge check says what is wrong with it"},
 	{"publish: status ", true, OwnerHook, "the publish was refused", "check --publish-header and --publish-body against what the hook takes"},
 	{"publish: command: ", true, OwnerHook, "the command that publishes could not be run, or ended while events were to come", "run it by hand"},
 	{"publish: ", true, OwnerHook, "the event was not published", "check the hook by hand"},
@@ -118,5 +122,6 @@ var causes = []struct {
 	{"closed: cut short", false, "", "the connection was closed in the middle of the response", "compare with a run past the proxy"},
 	{"closed: body: connection reset by peer", false, "", "the connection was reset, by the target or by something on the way", "compare with a run past the proxy"},
 	{"closed: body: event too large", false, OwnerTarget, "an event was larger than this program takes", ""},
+	{"closed: h2: connection closed", false, "", "the connection was closed at the other end, by the target or by something on the way", "compare with a run past the proxy"},
 	{"closed: h2: ", true, OwnerTarget, "the target reset the stream or the connection", "see what it limits: age, requests or streams of a connection"},
 }
