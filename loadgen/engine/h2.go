@@ -326,7 +326,7 @@ func lostBy(err error) string {
 
 var errIdle = errors.New("no streams left")
 
-// overdue cancels the streams that have waited too long for their head, and returns when to look again; 0: never.
+// overdue gives up the streams that have waited too long for their head, and returns when to look again; 0: never.
 func (c *mux) overdue() (next int64) {
 	now := c.Board.Now()
 	c.lane.Lock()
@@ -344,6 +344,19 @@ func (c *mux) overdue() (next int64) {
 		}
 	}
 	c.lane.Unlock()
+	// Those that were never asked for, too: a peer whose SETTINGS do not come answers nothing.
+	left := c.waiting
+	c.waiting = nil
+	for _, k := range left {
+		if due := k.started + int64(c.Timeout); due <= now {
+			c.fail(k, "head: timeout")
+		} else {
+			c.waiting = append(c.waiting, k)
+			if next == 0 || due < next {
+				next = due
+			}
+		}
+	}
 	if next == 0 && !c.closed && (c.assigned < c.room(c.t) || c.Life.moves()) {
 		next = now + int64(c.Timeout)
 	}

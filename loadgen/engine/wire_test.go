@@ -285,3 +285,24 @@ func TestGoAwayInFlight(t *testing.T) {
 		})
 	}
 }
+
+// A peer that takes connections and never says a word answers too late, whether or not it could be asked.
+func TestSilent(t *testing.T) {
+	for name, e := range engines {
+		for _, proto := range []wire.Proto{wire.HTTP11, wire.H2C} {
+			t.Run(name+"/"+proto.String(), func(t *testing.T) {
+				t.Parallel()
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				u := &url.URL{Scheme: "http", Host: l.Addr().String(), Path: "/"}
+				s := job(t, e, engine.Target{Proto: proto, Addrs: []string{u.Host}, Request: &wire.Request{URL: u}}, 3, 300*time.Millisecond).Streams
+				if s.Failed != 3 || s.Failures["head: timeout"] != 3 {
+					t.Errorf("%+v, want 3 timeouts", s)
+				}
+			})
+		}
+	}
+}
