@@ -70,6 +70,9 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 	if h.Dropped > 0 {
 		say(Suspect, "%d planned events were not published: too many were under way", h.Dropped)
 	}
+	if h.Ended > 0 && !b.finite && !b.publishes {
+		say(Suspect, "every stream had ended after %v of the planned %v%s: of the rest nothing is known; where streams are meant to end, say so (--finite)", h.Ended.Round(100*time.Millisecond), h.Planned.Round(100*time.Millisecond), b.commonest(func(phase string) bool { return phase == "closed" }))
+	}
 	b.judgeObserved(l, say)
 	if b.publishes {
 		if h.Ended > 0 && !b.finite {

@@ -76,6 +76,23 @@ func TestEndedEarly(t *testing.T) {
 	if v := l.Validity; v.Verdict != Invalid || !strings.Contains(v.Reasons[0], "after 3s of the planned 10s") {
 		t.Errorf("%+v", v)
 	}
+	// Nor has one that publishes by itself, but what came of it stands.
+	for _, finite := range []bool{false, true} {
+		b := NewBoard(Config{Workers: 1, Observe: true, Finite: finite})
+		var s Stream
+		r := b.Recorder(0)
+		r.Lock()
+		r.Opened(&s, Opening{Head: 1})
+		r.Closed(&s, 2, EndOfResponse)
+		r.Unlock()
+		b.Finish()
+		l := new(result.Load)
+		b.Fill(l)
+		v := b.Judge(l, Health{Ended: 3 * time.Second, Planned: 10 * time.Second})
+		if finite && v.Verdict != Valid || !finite && (v.Verdict != Suspect || !strings.Contains(v.Reasons[0], "after 3s of the planned 10s")) {
+			t.Errorf("finite %v: %+v", finite, v)
+		}
+	}
 }
 
 // Streams that open and end between two ticks were open.
