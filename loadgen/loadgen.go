@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"runtime/debug"
 	"strconv"
@@ -150,8 +151,10 @@ func (r *session) run(ctx context.Context) *result.Load {
 		conf.Observe, conf.Settle, conf.Deadline = true, plan.DefaultSettle, plan.DefaultDeadline
 		conf.Stamp, conf.SameClock = r.stamp, sameMachine(r.targets)
 	}
-	// What opening leaves behind would double what the streams take, and collecting it more often costs little: the heap is mostly the streams.
-	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	// What opening leaves behind would double what the streams take, and collecting it more often costs little: the heap is mostly the streams. The user may know better.
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	}
 	board := measure.NewBoard(conf)
 	r.board = board
 	for _, t := range r.targets {

@@ -93,7 +93,7 @@ func judgeHealth(l *result.Load, h Health, say func(verdict, format string, args
 	}
 	grade(h.Lag, lateSuspect, lateInvalid, "this process waited more than 10 ms for a processor in %.0f %% of the time: stop what else runs here, or ask for less", 100*h.Lag)
 	if c := g.GC; c != nil {
-		grade(c.CPUShare, gcSuspect, 2, "collecting garbage took %.0f %% of the generator's processor time: give it more memory (GOGC), or ask for less", 100*c.CPUShare)
+		grade(c.CPUShare, gcSuspect, 2, "collecting garbage took %.0f %% of the generator's processor time: give it more memory (GOGC=100), or ask for less", 100*c.CPUShare)
 		grade(c.PauseMaxUS, pauseSuspect, math.Inf(1), "collecting garbage stopped the generator for %s at once: ask for less", result.Micros(c.PauseMaxUS))
 	}
 	// Where the kernel does not stamp what arrives, all that keeps a reader from reading is in the figures.
