@@ -145,15 +145,7 @@ func (l *lane) nextReturn() int64 {
 	return l.returns[0].due
 }
 
-// due is a stream of the lane that is due to come back by now. The lane is locked.
-func (l *lane) due(now int64) (n int, ok bool) {
-	if l.nextReturn() > now {
-		return 0, false
-	}
-	return int(l.returns[0].pad), true
-}
-
-// returning takes the stream of the lane that is due, and where a place is kept for it: nil if nowhere. The lane is not locked: the board's lock comes before it.
+// returning takes the stream of the lane that is due first, and where a place is kept for it: nil if nowhere. The lane is not locked: the board's lock comes before it.
 func (g *run) returning(l *lane, now int64) (ticket, home) {
 	l.Lock()
 	due, n := l.returns[0].due, int(l.returns[0].pad)

@@ -161,18 +161,22 @@ func (g *portable) bringBack() bool {
 		for l := &g.lanes[i]; ; {
 			now := g.Board.Now()
 			l.Lock()
-			n, ok := l.due(now)
+			due := l.nextReturn()
 			l.Unlock()
-			if !ok {
+			if due > now {
 				break
 			}
-			if !g.free(n) {
+			k, h := g.returning(l, now)
+			if h != nil && h.rejoin(k) {
+				continue
+			}
+			if !g.free(k.n) {
+				l.Lock()
+				l.returns.push(alarm{due, int32(k.n)}) // it is still away
+				l.Unlock()
 				return false
 			}
-			k, h := g.returning(l, now)
-			if h == nil || !h.rejoin(k) {
-				g.begin(k)
-			}
+			g.begin(k)
 		}
 	}
 	return g.ctx.Err() == nil
