@@ -75,14 +75,7 @@ func (p *report) finding(f *result.Finding) {
 
 // evidence writes where the bytes came, the bytes among their neighbours with the ones at fault marked below, and those in hexadecimal.
 func (p *report) evidence(e *result.Evidence) {
-	where := "something is missing here"
-	switch {
-	case e.Length == 1:
-		where = "1 byte"
-	case e.Length > 0:
-		where = result.Count(int64(e.Length)) + " bytes"
-	}
-	p.linef("       %s, byte %s, %s, after %s:", result.Escape(e.Connection), result.Count(e.Offset), where, result.Micros(e.TimeMS*1e3))
+	p.linef("%*s%s:", indent, "", e.Where())
 
 	const margin = indent + 4
 	room := p.Width - margin
