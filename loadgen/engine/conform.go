@@ -38,7 +38,7 @@ var (
 	}()
 )
 
-// fault notes a breach of the protocol; m is nil for one of a connection. What our own end of the run cut short is none.
+// fault notes a breach of the protocol; m is the connection's own for what is no stream's. What our own end of the run cut short is none.
 func (g *run) fault(l *lane, m *measure.Stream, f *wire.Fault, at int64) {
 	if g.ending.Load() {
 		return

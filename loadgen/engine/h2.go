@@ -48,6 +48,7 @@ type mux struct {
 	waiting  []ticket          // not yet opened
 	streams  []stream          // stream 2i+1 is streams[i]
 	unsent   []uint32          // streams whose request waits in Out
+	own      measure.Stream    // what of the connection itself was found, so that it counts once
 	closed   bool              // takes no more tickets
 	goAway   string            // what the peer said when it went away
 	owed     map[uint32]uint32 // slow readers: bytes of each stream that were taken in and not yet credited; else nil
@@ -244,7 +245,7 @@ func (c *mux) item(it *wire.Item, a *arrival) {
 	}
 	if it.Stream == 0 || i >= len(c.streams) || c.streams[i].over {
 		if it.Kind == wire.Broken {
-			c.fault(c.lane, nil, &it.Fault, a.at)
+			c.fault(c.lane, &c.own, &it.Fault, a.at)
 		}
 		return
 	}

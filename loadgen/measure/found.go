@@ -80,23 +80,19 @@ type sightings struct {
 	evidence []result.Evidence
 }
 
-// Found notes that a stream (nil: a connection, by what was not any stream's) has broken a requirement at time at: fail as check would fail it, or else warn. message, one
+// Found notes that a stream (for what is not any stream's: one that stands for its connection) has broken a requirement at time at: fail as check would fail it, or else warn. message, one
 // line without raw bytes of the target, is kept of the first only, with b[from:to], the bytes at fault, and what is around them; nil: none to show.
 func (r *Recorder) Found(s *Stream, f Finding, fail bool, at int64, message string, b []byte, from, to int) {
-	since := int64(0)
-	if s != nil {
-		if s.flags&(firstFound<<f) != 0 {
-			return
-		}
-		s.flags |= firstFound << f
-		since = s.opened
+	if s.flags&(firstFound<<f) != 0 {
+		return
 	}
+	s.flags |= firstFound << f
 	n := &r.found[f]
 	if n.streams++; n.streams == 1 || fail && !n.fail {
 		n.fail, n.at, n.open, n.message, n.evidence = fail, at, r.board.Open(), message, nil
 		if b != nil {
 			e := result.NewEvidence(b, from, to)
-			e.TimeMS = float64(at-since) / 1e6
+			e.TimeMS = float64(at-s.opened) / 1e6
 			n.evidence = []result.Evidence{e}
 		}
 	}
