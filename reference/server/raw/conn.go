@@ -164,7 +164,7 @@ func (c *conn) compact() {
 	}
 }
 
-// drop forgets the stream at i, which ended one way or the other.
+// drop forgets the stream at i, which ended one way or the other. It stays in its place: who walks the table may go on.
 func (c *conn) drop(i int) {
 	s := &c.streams[i]
 	if c.h2 != nil {
@@ -176,9 +176,6 @@ func (c *conn) drop(i int) {
 	s.id |= dead
 	s.flags = noFeed
 	c.gone++
-	if c.active() == 0 && !c.busy {
-		c.compact()
-	}
 }
 
 // active is the number of open streams.

@@ -369,6 +369,22 @@ func TestSlowFrames(t *testing.T) {
 	}
 }
 
+// A connection is given up with streams in its table that have ended.
+func TestSlowFrameAfterStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newWorld(t, server.Config{}).client()
+		c.request(1, "/events")
+		c.request(3, "/events")
+		_ = c.WriteRSTStream(3, http2.ErrCodeCancel)
+		c.buf.Write(appendFrameHead(nil, 8, framePing, 0, 0))
+		c.flush()
+		time.Sleep(headTimeout + time.Second)
+		if text := c.frames(); text != "GOAWAY(3,ENHANCE_YOUR_CALM)" || !c.ended() {
+			t.Error(text)
+		}
+	})
+}
+
 // A connection is kept for a while after its last stream, however long that was.
 func TestIdleAfterAStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
