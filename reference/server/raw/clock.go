@@ -59,9 +59,14 @@ func (c *conn) expire(now int64) {
 	c.clock()
 }
 
-// lookAfter sends heartbeats, and cuts streams that took nothing for too long.
+// lookAfter sends heartbeats, cuts streams that took nothing for too long, and gives up requests that were not whole in time.
 func (c *conn) lookAfter(now int64) {
 	c.look = notDue
+	for i := range c.streams {
+		if s := &c.streams[i]; s.id&dead == 0 && s.flags&asking != 0 && c.silence(s) >= bodyTimeout {
+			c.h2.streamError(c, s.id, codeCalm)
+		}
+	}
 	c.looking = true
 	c.pump()
 	c.looking = false
@@ -69,7 +74,10 @@ func (c *conn) lookAfter(now int64) {
 	for i := range c.streams {
 		s := &c.streams[i]
 		every := cfg.Heartbeat
-		if s.flags&waiting != 0 {
+		switch {
+		case s.flags&asking != 0:
+			every = bodyTimeout
+		case s.flags&waiting != 0:
 			every = cfg.WriteTimeout
 		}
 		if s.id&dead == 0 && every > 0 {

@@ -39,7 +39,7 @@ type conn struct {
 	heard int64 // the last input
 	since int64 // when the head, the body or the frame at hand began; 0: none
 	stuck int64 // since when nothing could be written; 0: nothing waits
-	look  int64 // when a stream may need a heartbeat, or may have to be cut; not later than that
+	look  int64 // when a stream may need a heartbeat, or may have to be cut or given up; not later than that
 }
 
 type connState uint8
@@ -148,6 +148,9 @@ func (c *conn) add(s stream) {
 	}
 	if every := c.sh.eng.cfg.Heartbeat; every > 0 {
 		c.look = min(c.look, now+every.Milliseconds())
+	}
+	if s.flags&asking != 0 {
+		c.look = min(c.look, now+bodyTimeout.Milliseconds())
 	}
 	if i, ok := c.find(s.id); ok {
 		c.streams[i] = s

@@ -55,7 +55,7 @@ const (
 	maxWindow     = math.MaxInt32
 	maxFrame      = 16384     // SETTINGS_MAX_FRAME_SIZE, which we leave at its default
 	ourWindow     = 1 << 20   // for request bodies, of a stream and of the connection
-	maxHeld       = 4 << 20   // request bodies and answers that a connection may make us hold
+	maxHeld       = 4 << 20   // uploads and answers that a connection may make us hold
 	maxPieces     = 64        // CONTINUATIONs of one field block
 	maxNoise      = 10_000    // frames that carry nothing, and resets, in noisePeriod
 	noisePeriod   = 10 * 1000 // ms
@@ -71,7 +71,7 @@ type h2 struct {
 	initial  int32          // the peer's SETTINGS_INITIAL_WINDOW_SIZE
 	maxFrame int32          // the peer's, but not more than ours
 	newest   uint32         // the last stream id
-	held     int            // bytes in uploads and pre
+	held     int            // bytes in uploads, fields and bodies, and pre
 
 	block    []byte // of the field block at hand
 	blockID  uint32 // 0: none
@@ -90,6 +90,9 @@ type h2 struct {
 	leaving bool // GOAWAY was sent
 	pinged  bool // and no answer yet
 }
+
+// laden tells whether more is held for a connection than may be.
+func (h *h2) laden(c *conn) bool { return h.held > maxHeld+int(c.sh.eng.cfg.MaxBody) }
 
 // upload is a request whose body is still to come.
 type upload struct {
@@ -423,7 +426,7 @@ func (h *h2) data(c *conn, f frame) {
 	switch {
 	case f.flags&flagEndStream != 0 || u.large:
 		h.uploaded(c, f.id, u)
-	case h.held > maxHeld+int(c.sh.eng.cfg.MaxBody):
+	case h.laden(c):
 		h.streamError(c, f.id, codeCalm)
 	case u.window < ourWindow/2:
 		h.credit(c, f.id, ourWindow-u.window)

@@ -119,7 +119,7 @@ func (h *h2) put(c *conn, s stream, content []byte) {
 		s.flags |= hasPre
 	}
 	c.add(s)
-	if h.held > maxHeld+int(c.sh.eng.cfg.MaxBody) {
+	if h.laden(c) {
 		h.fail(c, codeCalm, "too many answers that are not taken")
 	}
 }
@@ -159,14 +159,14 @@ func (h *h2) fillPre(c *conn, buf []byte, i int) []byte {
 	return buf
 }
 
-// taken drops what is held for a stream: its request's body, or the content before its feed.
+// taken drops what is held for a stream: its request, or the content before its feed.
 func (h *h2) taken(id uint32) {
 	if p, ok := h.pre[id]; ok {
 		h.held -= len(p)
 		delete(h.pre, id)
 	}
 	if u := h.uploads[id]; u != nil {
-		h.held -= len(u.body)
+		h.held -= u.r.size + len(u.body)
 		delete(h.uploads, id)
 	}
 }

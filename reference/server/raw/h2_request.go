@@ -163,6 +163,9 @@ func (h *h2) fields(c *conn, id uint32, block []byte) {
 			h.uploads = map[uint32]*upload{}
 		}
 		h.uploads[id] = &upload{r: l, window: ourWindow}
+		if h.held += l.size; h.laden(c) {
+			h.streamError(c, id, codeCalm)
+		}
 	default:
 		c.serve(l.request(c.addr), id, 0)
 	}

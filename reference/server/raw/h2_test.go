@@ -359,3 +359,38 @@ func TestWindows(t *testing.T) {
 		}
 	})
 }
+
+// The fields of requests whose bodies are still to come are held, and count as what is held.
+func TestUploadsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, server.Config{})
+		c := w.client()
+		held := func() (n int) {
+			for _, sh := range w.engine.shards {
+				sh.mu.Lock()
+				for _, c := range sh.conns {
+					if c != nil && c.h2 != nil {
+						n += c.h2.held
+					}
+				}
+				sh.mu.Unlock()
+			}
+			return n
+		}
+		const size = 25_000
+		for i := range uint32(400) {
+			c.request(2*i+1, "/publish", "x", strings.Repeat("0", size))
+		}
+		most := maxHeld + server.DefaultMaxBody
+		refused := strings.Count(c.flush(), "ENHANCE_YOUR_CALM")
+		if n := held(); n > most || n < most-2*size || (400-refused)*size > most {
+			t.Errorf("%d bytes are held, %d uploads refused", n, refused)
+		}
+		for i := range uint32(400) {
+			_ = c.WriteData(2*i+1, true, []byte("x"))
+		}
+		if got := strings.Count(c.flush(), "HEADERS("); got != 400-refused || held() != 0 {
+			t.Errorf("%d answers, %d bytes are held", got, held())
+		}
+	})
+}

@@ -369,6 +369,38 @@ func TestSlowFrames(t *testing.T) {
 	}
 }
 
+// A body has as long as one of HTTP/1.1, however it trickles; other streams of the connection go on.
+func TestSlowUpload(t *testing.T) {
+	for _, beat := range []time.Duration{-1, 7 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newWorld(t, server.Config{Heartbeat: beat}).client()
+			c.request(1, "/events")
+			c.request(3, "/publish")
+			c.flush()
+			time.Sleep(bodyTimeout / 2)
+			c.request(5, "/publish")
+			_ = c.WriteData(3, false, []byte("x"))
+			c.flush()
+			time.Sleep(bodyTimeout/2 - time.Second)
+			if text := c.frames(); text != "" {
+				t.Errorf("too early: %s", text)
+			}
+			time.Sleep(2 * time.Second)
+			if text := c.frames(); text != "RST(3,ENHANCE_YOUR_CALM)" {
+				t.Errorf("%q", text)
+			}
+			c.request(7, "/healthz")
+			if text := c.flush(); text != "HEADERS(7,200) DATA(7,3)." {
+				t.Errorf("%q", text)
+			}
+			time.Sleep(bodyTimeout / 2)
+			if text := c.frames(); text != "RST(5,ENHANCE_YOUR_CALM)" {
+				t.Errorf("%q", text)
+			}
+		})
+	}
+}
+
 // A connection is given up with streams in its table that have ended.
 func TestSlowFrameAfterStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
