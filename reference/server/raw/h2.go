@@ -323,6 +323,9 @@ func (h *h2) settings(c *conn, f frame) {
 			h.initial = int32(value)
 			for i := range c.streams {
 				s := &c.streams[i]
+				if s.id&dead != 0 {
+					continue
+				}
 				if int64(s.window)+delta > maxWindow {
 					h.fail(c, codeFlowControl, "INITIAL_WINDOW_SIZE takes the window of a stream beyond 2147483647")
 					return

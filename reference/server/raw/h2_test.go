@@ -151,6 +151,13 @@ func TestFrames(t *testing.T) {
 		{"a method that is not allowed", func(c *client) {
 			c.raw(frameHeaders, flagEndStream|flagEndHeaders, 1, string(block(":method", "DELETE", ":scheme", "http", ":path", "/events")))
 		}, "HEADERS(1,405) DATA(1,47).", false},
+		{"windows that rise, but for one that ended", func(c *client) {
+			stream(c)
+			c.request(3, "/events")
+			_ = c.WriteWindowUpdate(1, maxWindow-initialWindow)
+			_ = c.WriteRSTStream(1, http2.ErrCodeCancel)
+			_ = c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: initialWindow + 100})
+		}, opened + " HEADERS(3,200) DATA(3,13) SETTINGS+ACK", false},
 		{"WINDOW_UPDATE for a stream that ended", func(c *client) {
 			c.request(1, "/healthz")
 			_ = c.WriteWindowUpdate(1, 5)
