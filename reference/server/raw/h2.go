@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/net/http2/hpack"
@@ -59,6 +60,7 @@ const (
 	maxPieces     = 64        // CONTINUATIONs of one field block
 	maxNoise      = 10_000    // frames that carry nothing, and resets, in noisePeriod
 	noisePeriod   = 10 * 1000 // ms
+	maxResets     = 1000      // streams that we reset and remember
 	maxStreamID   = 1<<31 - 1
 	dynamicTable  = 4096 // that a client may use until it has read our SETTINGS
 )
@@ -80,6 +82,8 @@ type h2 struct {
 
 	uploads map[uint32]*upload
 	pre     map[uint32][]byte // content before the feed, or of an answer without one
+
+	resets []uint32 // streams that we reset lately: the peer may not have known when it sent more
 
 	noise   int
 	noisyAt int64
@@ -195,6 +199,10 @@ func (h *h2) leave(c *conn) {
 
 // reset ends a stream that is not in the table, or not any more.
 func (h *h2) reset(c *conn, id uint32, e code) {
+	if len(h.resets) == maxResets {
+		h.resets = slices.Delete(h.resets, 0, maxResets/2)
+	}
+	h.resets = append(h.resets, id)
 	c.out = binary.BigEndian.AppendUint32(appendFrameHead(c.out, 4, frameReset, 0, id), uint32(e))
 }
 

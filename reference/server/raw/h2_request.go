@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -209,6 +210,10 @@ func (h *h2) trailers(c *conn, id uint32, l *fieldList) {
 	case u == nil:
 		if _, ok := c.find(id); ok {
 			h.streamError(c, id, codeStreamClosed)
+			return
+		}
+		if slices.Contains(h.resets, id) { // RFC 9113 5.1
+			h.noisy(c, "HEADERS on a stream that was reset")
 			return
 		}
 		h.fail(c, codeStreamClosed, "HEADERS on a stream that has ended")

@@ -158,6 +158,13 @@ func TestFrames(t *testing.T) {
 			_ = c.WriteRSTStream(1, http2.ErrCodeCancel)
 			_ = c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: initialWindow + 100})
 		}, opened + " HEADERS(3,200) DATA(3,13) SETTINGS+ACK", false},
+		{"trailers on a stream that was reset", func(c *client) {
+			stream(c)
+			c.request(3, "/publish", "te", "x")
+			_ = c.WriteData(3, false, []byte("x"))
+			c.raw(frameHeaders, flagEndStream|flagEndHeaders, 3, string(block("x", "y")))
+			c.request(5, "/healthz")
+		}, opened + " RST(3,PROTOCOL_ERROR) HEADERS(5,200) DATA(5,3).", false},
 		{"WINDOW_UPDATE for a stream that ended", func(c *client) {
 			c.request(1, "/healthz")
 			_ = c.WriteWindowUpdate(1, 5)
