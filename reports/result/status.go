@@ -180,7 +180,7 @@ func (r *Run) Word() string {
 	case status != Passed || r.Load == nil:
 	case r.Validity.Verdict == Suspect:
 		return Suspect
-	case len(r.Gates) == 0 && (r.Streams.Failed > 0 || r.Streams.ClosedByServer > 0 || r.Events.Lost > 0 || len(r.Broken()) > 0):
+	case len(r.Gates) == 0 && (r.Streams.Failed > 0 || r.Streams.ClosedByServer > 0 || r.Events.Lost > 0 || r.lostAway() > 0 || len(r.Broken()) > 0):
 		return "measured"
 	}
 	return string(status)
@@ -246,13 +246,16 @@ func (r *Run) loadSentence() string {
 		parts = append(parts, Count(int64(n))+" ended early")
 	}
 	if e := r.Events; e.Published > 0 || e.Eligible > 0 {
-		lost := "none lost"
-		if e.Lost > 0 {
-			lost = Count(e.Lost) + " lost"
-		}
-		parts = append(parts, fmt.Sprintf("%s received, %s", Plural(e.Received, "event"), lost))
+		parts = append(parts, fmt.Sprintf("%s received, %s", Plural(e.Received, "event"), r.Loss()))
 	} else {
 		parts = append(parts, Plural(e.Received, "event")+" received")
+	}
+	switch n := r.PublishesFailed(); n {
+	case 0:
+	case 1:
+		parts = append(parts, "1 publish failed")
+	default:
+		parts = append(parts, Count(n)+" publishes failed")
 	}
 	if q := r.LatencyUS["deliver"]; q != nil && q.P50 != nil {
 		s := "delivered in " + Micros(*q.P50) + " (p50)"
@@ -296,6 +299,35 @@ func (r *Run) loadSentence() string {
 		s = "nothing can be concluded, the measurement is not valid; " + s
 	}
 	return s + "."
+}
+
+// Loss says what was lost, also while receivers were away: "none lost", "none lost while open, 952 lost while away".
+func (l *Load) Loss() string {
+	s := "none lost"
+	if l.Events.Lost > 0 {
+		s = Count(l.Events.Lost) + " lost"
+	}
+	if n := l.lostAway(); n > 0 {
+		s += " while open, " + Count(n) + " lost while away"
+	}
+	return s
+}
+
+func (l *Load) lostAway() int64 {
+	if l.Reconnect == nil {
+		return 0
+	}
+	return l.Reconnect.LostInGap
+}
+
+// PublishesFailed counts the publishes that the hook refused or that did not reach it.
+func (l *Load) PublishesFailed() (n int64) {
+	for cause, count := range l.Streams.Failures {
+		if strings.HasPrefix(cause, "publish: ") {
+			n += int64(count)
+		}
+	}
+	return n
 }
 
 // Plural is "1 check", "2,000 checks".

@@ -24,6 +24,7 @@ func TestWord(t *testing.T) {
 		{"interrupted", load(func(r *Run) { r.Interrupted = true })},
 		{"measured", load(func(r *Run) { r.Streams.ClosedByServer = 1 })},
 		{"measured", load(func(r *Run) { r.Events.Lost = 1 })},
+		{"measured", load(func(r *Run) { r.Reconnect = &Reconnect{LostInGap: 1} })},
 		{"passed", load(func(r *Run) { r.Events.Lost = 1; r.Gates = []Gate{{Pass: true}} })},
 		{"passed", &Run{Check: &Check{Summary: Summary{Pass: 1}}}},
 		{"inconclusive", &Run{Check: &Check{}}},
@@ -35,6 +36,31 @@ func TestWord(t *testing.T) {
 	} {
 		if got := c.run.Word(); got != c.want {
 			t.Errorf("%q, want %q: %+v", got, c.want, c.run)
+		}
+	}
+}
+
+// The sentence hides no loss: not what was lost while receivers were away, nor what could not be published.
+func TestLoadSentence(t *testing.T) {
+	for _, c := range []struct {
+		lost, away int64
+		refused    int
+		want       string
+	}{
+		{0, 0, 0, "5 events received, none lost."},
+		{2, 0, 1, "5 events received, 2 lost; 1 publish failed."},
+		{0, 952, 0, "5 events received, none lost while open, 952 lost while away."},
+		{2, 952, 1000, "5 events received, 2 lost while open, 952 lost while away; 1,001 publishes failed."},
+	} {
+		l := &Load{Validity: Validity{Verdict: Valid}, Reconnect: &Reconnect{LostInGap: c.away}, Events: Events{Published: 5, Received: 5, Lost: c.lost}}
+		if l.Streams.Failures = map[string]int{"connect: timeout": 3}; c.refused > 0 {
+			l.Streams.Failures["publish: status 500"] = c.refused
+		}
+		if c.refused > 1 {
+			l.Streams.Failures["publish: no answer in time"] = 1
+		}
+		if got := (&Run{Load: l}).Sentence(); got != "0 of 0 streams opened; "+c.want {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }
