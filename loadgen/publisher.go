@@ -143,7 +143,11 @@ func (p *publisher) publish(ctx context.Context, b *measure.Board, seq uint32, m
 	case err != nil:
 		b.Done(seq, at, measure.Failed, publishCause(err))
 	case r.Refused:
-		b.Done(seq, at, measure.Refused, fmt.Sprintf("status %d", r.Status))
+		cause := fmt.Sprintf("status %d", r.Status)
+		if p.plan.Command != "" {
+			cause = fmt.Sprintf("command: exit status %d", r.Status)
+		}
+		b.Done(seq, at, measure.Refused, cause)
 	default:
 		b.Done(seq, at, measure.Published, "")
 	}

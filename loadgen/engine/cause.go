@@ -56,6 +56,8 @@ func CauseOf(phase wire.Phase, err error) string {
 		return "tls: the certificate is not valid"
 	case errors.As(err, &fault) && fault.Code == wire.FaultH2Preface:
 		return "h2: the peer does not speak HTTP/2"
+	case errors.As(err, &fault) && fault.Code == wire.FaultStatusLine && strings.Contains(fault.Detail, "as an HTTP/2 frame does"):
+		return "head: HTTP/2 frames"
 	case errors.As(err, &fault):
 		return p + strings.TrimPrefix(string(fault.Code), string(phase)+"/")
 	case errors.As(err, &capped):

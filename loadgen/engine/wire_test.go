@@ -130,6 +130,7 @@ func TestSameBytes(t *testing.T) {
 		{"interim", wire.HTTP11, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + head + "\r\n" + events, true, "closed: end of response", true},
 		{"cut head", wire.HTTP11, head, false, "head: connection closed", false},
 		{"no HTTP", wire.HTTP11, "SSH-2.0-x\r\n", false, "head: h1/status-line", false},
+		{"HTTP/2 frames", wire.HTTP11, settings, false, "head: HTTP/2 frames", false},
 		{"h2", wire.H2C, h2 + frame(0, 1, 1, ""), true, "closed: end of response", true},
 		{"h2, reset", wire.H2C, h2 + frame(3, 0, 1, "\x00\x00\x00\x0b"), true, "closed: h2: ENHANCE_YOUR_CALM", true},
 		{"h2, refused", wire.H2C, settings + frame(3, 0, 1, "\x00\x00\x00\x07"), false, "h2: REFUSED_STREAM", false},

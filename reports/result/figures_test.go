@@ -67,10 +67,17 @@ func TestExplain(t *testing.T) {
 	for cause, owner := range map[string]string{
 		"connect: connection refused": result.OwnerTarget, "connect: connection refused by x": "", "connect: too many open files in system": result.OwnerGenerator,
 		"head: status 503": result.OwnerTarget, "head: status 502": result.OwnerPath, "head: status 599": result.OwnerTarget, "closed: h2: CANCEL": result.OwnerTarget,
-		"publish: status 415": result.OwnerHook, "closed: connection closed": "", "x": "", "": "",
+		"publish: status 415": result.OwnerHook, "head: HTTP/2 frames": result.OwnerTarget, "closed: connection closed": "", "x": "", "": "",
 	} {
 		if c := result.Explain(cause); c.Owner != owner || c.Text != cause || c.Owner != "" && c.Meaning == "" {
 			t.Errorf("%q: %+v, want owner %q", cause, c, owner)
+		}
+	}
+	for cause, do := range map[string]string{
+		"head: HTTP/2 frames": "--http h2c", "head: h1/status-line": "--http h2c", "publish: status 415": "--publish-header", "publish: command: exit status 3": "--publish-cmd",
+	} {
+		if c := result.Explain(cause); !strings.Contains(c.Do, do) {
+			t.Errorf("%q: %+v, want advice of %q", cause, c, do)
 		}
 	}
 	l := result.Load{Streams: result.Streams{Failures: map[string]int{"b": 1, "head: status 503": 7, "a": 1}}}
