@@ -73,7 +73,12 @@ URL, header values and body may be Go templates that differ from stream to strea
 the cell of its row in column NAME of --variables FILE.csv, whose first line names the columns; functions are json and urlquery.
 
 Several URLs are one run: the streams are spread over them in turn, and what is published has to reach all of them, or
-it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused in the hook.`,
+it counts as lost. {{.Origin}}, the origin of one of them, is therefore refused in the hook.
+
+A server sees more streams than are planned: one at each URL comes first, to learn redirects, protocol and limits, and with
+a way to publish and 100 streams or more the canary opens three (--canary=false: none): planned + 1 + 3 with one URL.
+
+` + thresholdHelp(),
 		Example: `  ssegauge load http://localhost:8080/events --streams 2000 --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Marker}}}'
   ssegauge load https://host/stream --streams 5000 --http 2 --streams-per-conn 100 --duration 1m
   ssegauge load http://localhost:8080/events --publish-stdin redis-cli --publish-body 'PUBLISH news {{.Marker}}' --publish-rate 1000/s

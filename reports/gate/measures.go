@@ -132,6 +132,18 @@ var generatorLatencies = []struct {
 	}},
 }
 
+// Names are what a threshold can name: distributions, each with .p99 or the like behind it, and single figures.
+func Names() (distributions, figures []string) {
+	distributions = append(slices.Clone(result.MetricNames()), result.Distributions()...)
+	for _, own := range generatorLatencies {
+		distributions = append(distributions, "generator."+own.name)
+	}
+	for _, m := range measures {
+		figures = append(figures, strings.TrimPrefix(m.name, "events."))
+	}
+	return distributions, figures
+}
+
 // lookup finds the measure of a name; the error names those that there are.
 func lookup(name string) (measure, error) {
 	for _, m := range measures {
@@ -167,7 +179,7 @@ func lookup(name string) (measure, error) {
 			return measure{}, fmt.Errorf("%s has no %q; it has %s", group, shown(of), strings.Join(names, ", "))
 		}
 	}
-	return measure{}, fmt.Errorf("%q is not measured; latencies are %s (each with .p50, .p99, .p99.9, .max ...), counts are lost, duplicated, reordered, received, streams.failed and others",
+	return measure{}, fmt.Errorf("%q is not measured; latencies are %s (each with .p50, .p99, .p99.9, .max ...), counts are lost, duplicated, reordered, received, streams.failed and those that `ssegauge load --help` lists",
 		shown(name), strings.Join(result.MetricNames(), ", "))
 }
 
