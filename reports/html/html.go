@@ -101,8 +101,33 @@ func title(views []*view) (title string, many bool) {
 	return result.Plural(int64(len(targets)), "target"), true
 }
 
-// distinguish numbers runs that would have the same name.
+// distinguish tells runs apart that would have the same name: load runs by their streams or when they began, and what is the same in that too by number.
 func distinguish(views []*view) {
+	alike := map[string][]*view{}
+	for _, v := range views {
+		if v.Load != nil {
+			alike[v.Name] = append(alike[v.Name], v)
+		}
+	}
+	for _, same := range alike {
+		for _, by := range []func(v *view) string{
+			func(v *view) string { return result.Plural(int64(v.Streams.Planned), "stream") },
+			func(v *view) string { return v.Started.UTC().Format("15:04:05") },
+			func(v *view) string { return v.Started.UTC().Format("2 January 15:04:05") },
+		} {
+			told := map[string]bool{}
+			for _, v := range same {
+				told[by(v)] = true
+			}
+			if len(same) < 2 || len(told) < len(same) {
+				continue
+			}
+			for _, v := range same {
+				v.Name += ", " + by(v)
+			}
+			break
+		}
+	}
 	seen := map[string]int{}
 	for _, v := range views {
 		seen[v.Name]++

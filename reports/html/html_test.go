@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"golang.org/x/net/html"
@@ -339,5 +340,27 @@ func TestBareRuns(t *testing.T) {
 	}
 	if err := report.Render(io.Discard, &result.Run{}); err == nil {
 		t.Error("a page of a run without an outcome")
+	}
+}
+
+// Runs at one target are told apart by what differs, and by number only where nothing does.
+func TestNames(t *testing.T) {
+	for _, c := range []struct {
+		change func(r *result.Run)
+		want   []string
+	}{
+		{func(r *result.Run) { r.Streams.Planned = 7 }, []string{"HTTP/2 (cleartext), 2,000 streams<", "HTTP/2 (cleartext), 7 streams<"}},
+		{func(r *result.Run) { r.Started = r.Started.Add(time.Minute) }, []string{"HTTP/2 (cleartext), 09:30:00<", "HTTP/2 (cleartext), 09:31:00<"}},
+		{func(r *result.Run) { r.Started = r.Started.Add(24 * time.Hour) }, []string{"HTTP/2 (cleartext), 16 March 09:30:00<", "HTTP/2 (cleartext), 17 March 09:30:00<"}},
+		{func(*result.Run) {}, []string{"HTTP/2 (cleartext)<", "HTTP/2 (cleartext) (2)<"}},
+	} {
+		a, b := reporttest.Load(), reporttest.Load()
+		c.change(b)
+		page := render(t, a, b)
+		for _, want := range c.want {
+			if !strings.Contains(page, "Load over "+want) {
+				t.Errorf("no %q", want)
+			}
+		}
 	}
 }

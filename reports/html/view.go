@@ -252,11 +252,7 @@ func (v *view) tiles() {
 	}
 	add("streams opened", result.Count(int64(s.Opened)), "of "+result.Count(int64(s.Due()))+", "+note)
 	if why := v.Unmatched(); why == "" {
-		note = "none lost"
-		if e.Lost > 0 {
-			note = result.Count(e.Lost) + " lost"
-		}
-		add("deliveries", result.Count(e.Eligible-e.Lost), "of "+result.Count(e.Eligible)+", "+note)
+		add("deliveries", result.Count(e.Eligible-e.Lost), "of "+result.Count(e.Eligible)+", "+v.Loss())
 	} else {
 		add("events received", result.Count(e.Received), "loss not measured: "+why)
 	}
@@ -376,12 +372,7 @@ type comparison struct {
 	Many   bool // targets
 	Runs   []*view
 	Curves []*chart
-	Rows   []compareRow
-}
-
-type compareRow struct {
-	Name  string
-	Cells []string
+	Rows   []result.CompareRow
 }
 
 func newComparison(views []*view) *comparison {
@@ -395,47 +386,11 @@ func newComparison(views []*view) *comparison {
 	if len(c.Runs) < 2 {
 		return nil
 	}
-	row := func(name string, value func(l *result.Load) string) {
-		r := compareRow{Name: name}
-		empty := true
-		for _, v := range c.Runs {
-			s := value(v.Load)
-			empty = empty && s == "–"
-			r.Cells = append(r.Cells, s)
-		}
-		if !empty {
-			c.Rows = append(c.Rows, r)
-		}
+	loads := make([]*result.Load, len(c.Runs))
+	for i, v := range c.Runs {
+		loads[i] = v.Load
 	}
-	quantile := func(metric string, p float64) func(l *result.Load) string {
-		return func(l *result.Load) string {
-			if us := l.LatencyUS[metric].At(p); us != nil {
-				return result.Micros(*us)
-			}
-			return "–"
-		}
-	}
-	row("streams opened", func(l *result.Load) string { return result.Count(int64(l.Streams.Opened)) })
-	row("connections", func(l *result.Load) string { return result.Count(int64(l.Streams.Connections)) })
-	row("events received", func(l *result.Load) string { return result.Count(l.Events.Received) })
-	row("events lost", func(l *result.Load) string {
-		if l.Unmatched() != "" {
-			return "–"
-		}
-		return result.Count(l.Events.Lost)
-	})
-	row("open, p99", quantile("open", 0.99))
-	row("delivery, median", quantile("deliver", 0.5))
-	row("delivery, p99", quantile("deliver", 0.99))
-	row("99 % have it, median", quantile("fanout_t99", 0.5))
-	row("99 % have it, p99", quantile("fanout_t99", 0.99))
-	row("generator, processor", func(l *result.Load) string { return result.Micros(l.Generator.CPUSeconds * 1e6) })
-	row("generator, a stream", func(l *result.Load) string {
-		if l.Generator.BytesPerStream == 0 {
-			return "–"
-		}
-		return result.Bytes(float64(l.Generator.BytesPerStream))
-	})
+	c.Rows = result.SideBySide(loads)
 	var drawn []named
 	for _, v := range c.Runs[:min(len(c.Runs), 6)] {
 		drawn = append(drawn, named{name: strings.TrimPrefix(v.Name, "Load over "), q: v.LatencyUS["deliver"]})

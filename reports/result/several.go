@@ -59,6 +59,66 @@ func Several(all ...*Run) bool {
 	return false
 }
 
+// CompareRow is one figure of several load runs, "–" where a run has none.
+type CompareRow struct {
+	Name  string
+	Cells []string
+}
+
+// SideBySide are the figures by which load runs are compared, without those that none has.
+func SideBySide(loads []*Load) []CompareRow {
+	var rows []CompareRow
+	row := func(name string, value func(l *Load) string) {
+		r := CompareRow{Name: name}
+		empty := true
+		for _, l := range loads {
+			s := value(l)
+			empty = empty && s == "–"
+			r.Cells = append(r.Cells, s)
+		}
+		if !empty {
+			rows = append(rows, r)
+		}
+	}
+	quantile := func(metric string, p float64) func(l *Load) string {
+		return func(l *Load) string {
+			if us := l.LatencyUS[metric].At(p); us != nil {
+				return Micros(*us)
+			}
+			return "–"
+		}
+	}
+	row("streams opened", func(l *Load) string { return Count(int64(l.Streams.Opened)) })
+	row("connections", func(l *Load) string { return Count(int64(l.Streams.Connections)) })
+	row("events received", func(l *Load) string { return Count(l.Events.Received) })
+	row("events lost", func(l *Load) string {
+		if l.Unmatched() != "" {
+			return "–"
+		}
+		return Count(l.Events.Lost)
+	})
+	row("lost while away", func(l *Load) string {
+		if l.Reconnect == nil {
+			return "–"
+		}
+		return Count(l.lostAway())
+	})
+	row("open, p99", quantile("open", 0.99))
+	row("delivery, median", quantile("deliver", 0.5))
+	row("delivery, p99", quantile("deliver", 0.99))
+	row("99 % have it, median", quantile("fanout_t99", 0.5))
+	row("99 % have it, p95", quantile("fanout_t99", 0.95))
+	row("99 % have it, p99", quantile("fanout_t99", 0.99))
+	row("generator, processor", func(l *Load) string { return Micros(l.Generator.CPUSeconds * 1e6) })
+	row("generator, a stream", func(l *Load) string {
+		if l.Generator.BytesPerStream == 0 {
+			return "–"
+		}
+		return Bytes(float64(l.Generator.BytesPerStream))
+	})
+	return rows
+}
+
 func encodeSeveral(all []*Run) ([]byte, error) {
 	doc := runs{SchemaRuns, Overall(all...), OverallSentence(all...), make([]*Run, len(all))}
 	for i, r := range all {

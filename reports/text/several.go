@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+
 	"ssegauge/reports/result"
 )
 
@@ -46,6 +48,7 @@ func (p *report) several(all []*result.Run) {
 	if checks {
 		p.differences(runs)
 	}
+	p.compare(runs)
 	p.line("")
 	word := string(result.Overall(runs...))
 	for _, r := range runs {
@@ -116,6 +119,46 @@ func (p *report) differences(runs []*result.Run) {
 	}
 	p.table(align, header, rows)
 	if more := len(shown) - columns; more > 0 {
+		p.line(fmt.Sprintf("and %s more: --format html sets all side by side", result.Plural(int64(more), "run")))
+	}
+}
+
+// compare sets load runs side by side, as many as there is room for.
+func (p *report) compare(runs []*result.Run) {
+	var loads []*result.Load
+	header, align := []string{"side by side"}, "l"
+	for i, r := range runs {
+		if r.Load != nil {
+			loads = append(loads, r.Load)
+			header, align = append(header, strconv.Itoa(i+1)), align+"r"
+		}
+	}
+	if len(loads) < 2 {
+		return
+	}
+	rows := result.SideBySide(loads)
+	columns, used := 0, 0
+	for i := -1; i < min(len(loads), maxColumns); i++ {
+		width := len(header[i+1])
+		for _, r := range rows {
+			cell := r.Name
+			if i >= 0 {
+				cell = r.Cells[i]
+			}
+			width = max(width, twwidth.Width(cell))
+		}
+		if used += width; used > p.Width {
+			break
+		}
+		columns, used = i+1, used+2
+	}
+	table := make([][]string, len(rows))
+	for i, r := range rows {
+		table[i] = append([]string{r.Name}, r.Cells[:columns]...)
+	}
+	p.line("")
+	p.table(align[:columns+1], header[:columns+1], table)
+	if more := len(loads) - columns; more > 0 {
 		p.line(fmt.Sprintf("and %s more: --format html sets all side by side", result.Plural(int64(more), "run")))
 	}
 }

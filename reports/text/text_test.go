@@ -53,6 +53,7 @@ func TestGolden(t *testing.T) {
 // Several runs come one after the other, and then what they come to, within the width.
 func TestSeveral(t *testing.T) {
 	reporttest.Golden(t, "several.txt", []byte(renderAll(t, text.Options{}, reporttest.Several()...)))
+	reporttest.Golden(t, "loads.txt", []byte(renderAll(t, text.Options{}, reporttest.Load(), reporttest.LoadFailing())))
 	reporttest.Golden(t, "mixed.txt", []byte(renderAll(t, text.Options{}, reporttest.Clean(), reporttest.LoadFew())))
 	many := make([]*result.Run, 9)
 	for i := range many {
