@@ -3,6 +3,7 @@ package loadgen
 import (
 	"net/netip"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,5 +63,13 @@ func TestSources(t *testing.T) {
 	p := &plan.Plan{Sources: []string{"::1"}, Streams: 1, Timeout: time.Second}
 	if err := chooseSources(p, target("127.0.0.1:80")); err == nil {
 		t.Error("a source of the other family alone is no error")
+	}
+}
+
+// The advice names only what there is.
+func TestLimitAdvice(t *testing.T) {
+	e := &LimitError{What: "file descriptors", Limit: 1024, Need: 5000, Fits: 800}
+	if want := "(raise the limit with ulimit -n, or use HTTP/2)"; !strings.HasSuffix(e.Error(), want) {
+		t.Errorf("%s; want %s", e, want)
 	}
 }

@@ -53,7 +53,7 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string {
-	advice := "raise the limit with ulimit -n, use HTTP/2, or more workers"
+	advice := "raise the limit with ulimit -n, or use HTTP/2"
 	if e.What == localPorts {
 		advice = "give more local addresses with --source, widen net.ipv4.ip_local_port_range, or use HTTP/2"
 	}

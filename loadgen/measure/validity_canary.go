@@ -25,7 +25,7 @@ func judgeCanary(l *result.Load, say func(verdict, format string, args ...any)) 
 			continue // the highest that both resolve
 		}
 		if *a > canaryTimes**b && *a > *b+canaryFloor && (own == nil || *own > (*a-*b)/2) {
-			say(Suspect, "%s of delivery is %s here and %s to %s of a process of its own: the difference is this generator's, which reads too slowly; use fewer streams, a lower rate, or more workers",
+			say(Suspect, "%s of delivery is %s here and %s to %s of a process of its own: the difference is this generator's, which reads too slowly; use fewer streams or a lower rate",
 				p.name, result.Micros(*a), result.Micros(*b), result.Plural(int64(c.Streams), "stream"))
 		}
 		return
