@@ -55,7 +55,7 @@ func (r *session) calibrate(ctx context.Context) *result.Calibration {
 
 // receivable measures it with a sink in a process of its own.
 func (r *session) receivable(ctx context.Context, proto wire.Proto, streams int) (perSecond float64, err error) {
-	base, stop, err := startSink(r.sink, r.targets[0].TLS != nil)
+	base, stop, err := startSink(ctx, r.sink, r.targets[0].TLS != nil)
 	if err != nil {
 		return 0, err
 	}
@@ -162,8 +162,8 @@ func (r *session) receivable(ctx context.Context, proto wire.Proto, streams int)
 	return float64(to-from) / ended.Sub(began).Seconds(), nil
 }
 
-// startSink starts a built-in server that says where it listens on its first line, and ends when its stdin does.
-func startSink(start func(tls bool) (*exec.Cmd, error), tls bool) (base string, stop func(), err error) {
+// startSink starts a built-in server that says where it listens on its first line, and ends when its stdin does. It waits for that line until ctx is done.
+func startSink(ctx context.Context, start func(tls bool) (*exec.Cmd, error), tls bool) (base string, stop func(), err error) {
 	cmd, err := start(tls)
 	if err != nil {
 		return "", nil, err
@@ -187,6 +187,7 @@ func startSink(start func(tls bool) (*exec.Cmd, error), tls bool) (base string, 
 		defer late.Stop()
 		_ = cmd.Wait() // how it ends is of no interest any more
 	}
+	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })() // a sink that says nothing ends nothing
 	line, err := bufio.NewReader(out).ReadString('\n')
 	base, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
 	if err != nil || !ok {

@@ -46,6 +46,12 @@ func sinkRole() error {
 	return s.Serve(ctx, l, config)
 }
 
+// silentRole is a sink that never says where it listens, and does not end with its stdin.
+func silentRole() error {
+	time.Sleep(time.Minute)
+	return nil
+}
+
 func sink(secure bool) (*exec.Cmd, error) {
 	cmd, err := again("sink")()
 	if secure {
@@ -117,5 +123,26 @@ func TestNoCalibration(t *testing.T) {
 	l, err = loadgen.Run(ctx, p, nil, loadgen.WithCalibration(sink))
 	if err == nil || l != nil && l.Generator.Calibration != nil && !strings.HasPrefix(l.Generator.Calibration.Note, "no calibration") {
 		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// An interrupt ends the wait for a sink that says nothing, and no stream has failed that was never begun.
+func TestCalibrationInterrupted(t *testing.T) {
+	base := "http://" + serve(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	p := &plan.Plan{Targets: []plan.Target{{URL: base + "/events?channel=a"}}, Streams: 3, Ramp: -1, Hold: time.Hour, Publish: publishTo(base)}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l, err := loadgen.Run(ctx, p, func(loadgen.Snapshot) { time.AfterFunc(100*time.Millisecond, cancel) }, loadgen.WithCalibration(func(bool) (*exec.Cmd, error) { return again("silent")() }))
+		if err == nil || l == nil || l.Streams.Failed != 0 || l.Streams.Opened != 0 || len(l.Validity.Reasons) != 1 || !strings.Contains(l.Validity.Reasons[0], "the run was interrupted before") {
+			t.Errorf("%+v, %v", l, err)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the run waits for the sink")
 	}
 }

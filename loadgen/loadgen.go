@@ -175,6 +175,9 @@ func (r *session) run(ctx context.Context) *result.Load {
 	engineDone := make(chan struct{})
 	go func() {
 		defer close(engineDone)
+		if ctx.Err() != nil {
+			return // before the first opening, which would fail
+		}
 		r.engine.Run(engineCtx, &engine.Job{
 			Targets: r.targets, Openings: openings, Burst: ramp == 0, StreamsPerConn: p.StreamsPerConn, Timeout: p.Timeout, Board: board, Life: life(p),
 		})

@@ -16,7 +16,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	role := map[string]func() error{"canary": canaryRole, "sink": sinkRole, "fails": func() error { return errors.New("no") }}[os.Getenv(roleEnv)]
+	role := map[string]func() error{"canary": canaryRole, "sink": sinkRole, "silent": silentRole, "fails": func() error { return errors.New("no") }}[os.Getenv(roleEnv)]
 	if role == nil {
 		goleak.VerifyTestMain(m)
 		return
