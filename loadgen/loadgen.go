@@ -238,7 +238,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 		h.Asked = float64(p.Publish.Rate) * float64(openings.Len())
 	}
 	if r.publisher != nil {
-		h.Dropped = r.publisher.dropped
+		h.Dropped, h.Limited = r.publisher.dropped, r.publisher.limited
 	}
 	l.Validity = board.Judge(l, h)
 	return l

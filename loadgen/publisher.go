@@ -23,6 +23,7 @@ type publisher struct {
 	plan    *plan.Publish
 	padding string
 	dropped int // planned events that never began
+	limited int // events that waited for one under way, because there were as many as may be
 }
 
 func newPublisher(p *plan.Plan) (*publisher, error) {
@@ -117,6 +118,8 @@ func (p *publisher) run(ctx context.Context, b *measure.Board, c measure.Config,
 		} else if started < p.plan.InFlight {
 			started++
 			workers.Go(work)
+		} else {
+			p.limited++
 		}
 		mu.Unlock()
 		select {

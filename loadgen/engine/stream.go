@@ -140,7 +140,7 @@ func (g *run) ended(l *lane, n int, m *measure.Stream, planned, at int64, cause 
 	g.look()
 }
 
-const causeEnd = "head: none by the end of the run"
+const causeEnd = measure.NoneByTheEnd
 
 // arrival is when the bytes of one read came.
 type arrival struct {

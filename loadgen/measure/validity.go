@@ -2,6 +2,7 @@ package measure
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ type Health struct {
 	Lag     float64 // share of the time in which this process waited long for a processor: Metronome.Share
 	Asked   float64 // events a second, over all streams, that the plan asks for; 0: not known
 	Dropped int     // events that were not published because too many were under way
+	Limited int     // events that were published later because as many were under way as may be
 	Cut     bool    // the run was interrupted
 	Varies  bool    // the plan changes the load while it is measured: no steady state is to be expected
 	// Where every stream had ended before the plan was through: when, and how long the plan is. 0: not so.
@@ -42,11 +44,17 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	v := result.Validity{Verdict: Valid, Reasons: []string{}}
+	decisive := 0 // reasons for Invalid, which stand first
 	say := func(verdict, format string, args ...any) {
 		if verdict == Invalid || v.Verdict == Valid {
 			v.Verdict = verdict
 		}
-		v.Reasons = append(v.Reasons, fmt.Sprintf(format, args...))
+		at := len(v.Reasons)
+		if verdict == Invalid {
+			at = decisive
+			decisive++
+		}
+		v.Reasons = slices.Insert(v.Reasons, at, fmt.Sprintf(format, args...))
 	}
 	grade := func(value, suspect, invalid float64, format string, args ...any) {
 		switch {
@@ -56,13 +64,28 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 			say(Suspect, format, args...)
 		}
 	}
+	begun := l.Streams.Opened + l.Streams.Failed - l.Streams.Failures[NoneByTheEnd]
+	if h.Cut && begun == 0 {
+		say(Invalid, "no stream was opened: the run was interrupted before")
+		return v
+	}
 	if l.Streams.Opened == 0 {
 		say(Invalid, "no stream was opened%s", b.commonest(func(phase string) bool { return phase != "publish" }))
 		return v
 	}
 	grade(b.openLag.share(), lateSuspect, lateInvalid, "%.0f %% of the openings began more than 10 ms late: this machine cannot open streams at the planned rate", 100*b.openLag.share())
-	grade(b.publishLag.share(), lateSuspect, lateInvalid, "%.0f %% of the publishes began more than 10 ms late: more of them under way at once, or a lower rate, is needed", 100*b.publishLag.share())
+	late := b.publishLag.share()
+	if h.Limited == 0 {
+		grade(late, lateSuspect, lateInvalid, "%.0f %% of the publishes began more than 10 ms late, though fewer were under way than may be: this machine was too busy to publish in time", 100*late)
+	}
 	judgeHealth(l, h, say, grade)
+	disturbed := len(v.Reasons) > 0
+	if h.Limited > 0 {
+		grade(late, lateSuspect, lateInvalid, "%.0f %% of the publishes began more than 10 ms late, and as many were under way as may be: more of them at once (--publish-in-flight), or a lower rate, is needed", 100*late)
+	}
+	if planned := l.Streams.Due(); h.Cut && !b.finite && begun < planned {
+		say(Suspect, "the run was interrupted when %s of %s had been opened: it is not the load of the plan", result.Count(int64(begun)), result.Plural(int64(planned), "stream"))
+	}
 	if c := l.Generator.Calibration; c != nil && c.EventsPerSecond > 0 && h.Asked > askedSuspect*c.EventsPerSecond {
 		say(Suspect, "the plan asks for %s events/s, %.0f %% of the about %s that this machine could receive from the built-in server before the run: what is measured beyond half of that may be this machine's; ask for less, or use more machines",
 			result.Count(int64(h.Asked)), 100*h.Asked/c.EventsPerSecond, result.Count(int64(c.EventsPerSecond)))
@@ -80,7 +103,7 @@ func (b *Board) Judge(l *result.Load, h Health) result.Validity {
 		}
 		b.judgeCorrelation(l, h, say)
 		b.judgeOwn(l, say)
-		b.judgeSteady(l, h, say)
+		b.judgeSteady(l, h, disturbed, say)
 		judgeCanary(l, say)
 	}
 	if open := b.Open(); b.finite && open > 0 && !h.Cut {
@@ -136,12 +159,13 @@ func (b *Board) judgeCorrelation(l *result.Load, h Health, say func(verdict, for
 	published, unmatched := t.published+t.warm, t.unmatched+t.warmUnmatched
 	switch {
 	case published == 0 && h.Cut && t.refused+t.failed == 0:
+		say(Suspect, "the run was interrupted before an event was published: nothing is known of delivery")
 	case published == 0:
 		say(Invalid, "no event was published: %d refused by the target, %d failed%s", t.refused, t.failed, b.commonest(func(phase string) bool { return phase == "publish" }))
 	case n.received == 0:
 		say(Invalid, "no stream received anything though %d events were published: does the hook publish where the streams listen?", published)
 	case unmatched == published && n.unmarked > 0:
-		say(Invalid, "%d events were received but none carries a marker of the %d published: the payload does not survive as it is, so nothing can be matched", n.unmarked, published)
+		say(Invalid, "%d events were received but none carries a marker of the %d published: either the payload does not survive as it is, or the hook publishes elsewhere and what came is other traffic; nothing can be matched", n.unmarked, published)
 	case unmatched == published:
 		say(Invalid, "no stream received any of the %d published events", published)
 	case float64(unmatched) > unmatchedLimit*float64(published) && n.unmarked+n.corrupt > 0:

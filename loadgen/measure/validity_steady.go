@@ -9,8 +9,8 @@ import (
 )
 
 // judgeSteady tests whether delivery stayed the same while it was measured. A target that does not keep up delivers each event later than the one before: its
-// percentiles say how long one measured, and nothing else.
-func (b *Board) judgeSteady(l *result.Load, h Health, say func(verdict, format string, args ...any)) {
+// percentiles say how long one measured, and nothing else. disturbed: it has been said what kept this machine from measuring well, which may be why.
+func (b *Board) judgeSteady(l *result.Load, h Health, disturbed bool, say func(verdict, format string, args ...any)) {
 	if !b.publishes || h.Varies || len(b.kept.events) == 0 {
 		return
 	}
@@ -44,14 +44,15 @@ func (b *Board) judgeSteady(l *result.Load, h Health, say func(verdict, format s
 			what, result.Micros(s.FromUS), result.Micros(s.ToUS), seconds1(changed), seconds1(changed+time.Second))
 		return
 	}
-	who := "the target does"
-	if full(l) {
-		who = "the target or this machine, which had no processor free, does"
-	}
 	span := points[len(points)-1].at - points[0].at
 	rate := float64(b.total.published-1) / math.Max(span, 1e-9)
-	say(Suspect, "%s grew from %s to %s: %s not keep up at %s to %s, so these percentiles depend on how long one measures; lower the rate or the number of streams to find what it does keep up with",
-		what, result.Micros(s.FromUS), result.Micros(s.ToUS), who, perSecond(rate), result.Plural(int64(middleOf(receivers)), "stream"))
+	from, to, asked := result.Micros(s.FromUS), result.Micros(s.ToUS), perSecond(rate)+" to "+result.Plural(int64(middleOf(receivers)), "stream")
+	if disturbed {
+		say(Suspect, "%s was not steady: it grew from %s to %s at %s, so these percentiles depend on how long one measures; what disturbed this machine, as said above, may be why", what, from, to, asked)
+		return
+	}
+	say(Suspect, "%s grew from %s to %s: the target does not keep up at %s, so these percentiles depend on how long one measures; lower the rate or the number of streams to find what it does keep up with",
+		what, from, to, asked)
 }
 
 func seconds1(d time.Duration) string { return d.Round(100 * time.Millisecond).String() }
