@@ -43,7 +43,8 @@ type Config struct {
 	// Tap, if not nil, gets each event and when it came, and nothing is recorded of it: for a canary.
 	Tap func(data, id, typ []byte, at int64)
 
-	// Observe compares what receivers get with each other, where nothing is published: Settle and Deadline count from an event's first sight.
+	// Observe compares what receivers get with each other, where nothing is published: Settle and Deadline count from an event's first sight. Of finite streams, which are
+	// answers to one client each, it looks at time stamps alone.
 	Observe   bool
 	Stamp     *Stamp // finds the time at which an event was sent; nil: events carry none
 	SameClock bool   // that time is by this machine's clock
@@ -142,6 +143,10 @@ func NewBoard(c Config) *Board {
 	}
 	if c.Observe && !b.publishes {
 		b.observer, ring = newObserver(c.Stamp), observedRing
+		if c.Finite {
+			b.observer.apart = true
+			b.observer.full.Store(true)
+		}
 		b.sameClock, b.epochWall = c.SameClock, c.Epoch.UnixNano()
 	}
 	b.hashes = maphash.MakeSeed()

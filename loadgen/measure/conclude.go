@@ -30,6 +30,12 @@ func (b *Board) conclude(now int64, end bool) {
 		defer r.Unlock()
 		r.utf8 = utf8Budget
 	}
+	if o := b.observer; o != nil {
+		o.twins, o.both = 0, 0
+		for _, r := range b.workers {
+			o.twins, o.both = o.twins+r.n.twins, o.both+r.n.both
+		}
+	}
 	begun := b.begun.Load()
 	eligible := b.eligible
 	contiguous := true

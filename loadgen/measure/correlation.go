@@ -44,7 +44,10 @@ func (b *Board) correlate(l *result.Load) {
 		stamped, bare = stamped+r.stamps, bare+r.bare
 	}
 	delays, clock := b.delivered()
-	const compared = "events are compared between receivers, by id and content"
+	compared := "events are compared between receivers, by id and content"
+	if o.apart {
+		compared = "nothing is compared"
+	}
 	switch {
 	case stamped == 0 && o.given != nil:
 		c.Tier, c.How = 0, fmt.Sprintf("no event carries a time stamp (%s); %s", o.given.how, compared)
@@ -76,8 +79,13 @@ func (b *Board) correlate(l *result.Load) {
 		}
 	}
 	l.Events.Duplicated += o.repeated
+	if o.split > 0 && c.Failed == "" {
+		c.How += fmt.Sprintf("; %s with contents that differ under one id left out", result.Plural(o.split, "event"))
+	}
 	if c.Failed != "" {
-		c.How += "; receivers could not be compared"
+		if !o.apart {
+			c.How += "; receivers could not be compared"
+		}
 		l.Events.Published, l.Events.Eligible, l.Events.Lost, l.Events.Reordered, l.Events.Duplicated = 0, 0, 0, 0, 0
 		for _, name := range []string{"spread", "skew_p50", "skew_p99", "fanout_t50", "fanout_t90", "fanout_t99", "fanout_t100"} {
 			delete(l.LatencyUS, name)

@@ -294,3 +294,109 @@ func TestHistoryIsNotCompared(t *testing.T) {
 		t.Errorf("%+v %+v", l.Events, l.Correlation)
 	}
 }
+
+// Copies of one event that are stamped when they are written are one event, each with a delay of its own; of others nothing but the stamp may differ.
+func TestStampedCopies(t *testing.T) {
+	for _, given := range []bool{true, false} {
+		conf, member, unit := Config{Workers: 2, SameClock: true, Epoch: time.Unix(1_700_000_000, 0)}, "sent_ns", int64(1)
+		if given {
+			conf.Stamp, _ = StampJSON("t")
+			member, unit = "t", ms
+		}
+		b, streams := watching(4, conf)
+		for e := range 20 {
+			at := int64(1+e) * 20 * ms
+			for i := range streams {
+				sent := at + int64(i)*ms // and each arrives 5 ms later
+				b.Recorder(i).Event(&streams[i], fmt.Appendf(nil, `{"%s":%d,"n":%d}`, member, (1_700_000_000*int64(time.Second)+sent)/unit, e), fmt.Append(nil, e), nil, sent+5*ms, 0)
+			}
+		}
+		b.conclude(2000*ms, false)
+		l := fill(b)
+		if w := (result.Events{Published: 20, Received: 80, Eligible: 80}); l.Events != w || l.Correlation.Failed != "" {
+			t.Errorf("%s: %+v, want %+v; %+v", member, l.Events, w, l.Correlation)
+		}
+		if q := l.LatencyUS["deliver"]; q == nil || q.Count != 80 || *q.Min < 4900 || *q.Max > 5100 {
+			t.Errorf("%s: %+v, want 80 of 5 ms: %v %v", member, q, *q.Min, *q.Max)
+		}
+	}
+}
+
+// Where receivers get different contents under one id, those who lack one of them have lost nothing; where they get all of them, ids are used again.
+func TestContentsUnderOneID(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		id     func(e int) int
+		data   func(e, i int) int // of event e at receiver i; -1: none
+		lost   int64
+		failed string
+	}{
+		{"all alike", func(e int) int { return e }, func(e, i int) int { return e }, 0, ""},
+		{"of every tenth event two copies", func(e int) int { return e }, func(e, i int) int {
+			if e%10 == 9 && i > 4 {
+				return e + 1000
+			}
+			return e
+		}, 0, "receivers get contents of their own under the same ids"},
+		{"one of a hundred", func(e int) int { return e }, func(e, i int) int {
+			if e == 50 && i > 4 {
+				return e + 1000
+			}
+			return e
+		}, 0, ""},
+		{"one id for all, and one loss in ten", func(e int) int { return 1 }, func(e, i int) int {
+			if e%10 == 9 && i == 3 {
+				return -1
+			}
+			return e
+		}, 10, ""},
+	} {
+		b, streams := watching(10, Config{Workers: 2})
+		for e := range 100 {
+			at := int64(1+e) * 20 * ms
+			for i := range streams {
+				if d := c.data(e, i); d >= 0 {
+					b.Recorder(i).Event(&streams[i], fmt.Append(nil, "event ", d), fmt.Append(nil, c.id(e)), nil, at+int64(i)*1000, 0)
+				}
+			}
+			b.conclude(at+10*ms, false)
+			if s := b.Second(); e > 50 && c.failed != "" && s.Lost+s.Published != 0 {
+				t.Errorf("%s: %+v", c.name, s)
+			}
+		}
+		b.conclude(5000*ms, false)
+		l := fill(b)
+		if l.Events.Lost != c.lost || l.Correlation.Failed != c.failed || (l.Events.Published == 0) != (c.failed != "") {
+			t.Errorf("%s: %+v, %+v", c.name, l.Events, l.Correlation)
+		}
+		if drawn := slices.ContainsFunc(l.Series, func(s result.Series) bool { return ofCompared(s.Name) }); drawn != (c.failed == "") {
+			t.Errorf("%s: series %v", c.name, drawn)
+		}
+	}
+}
+
+// Answers to one client each are not compared, whether they are alike or not; their time stamps count.
+func TestFiniteIsNotCompared(t *testing.T) {
+	for _, path := range []string{"", "t"} {
+		conf := Config{Workers: 2, Finite: true, SameClock: true, Epoch: time.Unix(1_700_000_000, 0)}
+		if path != "" {
+			conf.Stamp, _ = StampJSON(path)
+		}
+		b, streams := watching(4, conf)
+		for i := range streams {
+			for e := range 3 {
+				b.Recorder(i).Event(&streams[i], fmt.Appendf(nil, `{"t":%d}`, 1_700_000_000_010+e), nil, nil, 30*ms, 0)
+			}
+		}
+		b.conclude(1000*ms, false)
+		l := fill(b)
+		if l.Events != (result.Events{Received: 12}) || l.Correlation.Failed == "" || l.LatencyUS["spread"] != nil || (l.LatencyUS["deliver"] != nil) != (path != "") {
+			t.Errorf("%q: %+v, %+v", path, l.Events, l.Correlation)
+		}
+		for _, f := range l.Figures() {
+			if f.Group == "events" && (f.Name == "published" || f.Name == "lost") && f.Value != nil {
+				t.Errorf("%s is %v", f.Name, *f.Value)
+			}
+		}
+	}
+}

@@ -102,6 +102,7 @@ type counters struct {
 	duplicated, reordered  int64
 	closedBefore           int64 // eligible receivers that closed before the deadline without the event
 	stragglers             int64 // arrivals after the event was thought complete
+	twins, both            int64 // as an observer has them
 }
 
 func (c *counters) add(d counters) {
@@ -120,6 +121,8 @@ func (c *counters) add(d counters) {
 	c.reordered += d.reordered
 	c.closedBefore += d.closedBefore
 	c.stragglers += d.stragglers
+	c.twins += d.twins
+	c.both += d.both
 }
 
 func newRecorder(b *Board) *Recorder {

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -88,4 +89,7 @@ func (b *Board) Fill(l *result.Load) {
 	b.correlate(l)
 	l.Findings, l.Generator.UnreadBytes = b.broken()
 	l.Series = b.seconds.series()
+	if l.Correlation.Failed != "" { // until then they were compared
+		l.Series = slices.DeleteFunc(l.Series, func(s result.Series) bool { return ofCompared(s.Name) })
+	}
 }

@@ -3,6 +3,7 @@ package measure
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -66,6 +67,9 @@ func (b *Board) Second() Snapshot {
 	snap := Snapshot{
 		Opened: n.opened, Open: b.Open(), Failed: n.failed, Closed: n.closed, Published: b.total.published, Received: n.received, Lost: b.total.lost,
 		EventsPerSecond: float64(n.received - s.before.received), DeliverP50: p50, DeliverP99: p99,
+	}
+	if o := b.observer; o != nil && o.failed() != "" {
+		snap.Published, snap.Lost = 0, 0
 	}
 	s.before, s.beforePublished, s.beforeLost = n, b.total.published, b.total.lost
 	return snap
@@ -133,4 +137,14 @@ func (s *seconds) series() []result.Series {
 		{Name: "fanout_t99_p99_us", StepMS: step, Values: s.t99p99},
 		{Name: "generator.delay_max_us", StepMS: step, Values: s.delay},
 	}
+}
+
+// ofCompared tells whether a series says something only where events are tied to receivers.
+func ofCompared(name string) bool {
+	for _, p := range [...]string{"published_", "lost_", "spread_", "fanout_"} {
+		if strings.HasPrefix(name, p) {
+			return true
+		}
+	}
+	return false
 }

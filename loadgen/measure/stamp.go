@@ -63,23 +63,26 @@ func StampRegexp(expr string) (*Stamp, error) {
 
 // find is the stamp in data, ns since 1970. It is called under the observer's lock.
 func (s *Stamp) find(data []byte) (ns int64, ok bool) {
-	var raw []byte
-	if s.expr != nil {
-		m := s.expr.FindSubmatchIndex(data)
-		switch {
-		case m == nil:
-			return 0, false
-		case len(m) > 2 && m[2] < 0:
-			return 0, false
-		case len(m) > 2:
-			raw = data[m[2]:m[3]]
-		default:
-			raw = data[m[0]:m[1]]
-		}
-	} else if raw, ok = jsonAt(data, s.path); !ok {
+	raw, ok := s.locate(data)
+	if !ok {
 		return 0, false
 	}
 	return s.read(bytes.Trim(raw, "\" \t"))
+}
+
+// locate is the part of data that is the stamp, as it is written.
+func (s *Stamp) locate(data []byte) (raw []byte, ok bool) {
+	if s.expr != nil {
+		m := s.expr.FindSubmatchIndex(data)
+		switch {
+		case m == nil, len(m) > 2 && m[2] < 0:
+			return nil, false
+		case len(m) > 2:
+			return data[m[2]:m[3]], true
+		}
+		return data[m[0]:m[1]], true
+	}
+	return jsonAt(data, s.path)
 }
 
 // read takes a stamp as it is written.

@@ -51,7 +51,7 @@ var figures = []struct {
 	{group: "slow_readers", name: "bytes_before_close.max", label: "up to", unit: "bytes", value: slow(func(s *SlowReaders) *float64 { return end(s.BytesBefore, true) })},
 	{group: "slow_readers", name: "received", label: "events received", value: slow(func(s *SlowReaders) *float64 { return of(s.Received) })},
 	{group: "slow_readers", name: "bytes", label: "bytes", unit: "bytes", value: slow(func(s *SlowReaders) *float64 { return of(s.Bytes) })},
-	{group: "events", name: "published", label: "published", value: func(l *Load) *float64 { return of(l.Events.Published) }},
+	{group: "events", name: "published", label: "published", value: func(l *Load) *float64 { return of(l.Events.Published) }, known: compared},
 	{group: "events", name: "received", label: "received", value: func(l *Load) *float64 { return of(l.Events.Received) }},
 	{group: "events", name: "eligible", label: "due to receivers", value: func(l *Load) *float64 { return of(l.Events.Eligible) }, known: matched},
 	{group: "events", name: "lost", label: "lost", value: func(l *Load) *float64 { return of(l.Events.Lost) }, known: matched},
@@ -283,6 +283,9 @@ func (g *FigureGroup) Line() string {
 
 // matched tells whether events were tied to receivers that should have them: without that nothing is known of loss.
 func matched(l *Load) bool { return l.Events.Eligible > 0 }
+
+// compared tells whether events were told apart from those of other receivers: else it is not known how many there were.
+func compared(l *Load) bool { return l.Correlation == nil || l.Correlation.Failed == "" }
 
 // Unmatched says why nothing is known of loss and delivery; "" where it is.
 func (l *Load) Unmatched() string {
