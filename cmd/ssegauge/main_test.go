@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 //	serve [FAULT]           starts the reference server; its address is in $URL
 //	peer KIND               starts a server that is something else (peers_test.go); its URL is in $URL
 //	exitcode N CMD ARGS...  demands the exit code
-//	verdicts A B            demands that two CSV reports have the same verdicts
+//	replays N A.csv FILE    demands that a recording replays to the verdicts of a report and to the exit code N
 //	interrupt N PATTERN ARGS...  runs ssegauge, interrupts it at the first line that matches, demands the exit code
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -26,7 +26,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": cmdServe, "peer": cmdPeer, "exitcode": cmdExitCode, "interrupt": cmdInterrupt, "verdicts": cmdVerdicts,
+			"serve": cmdServe, "peer": cmdPeer, "exitcode": cmdExitCode, "interrupt": cmdInterrupt, "replays": cmdReplays,
 		},
 	})
 }
