@@ -68,8 +68,8 @@ func TestUnrulyObserved(t *testing.T) {
 				if l.Events != want {
 					t.Errorf("events: got  %+v\nwant %+v\n%+v", l.Events, want, l.Correlation)
 				}
-				if n := int(l.Events.Reordered); n > s.reordered || n == 0 {
-					t.Errorf("%d reordered, the server says %d", n, s.reordered)
+				if l.Events.Reordered == 0 { // which of two was first is what most receivers say, if the first of them got them the wrong way round
+					t.Errorf("none reordered, the server says %d", s.reordered)
 				}
 				if q := l.LatencyUS["spread"]; l.Correlation.Tier != 0 || q == nil || q.Count != 2*events {
 					t.Errorf("%+v, spread %+v", l.Correlation, q)
