@@ -48,6 +48,21 @@ func tail(t *testing.T, file string) string {
 	return s.URL
 }
 
+// A command that says no is named with its exit status, which is no status of HTTP.
+func TestPublishCommandFails(t *testing.T) {
+	p := &plan.Plan{
+		Targets: []plan.Target{{URL: tail(t, filepath.Join(t.TempDir(), "none"))}}, Streams: 1, Ramp: 100 * time.Millisecond, Hold: 200 * time.Millisecond,
+		Publish: &plan.Publish{Command: "exit 3", Rate: 10, Settle: 100 * time.Millisecond, Deadline: 100 * time.Millisecond},
+	}
+	l, err := loadgen.Run(t.Context(), p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.Streams.Failures) != 1 || l.Streams.Failures["publish: command: exit status 3"] != 2 {
+		t.Errorf("%v", l.Streams.Failures)
+	}
+}
+
 // Events are published by a command that is fed on stdin; where it ends, the run says why.
 func TestPublishOnStdin(t *testing.T) {
 	run := func(command, file string, deadline time.Duration) (failures map[string]int, published, lost, eligible int64, reasons string) {

@@ -113,7 +113,7 @@ var causes = []struct {
 	{"h2: PROTOCOL_ERROR", false, OwnerTarget, "the target took the stream for a breach; some answer so to one beyond their limit", "lower --streams-per-conn"},
 	{"h2: connection closed", false, "", "the connection was closed before an answer", "see the logs of the target and of what is in front of it"},
 	{"h2: ", true, OwnerTarget, "the target reset the stream or the connection, or spoke no right HTTP/2", "ssegauge check says what is wrong with it"},
-	{"head: HTTP/2 frames", false, OwnerTarget, "the target answered HTTP/1.1 with HTTP/2", "try --http h2c"},
+	{"head: HTTP/2 frames", false, OwnerTarget, "the target answered HTTP/1.1 with HTTP/2", "try --http h2c, over TLS --http 2"},
 	{"head: h1/status-line", false, OwnerTarget, "the answer does not begin as HTTP/1.1 does: another protocol is spoken at that port", "try --http h2c, or https in the URL; ssegauge check shows the bytes"},
 	{"head: ", true, OwnerTarget, "the head of the answer is not right", "ssegauge check says what is wrong with it"},
 	{"publish: status ", true, OwnerHook, "the publish was refused", "check --publish-header and --publish-body against what the hook takes"},
