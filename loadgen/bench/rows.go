@@ -99,10 +99,9 @@ func (b *bench) fanOut(s shape, client string) (u used, err error) {
 		}
 		cpu, serverCPU := p.cpu(), srv.cpu()
 		if g.Published == 0 {
-			before, beforeServer, delivered = cpu, serverCPU, g.Delivered
+			before, beforeServer, delivered, u.rss = cpu, serverCPU, g.Delivered, p.rss()
 			continue
 		}
-		u.rss = p.rss()
 		if g.Delivered > latest {
 			latest, still = g.Delivered, time.Now()
 		}
