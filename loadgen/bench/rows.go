@@ -173,7 +173,7 @@ func (b *bench) truth() error {
 
 func (b *bench) trial(client string, n int) error {
 	witnesses := max(50, n/20)
-	const events = 60
+	const events = 120 // fewer do not resolve a p99
 	every := 100 * time.Millisecond
 	if n > 5000 {
 		every = 250 * time.Millisecond
@@ -247,8 +247,8 @@ func (b *bench) trial(client string, n int) error {
 // opening is how quickly streams open: in one burst against ssegauge's own server, and behind nginx where that is installed.
 func (b *bench) opening() error {
 	const n = 19_000
-	burst := func(url string) (seconds, cpu float64, r report, err error) {
-		p, err := b.load("--http", "1.1", "--streams", strconv.Itoa(n), "--ramp", "0s", "--duration", "2s", "--calibrate=false", "--canary=false", url)
+	burst := func(url, hold string) (seconds, cpu float64, r report, err error) {
+		p, err := b.load("--http", "1.1", "--streams", strconv.Itoa(n), "--ramp", "0s", "--duration", hold, "--calibrate=false", "--canary=false", url)
 		if err != nil {
 			return 0, 0, r, err
 		}
@@ -260,7 +260,7 @@ func (b *bench) opening() error {
 	if err != nil {
 		return err
 	}
-	seconds, cpu, r, err := burst(srv.base + "/events")
+	seconds, cpu, r, err := burst(srv.base+"/events", "3s")
 	srv.stop()
 	if err != nil {
 		return err
@@ -298,7 +298,7 @@ func (b *bench) opening() error {
 		return err
 	}
 	defer stop()
-	seconds, cpu, r, err = burst(front + "/events")
+	seconds, cpu, r, err = burst(front+"/events", "15s")
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ const (
 	stealSuspect, stealInvalid         = 0.05, 0.20
 	throttledSuspect, throttledInvalid = 0.02, 0.25
 	gcSuspect                          = 0.25             // of this process's processor time
-	pauseSuspect                       = 10 * 1000.0      // us
+	pauseSuspect                       = 50 * 1000.0      // us: a shorter one moves no stamp of the kernel, and what began late for it counts as late
 	lagLate                            = 10 * 1000        // us: as what begins late, and by the same shares
 	beat                               = time.Millisecond // how often the metronome asks for the processor
 )
