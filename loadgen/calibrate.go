@@ -55,7 +55,11 @@ func (r *session) calibrate(ctx context.Context) *result.Calibration {
 
 // receivable measures it with a sink in a process of its own.
 func (r *session) receivable(ctx context.Context, proto wire.Proto, streams int) (perSecond float64, err error) {
-	base, stop, err := startSink(ctx, r.sink, r.targets[0].TLS != nil)
+	cmd, err := r.sink(r.targets[0].TLS != nil)
+	if err != nil {
+		return 0, err
+	}
+	base, stop, err := StartServer(ctx, cmd)
 	if err != nil {
 		return 0, err
 	}
@@ -162,12 +166,9 @@ func (r *session) receivable(ctx context.Context, proto wire.Proto, streams int)
 	return float64(to-from) / ended.Sub(began).Seconds(), nil
 }
 
-// startSink starts a built-in server that says where it listens on its first line, and ends when its stdin does. It waits for that line until ctx is done.
-func startSink(ctx context.Context, start func(tls bool) (*exec.Cmd, error), tls bool) (base string, stop func(), err error) {
-	cmd, err := start(tls)
-	if err != nil {
-		return "", nil, err
-	}
+// StartServer starts cmd, which is to serve, to say "listening on URL" on its first line, and to end when its stdin does. It waits for that line until ctx is done;
+// stop ends the server.
+func StartServer(ctx context.Context, cmd *exec.Cmd) (base string, stop func(), err error) {
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	alive, err := cmd.StdinPipe()
@@ -187,7 +188,7 @@ func startSink(ctx context.Context, start func(tls bool) (*exec.Cmd, error), tls
 		defer late.Stop()
 		_ = cmd.Wait() // how it ends is of no interest any more
 	}
-	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })() // a sink that says nothing ends nothing
+	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })() // one that says nothing ends nothing
 	line, err := bufio.NewReader(out).ReadString('\n')
 	base, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
 	if err != nil || !ok {

@@ -108,8 +108,7 @@ func WithCanary(start func() (*exec.Cmd, error)) Option {
 	return func(r *session) { r.canary = start }
 }
 
-// WithCalibration has the run find out beforehand what this machine can receive: start makes the process of a server that says "listening on URL" on its first line and
-// ends with its stdin, and does not start it.
+// WithCalibration has the run find out beforehand what this machine can receive: start makes the process of a server for [StartServer].
 func WithCalibration(start func(tls bool) (*exec.Cmd, error)) Option {
 	return func(r *session) { r.sink = start }
 }

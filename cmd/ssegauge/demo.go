@@ -1,19 +1,17 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"ssegauge/conformance"
 	"ssegauge/conformance/catalogue"
+	"ssegauge/loadgen"
 	"ssegauge/loadgen/plan"
 	"ssegauge/reference/publish"
 	"ssegauge/reference/wire"
@@ -107,30 +105,7 @@ func startServer() (base string, stop func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
-	alive, err := cmd.StdinPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return "", nil, fmt.Errorf("the reference server did not start: %w", err)
-	}
-	stop = func() {
-		alive.Close()
-		cmd.Wait()
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	base, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
-	if err != nil || !ok {
-		stop()
-		return "", nil, fmt.Errorf("the reference server did not start: %s", strings.TrimSpace(complaints.String()))
-	}
-	return base, stop, nil
+	return loadgen.StartServer(context.Background(), cmd)
 }
 
 // publishTo is the hook that publishes on the reference server's channel.

@@ -47,24 +47,20 @@ func (Epoll) Run(ctx context.Context, j *Job) {
 			ours.Life.Churn, rest.Life.Churn = schedule.Part{Arrival: j.Life.Churn, Count: 2}, schedule.Part{Arrival: j.Life.Churn, Index: 1, Count: 2}
 		}
 	}
-	var loops []*loop
-	if len(j.Targets) > 0 {
-		if loops = newLoops(&ours); loops == nil { // no descriptors for it: those of the streams will say so
-			Portable{}.Run(ctx, j)
-			return
-		}
+	loops := newLoops(&ours)
+	if loops == nil { // no descriptors for it: those of the streams will say so
+		Portable{}.Run(ctx, j)
+		return
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
-		if len(loops) > 0 {
-			loops[0].ending.Store(true)
-		}
+		loops[0].ending.Store(true)
 		for _, l := range loops {
 			l.rouse()
 		}
 	})
-	if len(loops) > 0 && j.Life.moves() {
+	if j.Life.moves() {
 		loops[0].run.rouse = func() { // the last stream that ends is the end of every loop
 			for _, l := range loops {
 				if l.going.Load() == 0 {

@@ -326,12 +326,7 @@ func (r *Recorder) sighted(s *Stream, seq uint32, at int64, e *entry) {
 	}
 	high := s.high
 	what := s.mark(seq, r.base)
-	switch {
-	case what == duplicate:
-		r.n.duplicated++
-		return
-	case what == forgotten || seq < r.base:
-		r.n.late++
+	if r.gone(what, seq) {
 		return
 	}
 	slot, w := b.slot(seq), o.at(seq)

@@ -384,12 +384,7 @@ func (r *Recorder) arrived(s *Stream, seq uint32, at, blur int64) {
 		}
 		return
 	}
-	switch {
-	case what == duplicate:
-		r.n.duplicated++
-		return
-	case what == forgotten || seq < r.base:
-		r.n.late++
+	if r.gone(what, seq) {
 		return
 	}
 	slot := b.slot(seq)
@@ -414,6 +409,19 @@ func (r *Recorder) arrived(s *Stream, seq uint32, at, blur int64) {
 	}
 	r.record(mOwn, min(blur, max(0, off)))
 	r.take(s, seq, off)
+}
+
+// gone counts the arrival of a number that came before, or so late that it is not known whether.
+func (r *Recorder) gone(what arrival, seq uint32) bool {
+	switch {
+	case what == duplicate:
+		r.n.duplicated++
+	case what == forgotten || seq < r.base:
+		r.n.late++
+	default:
+		return false
+	}
+	return true
 }
 
 // take notes that an eligible receiver has event seq, which is under way, off after its time.

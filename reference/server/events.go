@@ -14,15 +14,24 @@ import (
 
 var errStopping = errors.New("the server is stopping")
 
-// events streams a channel.
-func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+// held is the channel that a request names, held for it; nil if there is none: then the request is answered.
+func (s *Server) held(w http.ResponseWriter, r *http.Request) *channel {
 	name, ok := channelName(w, r)
 	if !ok {
-		return
+		return nil
 	}
 	c, err := s.channels.hold(name)
 	if err != nil {
 		s.refuse(w, err)
+		return nil
+	}
+	return c
+}
+
+// events streams a channel.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	c := s.held(w, r)
+	if c == nil {
 		return
 	}
 	defer s.channels.release(c)
@@ -61,6 +70,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			st.fault.behind, st.fault.bare = false, true
 		}
 		recs, wake, lost := c.read(cursor, buf[:0])
+		var ok bool
 		switch {
 		case lost: // the reader is too slow for the log; it can resume, and will be told what it missed
 			s.count.cut.Add(1)

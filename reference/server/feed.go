@@ -129,13 +129,8 @@ func (s *Server) Config() Config { return s.cfg }
 const Heartbeat = heartbeat
 
 func (s *Server) carryEvents(w http.ResponseWriter, r *http.Request) {
-	name, ok := channelName(w, r)
-	if !ok {
-		return
-	}
-	c, err := s.channels.hold(name)
-	if err != nil {
-		s.refuse(w, err)
+	c := s.held(w, r)
+	if c == nil {
 		return
 	}
 	cursor, first, resumed := s.start(c, r)

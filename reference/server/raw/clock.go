@@ -3,6 +3,8 @@ package raw
 import (
 	"net/http"
 	"time"
+
+	"ssegauge/reference/wire"
 )
 
 // clock tells the shard when to look after the connection.
@@ -64,7 +66,7 @@ func (c *conn) lookAfter(now int64) {
 	c.look = notDue
 	for i := range c.streams {
 		if s := &c.streams[i]; s.id&dead == 0 && s.flags&asking != 0 && c.silence(s) >= bodyTimeout {
-			c.h2.streamError(c, s.id, codeCalm)
+			c.h2.streamError(c, s.id, wire.CodeEnhanceYourCalm)
 		}
 	}
 	c.looking = true
@@ -98,7 +100,7 @@ func (c *conn) patience() time.Duration {
 func (c *conn) late() {
 	switch c.since = 0; {
 	case c.h2 != nil:
-		c.h2.fail(c, codeCalm, "a frame or a field block was not whole in time")
+		c.h2.fail(c, wire.CodeEnhanceYourCalm, "a frame or a field block was not whole in time")
 	case len(c.in) == 0 && c.req == nil:
 		c.close() // nothing came at all
 		return

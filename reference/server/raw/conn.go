@@ -2,6 +2,8 @@ package raw
 
 import (
 	"slices"
+
+	"ssegauge/reference/wire"
 )
 
 // conn is one connection. It holds a buffer only while something is not whole: a request that comes, an answer that waits.
@@ -283,7 +285,7 @@ func (c *conn) eof() {
 func (c *conn) stop() {
 	c.last = true
 	if c.h2 != nil {
-		c.h2.goAway(c, codeNone, "")
+		c.h2.goAway(c, wire.CodeNo, "")
 	} else if c.active() == 0 && c.req == nil && len(c.in) == 0 {
 		c.state = max(c.state, closing)
 	}

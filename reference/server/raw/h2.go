@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"golang.org/x/net/http2/hpack"
+
+	"ssegauge/reference/wire"
 )
 
-// The types, flags, settings and codes of RFC 9113 6 and 7 that a server has to do with.
+// The types, flags and settings of RFC 9113 6 that a server has to do with.
 const (
 	frameData         = 0x0
 	frameHeaders      = 0x1
@@ -35,20 +37,6 @@ const (
 	settingInitialWindowSize    = 0x4
 	settingMaxFrameSize         = 0x5
 	settingMaxHeaderListSize    = 0x6
-)
-
-type code uint32
-
-const (
-	codeNone         code = 0x0
-	codeProtocol     code = 0x1
-	codeFlowControl  code = 0x3
-	codeStreamClosed code = 0x5
-	codeFrameSize    code = 0x6
-	codeRefused      code = 0x7
-	codeCancel       code = 0x8
-	codeCompression  code = 0x9
-	codeCalm         code = 0xb
 )
 
 const (
@@ -142,7 +130,7 @@ func (c *conn) frames(p []byte) (n int) {
 			length := int(rest[0])<<16 | int(rest[1])<<8 | int(rest[2])
 			f := frame{kind: rest[3], flags: rest[4], id: binary.BigEndian.Uint32(rest[5:]) & maxStreamID}
 			if length > maxFrame {
-				c.h2.fail(c, codeFrameSize, "a frame is larger than 16384 bytes")
+				c.h2.fail(c, wire.CodeFrameSize, "a frame is larger than 16384 bytes")
 				return len(p)
 			}
 			if len(rest) >= 9+length {
@@ -167,7 +155,7 @@ func (c *conn) frames(p []byte) (n int) {
 }
 
 // fail ends the connection for an error of the peer's.
-func (h *h2) fail(c *conn, e code, why string) {
+func (h *h2) fail(c *conn, e wire.ErrCode, why string) {
 	h.goAway(c, e, why)
 	for i := range c.streams {
 		if c.streams[i].id&dead == 0 {
@@ -178,8 +166,8 @@ func (h *h2) fail(c *conn, e code, why string) {
 }
 
 // goAway tells the peer that no new streams are taken.
-func (h *h2) goAway(c *conn, e code, why string) {
-	if h.leaving && e == codeNone || c.state >= closing {
+func (h *h2) goAway(c *conn, e wire.ErrCode, why string) {
+	if h.leaving && e == wire.CodeNo || c.state >= closing {
 		return
 	}
 	h.leaving = true
@@ -198,7 +186,7 @@ func (h *h2) leave(c *conn) {
 }
 
 // reset ends a stream that is not in the table, or not any more.
-func (h *h2) reset(c *conn, id uint32, e code) {
+func (h *h2) reset(c *conn, id uint32, e wire.ErrCode) {
 	if len(h.resets) == maxResets {
 		h.resets = slices.Delete(h.resets, 0, maxResets/2)
 	}
@@ -212,7 +200,7 @@ func (h *h2) noisy(c *conn, why string) bool {
 		h.noise, h.noisyAt = 0, now
 	}
 	if h.noise++; h.noise > maxNoise {
-		h.fail(c, codeCalm, "too many frames that carry nothing: "+why)
+		h.fail(c, wire.CodeEnhanceYourCalm, "too many frames that carry nothing: "+why)
 		return true
 	}
 	return false
@@ -222,10 +210,10 @@ func (h *h2) noisy(c *conn, why string) bool {
 func (h *h2) frame(c *conn, f frame) {
 	switch {
 	case !h.greeted && (f.kind != frameSettings || f.flags&flagAck != 0):
-		h.fail(c, codeProtocol, "the first frame is not SETTINGS")
+		h.fail(c, wire.CodeProtocol, "the first frame is not SETTINGS")
 		return
 	case h.blockID != 0 && (f.kind != frameContinuation || f.id != h.blockID):
-		h.fail(c, codeProtocol, "a frame within a field block")
+		h.fail(c, wire.CodeProtocol, "a frame within a field block")
 		return
 	}
 	switch f.kind {
@@ -245,14 +233,14 @@ func (h *h2) frame(c *conn, f frame) {
 		h.ping(c, f)
 	case frameGoAway:
 		if f.id != 0 || len(f.payload) < 8 {
-			h.fail(c, codeProtocol, "a malformed GOAWAY")
+			h.fail(c, wire.CodeProtocol, "a malformed GOAWAY")
 			return
 		}
 		h.noisy(c, "GOAWAY")
 	case frameWindowUpdate:
 		h.windowUpdate(c, f)
 	case framePushPromise:
-		h.fail(c, codeProtocol, "PUSH_PROMISE from a client")
+		h.fail(c, wire.CodeProtocol, "PUSH_PROMISE from a client")
 	default:
 		h.noisy(c, "unknown types")
 	}
@@ -261,18 +249,18 @@ func (h *h2) frame(c *conn, f frame) {
 func (h *h2) priority(c *conn, f frame) {
 	switch {
 	case f.id == 0:
-		h.fail(c, codeProtocol, "PRIORITY on stream 0")
+		h.fail(c, wire.CodeProtocol, "PRIORITY on stream 0")
 	case len(f.payload) != 5:
-		h.streamError(c, f.id, codeFrameSize)
+		h.streamError(c, f.id, wire.CodeFrameSize)
 	case binary.BigEndian.Uint32(f.payload)&maxStreamID == f.id:
-		h.streamError(c, f.id, codeProtocol)
+		h.streamError(c, f.id, wire.CodeProtocol)
 	default:
 		h.noisy(c, "PRIORITY")
 	}
 }
 
 // streamError ends a stream for an error of the peer's (RFC 9113 5.4.2).
-func (h *h2) streamError(c *conn, id uint32, e code) {
+func (h *h2) streamError(c *conn, id uint32, e wire.ErrCode) {
 	if h.noisy(c, "frames that are wrong") {
 		return
 	}
@@ -286,9 +274,9 @@ func (h *h2) streamError(c *conn, id uint32, e code) {
 func (h *h2) resetBy(c *conn, f frame) {
 	switch {
 	case len(f.payload) != 4:
-		h.fail(c, codeFrameSize, "RST_STREAM is not of 4 bytes")
+		h.fail(c, wire.CodeFrameSize, "RST_STREAM is not of 4 bytes")
 	case f.id == 0 || f.id > h.newest:
-		h.fail(c, codeProtocol, "RST_STREAM on a stream that is idle")
+		h.fail(c, wire.CodeProtocol, "RST_STREAM on a stream that is idle")
 	case h.noisy(c, "RST_STREAM"):
 	default:
 		if i, ok := c.find(f.id); ok {
@@ -301,10 +289,10 @@ func (h *h2) resetBy(c *conn, f frame) {
 func (h *h2) settings(c *conn, f frame) {
 	switch {
 	case f.id != 0:
-		h.fail(c, codeProtocol, "SETTINGS on a stream")
+		h.fail(c, wire.CodeProtocol, "SETTINGS on a stream")
 		return
 	case f.flags&flagAck != 0 && len(f.payload) != 0, len(f.payload)%6 != 0:
-		h.fail(c, codeFrameSize, "SETTINGS of a wrong length")
+		h.fail(c, wire.CodeFrameSize, "SETTINGS of a wrong length")
 		return
 	case f.flags&flagAck != 0:
 		h.acked = true
@@ -319,12 +307,12 @@ func (h *h2) settings(c *conn, f frame) {
 		switch binary.BigEndian.Uint16(p) {
 		case settingEnablePush:
 			if value > 1 {
-				h.fail(c, codeProtocol, "ENABLE_PUSH is neither 0 nor 1")
+				h.fail(c, wire.CodeProtocol, "ENABLE_PUSH is neither 0 nor 1")
 				return
 			}
 		case settingInitialWindowSize:
 			if value > maxWindow {
-				h.fail(c, codeFlowControl, "INITIAL_WINDOW_SIZE is larger than 2147483647")
+				h.fail(c, wire.CodeFlowControl, "INITIAL_WINDOW_SIZE is larger than 2147483647")
 				return
 			}
 			delta := int64(value) - int64(h.initial)
@@ -335,14 +323,14 @@ func (h *h2) settings(c *conn, f frame) {
 					continue
 				}
 				if int64(s.window)+delta > maxWindow {
-					h.fail(c, codeFlowControl, "INITIAL_WINDOW_SIZE takes the window of a stream beyond 2147483647")
+					h.fail(c, wire.CodeFlowControl, "INITIAL_WINDOW_SIZE takes the window of a stream beyond 2147483647")
 					return
 				}
 				s.window = int32(int64(s.window) + delta)
 			}
 		case settingMaxFrameSize:
 			if value < maxFrame || value > 1<<24-1 {
-				h.fail(c, codeProtocol, "MAX_FRAME_SIZE is not within 16384 and 16777215")
+				h.fail(c, wire.CodeProtocol, "MAX_FRAME_SIZE is not within 16384 and 16777215")
 				return
 			}
 		}
@@ -353,9 +341,9 @@ func (h *h2) settings(c *conn, f frame) {
 func (h *h2) ping(c *conn, f frame) {
 	switch {
 	case f.id != 0:
-		h.fail(c, codeProtocol, "PING on a stream")
+		h.fail(c, wire.CodeProtocol, "PING on a stream")
 	case len(f.payload) != 8:
-		h.fail(c, codeFrameSize, "PING is not of 8 bytes")
+		h.fail(c, wire.CodeFrameSize, "PING is not of 8 bytes")
 	case h.noisy(c, "PING"):
 	case f.flags&flagAck == 0:
 		c.out = append(appendFrameHead(c.out, 8, framePing, flagAck, 0), f.payload...)
@@ -364,28 +352,28 @@ func (h *h2) ping(c *conn, f frame) {
 
 func (h *h2) windowUpdate(c *conn, f frame) {
 	if len(f.payload) != 4 {
-		h.fail(c, codeFrameSize, "WINDOW_UPDATE is not of 4 bytes")
+		h.fail(c, wire.CodeFrameSize, "WINDOW_UPDATE is not of 4 bytes")
 		return
 	}
 	n := int64(binary.BigEndian.Uint32(f.payload) & maxWindow)
 	switch {
 	case f.id == 0 && n == 0:
-		h.fail(c, codeProtocol, "WINDOW_UPDATE of 0")
+		h.fail(c, wire.CodeProtocol, "WINDOW_UPDATE of 0")
 	case f.id == 0:
 		if h.window += n; h.window > maxWindow {
-			h.fail(c, codeFlowControl, "WINDOW_UPDATE takes the window of the connection beyond 2147483647")
+			h.fail(c, wire.CodeFlowControl, "WINDOW_UPDATE takes the window of the connection beyond 2147483647")
 		}
 	case f.id > h.newest || f.id%2 == 0:
-		h.fail(c, codeProtocol, "WINDOW_UPDATE on a stream that is idle")
+		h.fail(c, wire.CodeProtocol, "WINDOW_UPDATE on a stream that is idle")
 	default:
 		i, ok := c.find(f.id)
 		switch {
 		case !ok:
 			h.noisy(c, "WINDOW_UPDATE") // for a stream that ended
 		case n == 0:
-			h.streamError(c, f.id, codeProtocol)
+			h.streamError(c, f.id, wire.CodeProtocol)
 		case int64(c.streams[i].window)+n > maxWindow:
-			h.streamError(c, f.id, codeFlowControl)
+			h.streamError(c, f.id, wire.CodeFlowControl)
 		default:
 			c.streams[i].window += int32(n)
 		}
@@ -396,11 +384,11 @@ func (h *h2) windowUpdate(c *conn, f frame) {
 func (h *h2) data(c *conn, f frame) {
 	size := int64(len(f.payload))
 	if f.id == 0 || f.id > h.newest || f.id%2 == 0 {
-		h.fail(c, codeProtocol, "DATA on a stream that is idle")
+		h.fail(c, wire.CodeProtocol, "DATA on a stream that is idle")
 		return
 	}
 	if h.recv -= size; h.recv < 0 {
-		h.fail(c, codeFlowControl, "DATA beyond the window of the connection")
+		h.fail(c, wire.CodeFlowControl, "DATA beyond the window of the connection")
 		return
 	}
 	if h.recv < ourWindow/2 {
@@ -409,7 +397,7 @@ func (h *h2) data(c *conn, f frame) {
 	}
 	p, ok := f.unpad()
 	if !ok {
-		h.fail(c, codeProtocol, "padding that is longer than its frame")
+		h.fail(c, wire.CodeProtocol, "padding that is longer than its frame")
 		return
 	}
 	if len(p) == 0 && f.flags&flagEndStream == 0 && h.noisy(c, "empty DATA") {
@@ -419,14 +407,14 @@ func (h *h2) data(c *conn, f frame) {
 	if u == nil {
 		// We may have answered, or reset it, already; more of it is noise.
 		if _, ok := c.find(f.id); ok {
-			h.streamError(c, f.id, codeStreamClosed)
+			h.streamError(c, f.id, wire.CodeStreamClosed)
 		} else {
 			h.noisy(c, "DATA on a stream that ended")
 		}
 		return
 	}
 	if u.window -= size; u.window < 0 {
-		h.streamError(c, f.id, codeFlowControl)
+		h.streamError(c, f.id, wire.CodeFlowControl)
 		return
 	}
 	if !u.large {
@@ -438,7 +426,7 @@ func (h *h2) data(c *conn, f frame) {
 	case f.flags&flagEndStream != 0 || u.large:
 		h.uploaded(c, f.id, u)
 	case h.laden(c):
-		h.streamError(c, f.id, codeCalm)
+		h.streamError(c, f.id, wire.CodeEnhanceYourCalm)
 	case u.window < ourWindow/2:
 		h.credit(c, f.id, ourWindow-u.window)
 		u.window = ourWindow
@@ -452,7 +440,7 @@ func (h *h2) credit(c *conn, id uint32, n int64) {
 // uploaded answers a request whose body is there, or is too large.
 func (h *h2) uploaded(c *conn, id uint32, u *upload) {
 	if n := u.r.length; n >= 0 && !u.large && n != int64(len(u.body)) {
-		h.streamError(c, id, codeProtocol) // RFC 9113 8.1.1
+		h.streamError(c, id, wire.CodeProtocol) // RFC 9113 8.1.1
 		return
 	}
 	h.taken(id)
@@ -461,7 +449,7 @@ func (h *h2) uploaded(c *conn, id uint32, u *upload) {
 	c.serve(r, id, 0)
 	r.Body = http.NoBody // it may be the shard's memo
 	if _, ok := c.find(id); !ok && u.large {
-		h.reset(c, id, codeNone) // we do not want the rest (RFC 9113 8.1)
+		h.reset(c, id, wire.CodeNo) // we do not want the rest (RFC 9113 8.1)
 	}
 }
 
@@ -481,19 +469,19 @@ func (h *h2) headers(c *conn, f frame) {
 	p, ok := f.unpad()
 	switch {
 	case f.id%2 == 0:
-		h.fail(c, codeProtocol, "HEADERS on a stream that no client may open")
+		h.fail(c, wire.CodeProtocol, "HEADERS on a stream that no client may open")
 		return
 	case !ok:
-		h.fail(c, codeProtocol, "padding that is longer than its frame")
+		h.fail(c, wire.CodeProtocol, "padding that is longer than its frame")
 		return
 	}
 	if f.flags&flagPriority != 0 {
 		if len(p) < 5 {
-			h.fail(c, codeFrameSize, "HEADERS too short for its priority")
+			h.fail(c, wire.CodeFrameSize, "HEADERS too short for its priority")
 			return
 		}
 		if binary.BigEndian.Uint32(p)&maxStreamID == f.id {
-			h.fail(c, codeProtocol, "a stream that depends on itself")
+			h.fail(c, wire.CodeProtocol, "a stream that depends on itself")
 			return
 		}
 		p = p[5:]
@@ -509,11 +497,11 @@ func (h *h2) headers(c *conn, f frame) {
 
 func (h *h2) continuation(c *conn, f frame) {
 	if h.blockID == 0 {
-		h.fail(c, codeProtocol, "CONTINUATION outside of a field block")
+		h.fail(c, wire.CodeProtocol, "CONTINUATION outside of a field block")
 		return
 	}
 	if h.pieces++; h.pieces > maxPieces || len(h.block)+len(f.payload) > maxHead {
-		h.fail(c, codeCalm, "a field block of more than 65536 bytes or 64 CONTINUATIONs")
+		h.fail(c, wire.CodeEnhanceYourCalm, "a field block of more than 65536 bytes or 64 CONTINUATIONs")
 		return
 	}
 	h.block = append(h.block, f.payload...)

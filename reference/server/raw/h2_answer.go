@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http2/hpack"
+
+	"ssegauge/reference/wire"
 )
 
 // head queues HEADERS.
@@ -120,7 +122,7 @@ func (h *h2) put(c *conn, s stream, content []byte) {
 	}
 	c.add(s)
 	if h.laden(c) {
-		h.fail(c, codeCalm, "too many answers that are not taken")
+		h.fail(c, wire.CodeEnhanceYourCalm, "too many answers that are not taken")
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http2/hpack"
+
+	"ssegauge/reference/wire"
 )
 
 // fieldList is what one field block says, judged as it is read (RFC 9113 8.2, 8.3).
@@ -128,7 +130,7 @@ func (h *h2) fields(c *conn, id uint32, block []byte) {
 		l = &fieldList{}
 		l.reset()
 		if err := h.decode(c, block, l); err != nil {
-			h.fail(c, codeCompression, "a field block that HPACK cannot read")
+			h.fail(c, wire.CodeCompression, "a field block that HPACK cannot read")
 			return
 		}
 		if h.settled && l.check() && l.size <= maxHead && len(block) <= 1024 {
@@ -143,10 +145,10 @@ func (h *h2) fields(c *conn, id uint32, block []byte) {
 	h.newest = id
 	switch {
 	case h.leaving:
-		h.reset(c, id, codeRefused)
+		h.reset(c, id, wire.CodeRefusedStream)
 	case c.active() >= sh.eng.cfg.MaxConcurrentStreams:
 		if !h.noisy(c, "streams beyond MAX_CONCURRENT_STREAMS") {
-			h.reset(c, id, codeRefused)
+			h.reset(c, id, wire.CodeRefusedStream)
 		}
 	case l.size > maxHead:
 		a := &sh.answer
@@ -157,7 +159,7 @@ func (h *h2) fields(c *conn, id uint32, block []byte) {
 		a.body = append(a.body, "the fields of the request are larger than 65536 bytes\n"...)
 		h.finite(c, a)
 	case !l.check() || h.blockEnd && l.length > 0 || l.request(c.addr) == nil:
-		h.streamError(c, id, codeProtocol)
+		h.streamError(c, id, wire.CodeProtocol)
 	case !h.blockEnd:
 		c.add(stream{id: id, window: h.initial, flags: asking | noFeed})
 		if h.uploads == nil {
@@ -165,7 +167,7 @@ func (h *h2) fields(c *conn, id uint32, block []byte) {
 		}
 		h.uploads[id] = &upload{r: l, window: ourWindow}
 		if h.held += l.size; h.laden(c) {
-			h.streamError(c, id, codeCalm)
+			h.streamError(c, id, wire.CodeEnhanceYourCalm)
 		}
 	default:
 		c.serve(l.request(c.addr), id, 0)
@@ -209,16 +211,16 @@ func (h *h2) trailers(c *conn, id uint32, l *fieldList) {
 	switch {
 	case u == nil:
 		if _, ok := c.find(id); ok {
-			h.streamError(c, id, codeStreamClosed)
+			h.streamError(c, id, wire.CodeStreamClosed)
 			return
 		}
 		if slices.Contains(h.resets, id) { // RFC 9113 5.1
 			h.noisy(c, "HEADERS on a stream that was reset")
 			return
 		}
-		h.fail(c, codeStreamClosed, "HEADERS on a stream that has ended")
+		h.fail(c, wire.CodeStreamClosed, "HEADERS on a stream that has ended")
 	case !h.blockEnd || l.bad || len(l.pseudo) > 0 || l.size > maxHead:
-		h.streamError(c, id, codeProtocol)
+		h.streamError(c, id, wire.CodeProtocol)
 	default:
 		h.uploaded(c, id, u)
 	}

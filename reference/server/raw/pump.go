@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ssegauge/reference/server"
+	"ssegauge/reference/wire"
 )
 
 // entry is what one frame or chunk in the scratch buffer means, in case it is not written.
@@ -283,7 +284,7 @@ func (c *conn) cut(buf []byte, i int) []byte {
 	default:
 		was := *s
 		s.flags |= noFeed | asking
-		buf = append(appendFrameHead(buf, 4, frameReset, 0, s.id), 0, 0, 0, byte(codeCancel))
+		buf = append(appendFrameHead(buf, 4, frameReset, 0, s.id), 0, 0, 0, byte(wire.CodeCancel))
 		c.log(i, buf, ending, 0, was)
 	}
 	c.sh.entries[len(c.sh.entries)-1].cut = true
