@@ -17,6 +17,7 @@ var allowed = map[string][]string{
 	"conformance/serverchecks":    {"conformance", "reference/", "reports/result"},
 	"conformance/catalogue":       {"conformance", "conformance/serverchecks", "reports/result"},
 	"loadgen":                     {"loadgen/", "golang.org/x/sys/", "reference/wire", "reference/publish", "reports/result"},
+	"loadgen/limits":              {"loadgen", "loadgen/engine", "loadgen/plan", "reference/sse", "reference/wire", "reference/publish", "reports/result"},
 	"loadgen/bench":               {"golang.org/x/sys/", "golang.org/x/net/"},
 	"loadgen/plan":                {"loadgen/schedule", "reference/wire", "reference/publish", "reports/result", "go.yaml.in/yaml/"},
 	"loadgen/schedule":            {},

@@ -61,7 +61,7 @@ reach everyone, and serves a reference implementation to hold others against.`,
 		return usagef("%v: '%s --help' lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newDemo(a), newCheck(a), newLoad(a), newWatch(a), newServe(a), newReport(a), newList(a), newExplain(a), newCanary(a),
+		newDemo(a), newCheck(a), newLoad(a), newLimits(a), newWatch(a), newServe(a), newReport(a), newList(a), newExplain(a), newCanary(a),
 	)
 	for _, sub := range root.Commands() {
 		wrapArgs(sub)

@@ -82,6 +82,8 @@ type FramesOptions struct {
 	// stream nobody reads comes to a halt. Padding is credited at once all the same, and the window of the connection is always
 	// topped up, so that such a stream holds up no other.
 	ManualWindow bool
+	// PastLimit opens streams past the peer's SETTINGS_MAX_CONCURRENT_STREAMS too, to see what the one too many meets.
+	PastLimit bool
 }
 
 // PeerSettings is what the peer declared, with the defaults of RFC 9113 6.5.2 before its SETTINGS came.

@@ -30,7 +30,7 @@ func (f *Frames) Open(r *Request) (stream uint32, err error) {
 		return 0, f.goAway
 	case f.next > lastStreamID:
 		return 0, ErrStreamIDs
-	case uint32(f.streams.active) >= limit:
+	case uint32(f.streams.active) >= limit && !f.opt.PastLimit:
 		return 0, ErrStreamLimit
 	}
 	if err := r.check(); err != nil {

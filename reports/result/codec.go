@@ -86,7 +86,7 @@ func (e *SchemaError) Error() string {
 	if e.Schema == "" {
 		return "not a result of ssegauge: no \"schema\" member"
 	}
-	return fmt.Sprintf("schema %q is not known here (known: %s, %s, %s)", Escape(clip(e.Schema, 60)), SchemaCheck, SchemaLoad, SchemaRuns)
+	return fmt.Sprintf("schema %q is not known here (known: %s, %s, %s, %s)", Escape(clip(e.Schema, 60)), SchemaCheck, SchemaLoad, SchemaLimits, SchemaRuns)
 }
 
 // Decode reads one run from JSON as [Encode] writes it (several: [DecodeAll]), at most [MaxFile] bytes. Members that this version does not know are
@@ -125,6 +125,8 @@ func decode(b []byte, schema string) (*Run, error) {
 		r.Check = new(Check)
 	case SchemaLoad:
 		r.Load = new(Load)
+	case SchemaLimits:
+		r.Limits = new(Limits)
 	default:
 		return nil, &SchemaError{schema}
 	}
@@ -133,14 +135,19 @@ func decode(b []byte, schema string) (*Run, error) {
 	}
 	switch schema {
 	case SchemaCheck:
-		r.Load = nil // members of the other command are unknown members
+		r.Load, r.Limits = nil, nil // members of the other commands are unknown members
 		if r.Check.Results == nil {
 			return nil, fmt.Errorf("%s without \"results\"", SchemaCheck)
 		}
 	case SchemaLoad:
-		r.Check = nil
+		r.Check, r.Limits = nil, nil
 		if r.Validity.Verdict == "" {
 			return nil, fmt.Errorf("%s without \"validity\"", SchemaLoad)
+		}
+	case SchemaLimits:
+		r.Check, r.Load = nil, nil
+		if r.Limits.Limits == nil {
+			return nil, fmt.Errorf("%s without \"limits\"", SchemaLimits)
 		}
 	}
 	r.Outcome, r.Words = "", "" // they follow from the rest

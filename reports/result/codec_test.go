@@ -203,7 +203,7 @@ func TestDecodeErrors(t *testing.T) {
 		"{\n\"schema\":\n}":              "not JSON: line 3",
 		`[]`:                             "a JSON array where",
 		`{}`:                             `no "schema" member`,
-		`{"schema":"ssegauge/check/v9"}`: `schema "ssegauge/check/v9" is not known here (known: ssegauge/check/v1, ssegauge/load/v1, ssegauge/runs/v1)`,
+		`{"schema":"ssegauge/check/v9"}`: `schema "ssegauge/check/v9" is not known here (known: ssegauge/check/v1, ssegauge/load/v1, ssegauge/limits/v1, ssegauge/runs/v1)`,
 		`{"schema":"\u001b[2J"}`:         `schema "\\x1b[2J" is not known`,
 		`{"schema":"ssegauge/check/v1"}`: `without "results"`,
 		`{"schema":"ssegauge/load/v1"}`:  `without "validity"`,

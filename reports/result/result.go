@@ -22,7 +22,7 @@ const (
 	SchemaLimits = "ssegauge/limits/v1"
 )
 
-// Run is one run of a command. Exactly one of Check, Load is set; their members stand inline in the JSON.
+// Run is one run of a command. Exactly one of Check, Load, Limits is set; their members stand inline in the JSON.
 // (No type embedded here may have a MarshalJSON method: it would be Run's.)
 type Run struct {
 	Schema      string    `json:"schema"`
@@ -38,6 +38,7 @@ type Run struct {
 	Words   string `json:"sentence"`
 	*Check
 	*Load
+	*Limits
 }
 
 // Tool is the program that made the run.

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ssegauge/loadgen/engine"
+	"ssegauge/loadgen/limits"
+	"ssegauge/loadgen/plan"
+	"ssegauge/reports/result"
+)
+
+type limitsFlags struct {
+	target  targetFlags
+	publish publishFlags
+	output  outputFlags
+
+	probes  []string
+	budget  time.Duration
+	streams int
+	engine  string
+	sources []string
+}
+
+func newLimits(a *app) *cobra.Command {
+	var l limitsFlags
+	cmd := &cobra.Command{
+		Use:   "limits URL",
+		Short: "Find out which limit is met first, and whose it is",
+		Long: `Looks for the limits of a target, one kind after the other, and says for each how much it is, from what
+was seen, and whose it is: the target's, of the path to it, or of this machine. What is going to be sent, and how long it
+may take at most, is said before it begins. Ctrl-C ends it with what is known by then.
+
+Probes:
+` + probeHelp() + `
+Many probes need to publish (--publish or --publish-cmd): what they leave undecided names the flag that decides it.`,
+		Example: `  ssegauge limits http://localhost:8080/events --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Data}}}'
+  ssegauge limits https://host/events --probe h2-streams,idle --budget 3m
+  ssegauge limits http://localhost:8080/events --probe streams --streams 2000 --report html=limits.html`,
+		Args: oneURL,
+		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), a, cmd, args[0]) },
+	}
+	l.target.add(cmd)
+	l.publish.add(cmd)
+	f := cmd.Flags()
+	f.StringSliceVar(&l.probes, "probe", nil, "look for these kinds of limits only, by `name` (repeatable, or with commas)")
+	f.DurationVar(&l.budget, "budget", 5*time.Minute, "wall clock for all probes; what needs more time is looked for as far as it goes")
+	f.IntVar(&l.streams, "streams", 10_000, "open at most so many at once")
+	f.StringVar(&l.engine, "engine", engine.Auto, "what reads the sockets of many streams: auto|epoll|portable")
+	f.StringSliceVar(&l.sources, "source", nil, "local `address` or CIDR to connect from, in turn")
+	l.output.add(cmd)
+	return cmd
+}
+
+// probeHelp lists the probes.
+func probeHelp() string {
+	var b strings.Builder
+	for _, p := range limits.Probes() {
+		fmt.Fprintf(&b, "  %-12s %s", p.Name, p.Title)
+		if p.OptIn {
+			b.WriteString(" (only where it is named)")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func (l *limitsFlags) config(cmd *cobra.Command, rawURL string) (limits.Config, error) {
+	var c limits.Config
+	req, dialer, err := l.target.load(cmd, rawURL)
+	if err != nil {
+		return c, err
+	}
+	for _, name := range l.probes {
+		if names, ok := limits.Known(name); !ok {
+			return c, usagef("--probe %q is unknown: %s are right", name, names)
+		}
+	}
+	switch {
+	case l.budget < time.Second || l.budget > 24*time.Hour:
+		return c, usagef("--budget %v is out of range: 1s to 24h", l.budget)
+	case l.streams < 1:
+		return c, usagef("--streams %d: at least 1 is wanted", l.streams)
+	}
+	c = limits.Config{Probes: l.probes, Budget: l.budget, Streams: l.streams}
+	c.Plan = plan.Plan{
+		Targets: []plan.Target{{URL: rawURL, HTTP: l.target.http, Request: req, Dialer: dialer, Insecure: l.target.insecure, CACert: l.target.caCert, Cert: l.target.cert, Key: l.target.key}},
+		Engine:  l.engine, Sources: l.sources, Timeout: l.target.timeout,
+	}
+	hook, err := l.publish.at(req.URL)
+	if err != nil {
+		return c, err
+	}
+	if hook != nil {
+		c.Plan.Publish = &plan.Publish{HTTP: hook.HTTP, Header: hook.Header, Body: hook.Body, Command: hook.Command, Protocol: l.publish.proto}
+		if c.Publisher, err = l.publish.compile(dialer, req.URL); err != nil {
+			return c, err
+		}
+	}
+	trial := c.Plan // whatever is wrong with it is said before anything is sent
+	if err := trial.Validate(); err != nil {
+		return c, usagef("%v", err)
+	}
+	return c, nil
+}
+
+func (l *limitsFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL string) error {
+	if err := l.output.check(); err != nil {
+		return err
+	}
+	config, err := l.config(cmd, rawURL)
+	if err != nil {
+		return err
+	}
+	if config.Publisher != nil {
+		defer config.Publisher.Close()
+	}
+	started := time.Now()
+	search, err := limits.New(ctx, config)
+	if err != nil {
+		return limitsError(err)
+	}
+	if !l.output.quiet {
+		announce(a.stderr, search)
+	}
+	found, err := searched(ctx, a, search, l.output.quiet)
+	run := &result.Run{Schema: result.SchemaLimits, Tool: tool(), Target: search.Target(), Started: started, DurationMS: float64(time.Since(started).Microseconds()) / 1000, Limits: found}
+	if err != nil {
+		run.Interrupted = true
+	}
+	return conclude(a, &l.output, run, err)
+}
+
+func limitsError(err error) error {
+	var answer *limits.AnswerError
+	if errors.As(err, &answer) {
+		return &outcome{exitInconclusive, err.Error()}
+	}
+	return loadError(err)
+}
+
+// announce says what is going to be done.
+func announce(w io.Writer, search *limits.Search) {
+	fmt.Fprintf(w, "probes of %s, with at most so many requests and in at most so much time:\n", search.Target().URL)
+	for _, s := range search.Steps() {
+		fmt.Fprintf(w, "  %-12s %9s  %6s\n", s.Probe.Name, result.Count(int64(s.Requests)), s.Within.Round(time.Second))
+	}
+}
+
+// searched runs the search with progress on stderr.
+func searched(ctx context.Context, a *app, search *limits.Search, quiet bool) (*result.Limits, error) {
+	var latest atomic.Pointer[limits.Progress]
+	latest.Store(&limits.Progress{})
+	shown := startProgress(a.stderr, quiet, "limits", func() step {
+		p := latest.Load()
+		return step{int64(p.Elapsed), int64(p.Plan), p.Probe + ": " + p.Note}
+	})
+	defer shown.finish()
+	return search.Run(ctx, func(p limits.Progress) { latest.Store(&p) })
+}

@@ -1,0 +1,121 @@
+package limits
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"ssegauge/loadgen"
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// contact is what the first streams told of the target.
+type contact struct {
+	dialer  *wire.Dialer // follows no redirects
+	request *wire.Request
+	proto   wire.Proto // that streams are opened with by default
+	h2      wire.Proto // HTTP2 or H2C where the target speaks HTTP/2, else 0; over http:// asked for by prior knowledge
+	h1      bool       // it speaks HTTP/1.1
+	held    bool       // the head comes with the first event only: to open a stream is to publish
+	head    *wire.Head // nil: held
+	remote  netip.AddrPort
+}
+
+// headPatience is how long the first stream waits for its head before the target is taken for one that holds it until there is an event.
+const headPatience = 3 * time.Second
+
+// meet opens the first streams.
+func meet(ctx context.Context, c *Config) (t contact, err error) {
+	dialer, request, err := c.Plan.Targets[0].Open()
+	if err != nil {
+		return t, err
+	}
+	d := *dialer
+	d.MaxRedirects, d.Record, d.Decode = 20, 0, false
+	unreachable := func(err error) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return &loadgen.UnreachableError{URL: result.Mask(request.URL.String()), Err: err}
+	}
+	conn, err := d.Dial(ctx, request.URL)
+	if err != nil {
+		return t, unreachable(err)
+	}
+	t.proto, t.request = conn.Proto(), request
+	t.remote, _ = netip.ParseAddrPort(conn.RemoteAddr().String())
+	conn.Close()
+
+	d.HeadTimeout = min(d.HeadTimeout, headPatience)
+	s, err := d.Open(ctx, request)
+	switch {
+	case err == nil:
+		defer s.Close()
+		t.request, t.head, t.proto = s.Request, s.Head, s.Conn.Proto()
+		if f, bad := ofHead(s.Head); bad {
+			return t, &AnswerError{result.Mask(request.URL.String()), f.Says}
+		}
+	case !silent(err) || d.HeadTimeout < headPatience:
+		var e *wire.Error
+		if errors.As(err, &e) && (e.Phase == wire.PhaseHead || e.Phase == wire.PhaseRedirect) {
+			return t, &AnswerError{result.Mask(request.URL.String()), result.Escape(e.Err.Error())}
+		}
+		return t, unreachable(err)
+	default:
+		t.held = true
+	}
+	d.HeadTimeout, d.MaxRedirects = dialer.HeadTimeout, 0
+	if t.request.URL.Host != request.URL.Host {
+		d.ConnectTo = ""
+	}
+	t.dialer = &d
+	t.h1, t.h2 = t.proto == wire.HTTP11, t.proto
+	if t.h1 {
+		t.h2 = 0
+	}
+	t.other(ctx, dialer.Proto)
+	return t, nil
+}
+
+// other finds out whether the target speaks the other version of HTTP as well, unless one was asked for.
+func (t *contact) other(ctx context.Context, asked wire.Proto) {
+	if asked != wire.Auto {
+		return
+	}
+	d := *t.dialer
+	d.HeadTimeout = min(d.HeadTimeout, headPatience)
+	secure := t.request.URL.Scheme == "https"
+	switch {
+	case t.h1 && secure:
+		return // ALPN would have chosen HTTP/2
+	case t.h1:
+		d.Proto = wire.H2C
+	default:
+		d.Proto = wire.HTTP11
+	}
+	conn, err := d.Dial(ctx, t.request.URL)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	if d.Proto == wire.H2C {
+		ctx, cancel := context.WithTimeout(ctx, d.HeadTimeout)
+		defer cancel()
+		if _, err := conn.Ping(ctx); err == nil && conn.Peer().Seen {
+			t.h2 = wire.H2C
+		}
+		return
+	}
+	t.h1 = conn.Proto() == wire.HTTP11
+}
+
+// server is what the target says it is, "" if it does not.
+func (t *contact) server() string {
+	if t.head == nil {
+		return ""
+	}
+	return strings.TrimSpace(short(t.head.Header.Get("Server")))
+}

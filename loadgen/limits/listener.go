@@ -1,0 +1,155 @@
+package limits
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"ssegauge/reference/sse"
+	"ssegauge/reference/wire"
+)
+
+// maxEvent bounds an event that a listener takes in; the event-size probe looks no further either.
+const maxEvent = 64 << 20
+
+// Listener is an open stream that is read all the time.
+type Listener struct {
+	*wire.Stream
+	owns bool               // the connection too
+	end  context.CancelFunc // of the context that the stream lives by
+
+	mu      sync.Mutex
+	opened  time.Time
+	bytes   int64 // of content
+	last    time.Time
+	events  int64
+	awaited map[string]chan Arrival
+	err     error // why it ended; nil: it has not
+	ended   time.Time
+	done    chan struct{}
+}
+
+// Arrival is an awaited event that came.
+type Arrival struct {
+	At   time.Time
+	Data []byte
+}
+
+// Facts are what a listener has seen so far.
+type Facts struct {
+	Opened time.Time
+	Bytes  int64     // of content
+	Last   time.Time // when the last of them came; Opened if there were none
+	Events int64
+	Ended  time.Time // zero: it has not
+	Err    error     // why it ended: io.EOF where the response ended as it should
+}
+
+func listen(s *wire.Stream, end context.CancelFunc) *Listener {
+	now := s.Timing.Start.Add(s.Timing.Head)
+	l := &Listener{Stream: s, end: end, opened: now, last: now, awaited: map[string]chan Arrival{}, done: make(chan struct{})}
+	go l.read()
+	return l
+}
+
+func (l *Listener) read() {
+	defer close(l.done)
+	var d sse.Decoder
+	d.SetMax(maxEvent)
+	var ev sse.Event
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := l.Stream.Read(buf)
+		at := time.Now()
+		l.mu.Lock()
+		if n > 0 {
+			l.bytes += int64(n)
+			l.last = at
+		}
+		for chunk := buf[:n]; ; {
+			k, ok, derr := d.Next(chunk, &ev)
+			chunk = chunk[k:]
+			if derr != nil && err == nil {
+				err = derr
+			}
+			if !ok {
+				break
+			}
+			l.events++
+			for m, ch := range l.awaited {
+				if bytes.Contains(ev.Data, []byte(m)) {
+					ch <- Arrival{at, bytes.Clone(ev.Data)}
+					delete(l.awaited, m)
+				}
+			}
+		}
+		if err != nil {
+			l.err, l.ended = err, at
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+	}
+}
+
+// Await says beforehand that an event with this marker in its data is waited for; the channel gets it once.
+func (l *Listener) Await(marker string) <-chan Arrival {
+	ch := make(chan Arrival, 1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.awaited[marker] = ch
+	return ch
+}
+
+// Facts returns what was seen so far.
+func (l *Listener) Facts() Facts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Facts{l.opened, l.bytes, l.last, l.events, l.ended, l.err}
+}
+
+// Done is closed when the stream has ended.
+func (l *Listener) Done() <-chan struct{} { return l.done }
+
+// Alive tells whether the stream is still open.
+func (l *Listener) Alive() bool {
+	select {
+	case <-l.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Close ends the stream, and its connection where it has one of its own, and waits until nothing reads it any more.
+func (l *Listener) Close() {
+	l.Stream.Close()
+	if l.owns {
+		l.Stream.Conn.Close()
+	}
+	l.end()
+	<-l.done
+}
+
+// await waits for an arrival, the end of the stream, or ctx.
+func (l *Listener) await(ctx context.Context, ch <-chan Arrival) (a Arrival, err error) {
+	select {
+	case a = <-ch:
+		return a, nil
+	case <-l.done:
+		select {
+		case a = <-ch: // with the last bytes
+			return a, nil
+		default:
+		}
+		err = l.Facts().Err
+		if err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		return a, err
+	case <-ctx.Done():
+		return a, context.Cause(ctx)
+	}
+}
