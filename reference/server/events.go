@@ -70,14 +70,16 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			st.fault.behind, st.fault.bare = false, true
 		}
 		recs, wake, lost := c.read(cursor, buf[:0])
-		var ok bool
+		var ok, ends bool
 		switch {
 		case lost: // the reader is too slow for the log; it can resume, and will be told what it missed
 			s.count.cut.Add(1)
 			return
 		case len(recs) > 0:
 			replay := resumed && cursor < edge
+			from := cursor
 			cursor += uint64(len(recs))
+			recs, ends = s.delivered(recs, from, edge)
 			if replay && s.fault.Replayed != nil {
 				recs = s.fault.resend(recs)
 			}
@@ -90,7 +92,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			ok = st.wait(wake, nil)
 		}
 		clear(recs)
-		if !ok || s.stopping() && !s.fault.Deathless {
+		if !ok || ends || s.stopping() && !s.fault.Deathless {
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"slices"
 	"sync"
@@ -114,8 +115,8 @@ var liveFaults = []Fault{
 type faulted struct {
 	edge   uint64 // what is before it is replayed, and no business of a fault in delivery
 	opened time.Time
-	begun  bool // the first block has left
-	held   []byte
+	begun  bool   // the first block has left
+	held   []byte // by Hold, or by Config.Buffer
 	streak int
 	before time.Time // the last event
 	behind bool      // what waits is to be left out
@@ -212,12 +213,13 @@ func (c *channel) hears(st *stream, at uint64) bool {
 // hold gives what may leave of p.
 func (st *stream) hold(p []byte) []byte {
 	f := &st.srv.fault.Delivering
+	size := cmp.Or(f.Hold, st.srv.cfg.Buffer)
 	switch {
 	case f.DeafAfter > 0 && time.Since(st.fault.opened) > f.DeafAfter:
 		return nil
-	case f.Hold > 0 && st.fault.begun:
+	case size > 0 && (st.fault.begun || f.Hold == 0):
 		st.fault.held = append(st.fault.held, p...)
-		n := len(st.fault.held) / f.Hold * f.Hold
+		n := len(st.fault.held) / size * size
 		p = st.fault.held[:n:n]
 		st.fault.held = st.fault.held[n:]
 	}

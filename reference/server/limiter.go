@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 var (
@@ -12,25 +13,28 @@ var (
 	errTooManyFromOne = errors.New("too many open streams from this address")
 )
 
-// limiter counts open streams, overall and by address.
+// limiter counts open streams, and the places that they take, overall and by address.
 type limiter struct {
-	total, perIP int // 0: no limit
+	total, perIP int           // 0: no limit
+	delay        time.Duration // after the end of a stream, until its place is free
 
-	mu   sync.Mutex
-	open int
-	byIP map[string]int
+	mu    sync.Mutex
+	open  int
+	taken int
+	byIP  map[string]int // of those taken
 }
 
 func (l *limiter) enter(addr string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.total > 0 && l.open >= l.total:
+	case l.total > 0 && l.taken >= l.total:
 		return errTooManyStreams
 	case l.perIP > 0 && l.byIP[addr] >= l.perIP:
 		return errTooManyFromOne
 	}
 	l.open++
+	l.taken++
 	if l.perIP > 0 {
 		l.byIP[addr]++
 	}
@@ -39,8 +43,15 @@ func (l *limiter) enter(addr string) error {
 
 func (l *limiter) leave(addr string) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.open--
+	l.mu.Unlock()
+	later(l.delay, func() { l.free(addr) })
+}
+
+func (l *limiter) free(addr string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taken--
 	if l.perIP == 0 {
 		return
 	}

@@ -74,10 +74,20 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.channels.release(c)
-	id, err := c.publishWrapped(m, wrap)
+	parts, withheld, err := s.cfg.fit(m)
 	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
+		fail(w, http.StatusRequestEntityTooLarge, err.Error())
 		return
+	}
+	if withheld {
+		wrap = withhold
+	}
+	var id string
+	for _, part := range parts {
+		if id, err = c.publishWrapped(part, wrap); err != nil {
+			fail(w, http.StatusBadRequest, err.Error())
+			return
+		}
 	}
 	s.count.published.Add(1)
 	answerJSON(w, map[string]string{"id": id, "channel": name})

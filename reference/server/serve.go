@@ -46,6 +46,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, config *tls.Config) 
 		ConnContext:       withTurn,
 		ErrorLog:          log.New(panicsOnly{os.Stderr}, "", log.LstdFlags),
 	}
+	if err := s.gated(&l); err != nil {
+		_ = l.Close()
+		return err
+	}
 	if s.fault.Capitals {
 		l = capitals{l}
 	}
@@ -53,6 +57,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, config *tls.Config) 
 		l = spelled{l}
 		hs.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, spelledKey{}, c) }
 	}
+	s.limit(hs)
 	s.mu.Lock()
 	stopping := s.stopping()
 	if !stopping {
@@ -103,6 +108,7 @@ func (s *Server) countConnection(_ net.Conn, state http.ConnState) {
 		s.count.connections.Add(1)
 	case http.StateClosed, http.StateHijacked:
 		s.count.connections.Add(-1)
+		s.unseat()
 	}
 }
 

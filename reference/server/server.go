@@ -73,6 +73,8 @@ type Config struct {
 	Origins []string
 	// Fault names a rule that this server breaks: one of [Faults]. Empty: none.
 	Fault string
+
+	Limits
 }
 
 func (c Config) withDefaults() Config {
@@ -121,7 +123,7 @@ func (c Config) check() error {
 			return fmt.Errorf("server: %s is negative (%d)", f.name, f.n)
 		}
 	}
-	return nil
+	return c.Limits.check()
 }
 
 // Server is the reference server. It is safe for concurrent use.
@@ -131,6 +133,7 @@ type Server struct {
 	channels  channels
 	clocks    clocks
 	limits    *limiter
+	seats     chan struct{} // a token for each connection; nil: no limit
 	count     *counters
 	broken    brokenServers
 	returning returning
@@ -156,8 +159,12 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("server: there is no fault %q", cfg.Fault)
 	}
 	cfg = cfg.withDefaults()
-	limits := &limiter{total: cfg.MaxStreams, perIP: cfg.MaxStreamsPerIP, byIP: map[string]int{}}
-	return newServer(cfg, limits, &counters{started: time.Now()}, make(chan struct{})), nil
+	limits := &limiter{total: cfg.MaxStreams, perIP: cfg.MaxStreamsPerIP, delay: cfg.SlotDelay, byIP: map[string]int{}}
+	s := newServer(cfg, limits, &counters{started: time.Now()}, make(chan struct{}))
+	if cfg.MaxConns > 0 {
+		s.seats = make(chan struct{}, cfg.MaxConns)
+	}
+	return s, nil
 }
 
 func newServer(cfg Config, limits *limiter, count *counters, stop chan struct{}) *Server {

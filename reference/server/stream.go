@@ -163,6 +163,9 @@ func (st *stream) close() {
 
 // release gives back what the stream held.
 func (st *stream) release() {
+	if len(st.fault.held) > 0 {
+		st.put(st.fault.held)
+	}
 	st.watch.Stop()
 	if st.quiet != nil {
 		st.quiet.Stop()
@@ -188,6 +191,9 @@ func (st *stream) event(m *sse.Message) bool {
 
 // events sends records in one write, and tells whether the stream goes on.
 func (st *stream) events(recs []*record) bool {
+	if len(recs) == 0 {
+		return true
+	}
 	size := 0
 	for _, r := range recs {
 		size += len(r.raw)
@@ -224,10 +230,9 @@ var batches = sync.Pool{New: func() any { return new([]byte) }}
 // send writes and flushes bytes of the content. A client that does not read them in time is cut by stall: net/http
 // has no deadline that covers one write of one HTTP/2 stream, and moving a deadline at each event costs more than the event.
 func (st *stream) send(p []byte) bool {
-	if st.srv.fault.Hold > 0 || st.srv.fault.DeafAfter > 0 {
-		if p = st.hold(p); len(p) == 0 {
-			return true
-		}
+	begun := st.fault.begun
+	if p = st.hold(p); len(p) == 0 && begun { // else the head leaves
+		return true
 	}
 	if split := st.srv.fault.Split; split != nil && len(p) > 1 {
 		n := split(p)

@@ -72,9 +72,10 @@ func Serve(ctx context.Context, srv *server.Server, l net.Listener) error {
 // start makes an engine whose shards run.
 func start(srv *server.Server, l net.Listener) (*engine, error) {
 	cfg := srv.Config()
-	if cfg.Fault != "" || cfg.MaxConcurrentStreams > MaxConcurrentStreams {
+	if cfg.Fault != "" || cfg.MaxConcurrentStreams > MaxConcurrentStreams || cfg.Limits != (server.Limits{}) {
 		_ = l.Close()
-		return nil, fmt.Errorf("raw: no fault (%q) and at most %d streams a connection (%d)", cfg.Fault, MaxConcurrentStreams, cfg.MaxConcurrentStreams)
+		return nil, fmt.Errorf("raw: no fault (%q), at most %d streams a connection (%d), and none of server.Limits (%+v)",
+			cfg.Fault, MaxConcurrentStreams, cfg.MaxConcurrentStreams, cfg.Limits)
 	}
 	in, err := listen(l)
 	if err != nil {
