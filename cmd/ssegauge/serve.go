@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ssegauge/reference/server"
 	"ssegauge/reference/server/raw"
@@ -17,6 +18,7 @@ import (
 
 type serveFlags struct {
 	config    server.Config
+	limits    *pflag.FlagSet // those that the net engine alone has
 	listen    string
 	engine    string
 	tls       bool
@@ -31,7 +33,8 @@ func newServe(a *app) *cobra.Command {
 		Short: "Run the reference server",
 		Long: `Runs a server that does the whole protocol right: channels with history, resume by
 Last-Event-ID, publishing over HTTP, heartbeats, scripted scenarios, pages for a browser. With --fault it breaks one
-rule, by the id of the check that must notice. One port speaks HTTP/1.1 and HTTP/2.
+rule, by the id of the check that must notice; with --max-streams and the flags below it, it has the limit that they
+say. One port speaks HTTP/1.1 and HTTP/2.
 
 With --engine raw it is the sink for load: the same channels and answers on /events, /publish, /tick, /stats,
 /metrics and /healthz, in the clear, by an engine that holds a million streams. A reader that is slow holds up
@@ -42,12 +45,15 @@ The first line on stdout says where it listens. Ctrl-C ends every stream on an e
 		Example: `  ssegauge serve
   ssegauge serve --listen :0 --tls
   ssegauge serve --fault data/multiline
+  ssegauge serve --max-streams-per-conn 128 --served-per-conn 16     # 'ssegauge limits' should find both
+  ssegauge serve --max-event 65536 --oversized truncate
   curl -N http://localhost:8080/events &
   curl -d '{"data":"hello"}' http://localhost:8080/publish`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context(), a) },
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
 	f.StringVar(&s.engine, "engine", "net", "net (all features) or raw (the fan-out at least cost: no TLS, faults, scenarios, pages or compression)")
 	f.BoolVar(&s.tls, "tls", false, "serve HTTPS (HTTP/1.1 and h2 by ALPN)")
@@ -57,13 +63,34 @@ The first line on stdout says where it listens. Ctrl-C ends every stream on an e
 	f.DurationVar(&s.config.Heartbeat, "heartbeat", 15*time.Second, "comment after this much silence (0: none)")
 	f.DurationVar(&s.config.Retry, "retry", 2*time.Second, "reconnection time to announce (0: none)")
 	f.StringVar(&s.config.PublishToken, "publish-token", "", "bearer token that /publish demands")
-	f.IntVar(&s.config.MaxStreams, "max-streams", 0, "streams at once, overall (0: no limit)")
-	f.IntVar(&s.config.MaxStreamsPerIP, "max-streams-per-ip", 0, "streams at once from one address (0: no limit)")
-	f.IntVar(&s.config.MaxConcurrentStreams, "max-streams-per-conn", server.DefaultMaxConcurrentStreams, "streams at once on one HTTP/2 connection")
 	f.StringVar(&s.config.Fault, "fault", "", "break one rule: the `id` of a check ('ssegauge list')")
+	f.IntVar(&s.config.MaxStreams, "max-streams", 0, "streams at once, overall; more are answered 503 (0: no limit, as of those below)")
+	f.IntVar(&s.config.MaxStreamsPerIP, "max-streams-per-ip", 0, "streams at once from one address; more are answered 503")
+	f.IntVar(&s.config.MaxConcurrentStreams, "max-streams-per-conn", server.DefaultMaxConcurrentStreams, "streams at once on one HTTP/2 connection, as SETTINGS tell; more are reset")
+	f.DurationVar(&s.config.WriteTimeout, "write-timeout", server.DefaultWriteTimeout, "a client that takes nothing for so long is cut")
+	s.limits = s.limitFlags()
+	f.AddFlagSet(s.limits)
 	f.BoolVar(&s.untilEOF, "until-stdin-ends", false, "for a parent process: stop when stdin ends, not on an interrupt")
 	f.MarkHidden("until-stdin-ends")
 	return cmd
+}
+
+// limitFlags are the flags of [server.Limits].
+func (s *serveFlags) limitFlags() *pflag.FlagSet {
+	l := &s.config.Limits
+	f := pflag.NewFlagSet("limits", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.IntVar(&l.ServedPerConn, "served-per-conn", 0, "HTTP/2 streams of one connection that are answered at once; more hang without a head until one ends")
+	f.DurationVar(&l.SlotDelay, "slot-delay", 0, "time after the end of a stream until its place is free again")
+	f.IntVar(&l.MaxRequestsPerConn, "max-requests-per-conn", 0, "requests of one connection; the last is answered with Connection: close, or GOAWAY")
+	f.IntVar(&l.MaxResets, "max-resets", 0, "streams of one HTTP/2 connection that its client may reset; with the last the connection is closed")
+	f.IntVar(&l.MaxConns, "max-conns", 0, "connections at once; more wait until one ends")
+	f.IntVar(&l.Backlog, "backlog", 0, "connections that wait in the kernel (0: the system's)")
+	f.IntVar(&l.SendBuffer, "send-buffer", 0, "`bytes` that the kernel buffers for one connection (0: the system's)")
+	f.IntVar(&l.Buffer, "buffer", 0, "`bytes` of a stream that gather before any of them leave")
+	f.IntVar(&l.MaxEvent, "max-event", 0, "`bytes` of data that a published event may have")
+	f.StringVar(&l.Oversized, "oversized", "", "what more data `meet`: reject (413, the default), drop, truncate, split (into several events) or close (the streams)")
+	return f
 }
 
 func (s *serveFlags) run(ctx context.Context, a *app) error {
@@ -114,7 +141,7 @@ func (s *serveFlags) run(ctx context.Context, a *app) error {
 }
 
 // checkEngine refuses what the engine that was asked for does not have.
-func (s *serveFlags) checkEngine() error {
+func (s *serveFlags) checkEngine() (err error) {
 	switch {
 	case s.engine == "net":
 	case s.engine != "raw":
@@ -126,7 +153,14 @@ func (s *serveFlags) checkEngine() error {
 	case s.config.MaxConcurrentStreams > raw.MaxConcurrentStreams:
 		return usagef("--max-streams-per-conn %d: at most %d with --engine raw", s.config.MaxConcurrentStreams, raw.MaxConcurrentStreams)
 	}
-	return nil
+	if s.engine == "raw" {
+		s.limits.VisitAll(func(f *pflag.Flag) {
+			if err == nil && f.Value.String() != f.DefValue {
+				err = usagef("--engine raw has no --%s: use --engine net", f.Name)
+			}
+		})
+	}
+	return err
 }
 
 func (s *serveFlags) certificate() (*tls.Config, error) {
