@@ -203,7 +203,7 @@ func (r *session) run(ctx context.Context) *result.Load {
 	stopEngine()
 	<-engineDone
 
-	l := &result.Load{Plan: p.Map(), Environment: environment(), Gates: []result.Gate{}}
+	l := &result.Load{Plan: p.Map(), Environment: Environment(), Gates: []result.Gate{}}
 	for i, t := range r.targets {
 		m := l.Plan["targets"].([]any)[i].(map[string]any)
 		m["spoken"] = t.Proto.String()

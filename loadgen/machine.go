@@ -9,7 +9,8 @@ import (
 	"ssegauge/reports/result"
 )
 
-func environment() result.Environment {
+// Environment is this machine. It raises how many files the process may open as far as it may.
+func Environment() result.Environment {
 	e := result.Environment{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU()}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		e.Kernel = strings.TrimSpace(string(b))

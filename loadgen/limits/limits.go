@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"ssegauge/loadgen"
 	"ssegauge/loadgen/plan"
 	"ssegauge/reference/publish"
 	"ssegauge/reports/result"
@@ -149,7 +150,7 @@ func longest(batch []Probe, within time.Duration) (d time.Duration) {
 
 // Run runs the probes and calls progress with each thing that is worth telling. Where ctx is done before, the result is what is known by then and the error is ctx's.
 func (s *Search) Run(ctx context.Context, progress func(Progress)) (*result.Limits, error) {
-	out := &result.Limits{BudgetMS: float64(s.config.Budget.Microseconds()) / 1000, Limits: []result.Limit{}, Curve: []result.Rung{}}
+	out := &result.Limits{BudgetMS: float64(s.config.Budget.Microseconds()) / 1000, Limits: []result.Limit{}, Curve: []result.Rung{}, Machine: loadgen.Environment()}
 	began := time.Now()
 	var mu sync.Mutex
 	sessions := map[string]*Session{}
