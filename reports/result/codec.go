@@ -227,6 +227,20 @@ func (r *Run) Complete() *Run {
 		}
 		out.Load = &l
 	}
+	if r.Limits != nil {
+		l := *r.Limits
+		l.Expect = make([]string, len(r.Expect))
+		for i, s := range r.Expect {
+			l.Expect[i] = MaskText(s)
+		}
+		l.Limits = append([]Limit{}, l.Limits...)
+		for i := range l.Limits {
+			x := &l.Limits[i]
+			x.Title, x.Evidence, x.Found = MaskText(x.Title), MaskText(x.Evidence), x.Verdict == LimitFound
+		}
+		l.Curve = append([]Rung{}, l.Curve...)
+		out.Limits = &l
+	}
 	return &out
 }
 

@@ -43,7 +43,7 @@ func compile(t *testing.T, schema string, strict bool) *jsonschema.Schema {
 		t.Fatal(err)
 	}
 	if schema == result.SchemaRuns {
-		for _, one := range []string{result.SchemaCheck, result.SchemaLoad} {
+		for _, one := range []string{result.SchemaCheck, result.SchemaLoad, result.SchemaLimits} {
 			doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(result.JSONSchema(one)))
 			if err != nil {
 				t.Fatal(err)
@@ -77,7 +77,7 @@ func closeObjects(doc any) {
 }
 
 func TestGolden(t *testing.T) {
-	for _, r := range reporttest.Runs() {
+	for _, r := range append(reporttest.Runs(), reporttest.Searches()...) {
 		t.Run(r.Name, func(t *testing.T) {
 			got := encode(t, r.Run)
 			reporttest.Golden(t, r.Name+".json", got)
@@ -133,6 +133,7 @@ func TestEmpty(t *testing.T) {
 			Series: []result.Series{{Name: "x", StepMS: 1, Values: result.Points{math.NaN(), 1.5, math.Inf(1)}}, {Name: "y", StepMS: 1}},
 		}},
 		{Schema: result.SchemaLoad, Load: &result.Load{Validity: result.Validity{Verdict: "valid"}}},
+		{Schema: result.SchemaLimits, Limits: &result.Limits{}},
 	} {
 		before := r.Load != nil && r.Series == nil
 		b := encode(t, r)
@@ -151,7 +152,7 @@ func TestEmpty(t *testing.T) {
 
 // The schema refuses what is not a run.
 func TestSchemaRefuses(t *testing.T) {
-	check, load := string(encode(t, reporttest.Failing())), string(encode(t, reporttest.Load()))
+	check, load, limits := string(encode(t, reporttest.Failing())), string(encode(t, reporttest.Load())), string(encode(t, reporttest.Limits()))
 	for _, tc := range []struct{ doc, old, new string }{
 		{check, `"ssegauge/check/v1"`, `"ssegauge/check/v2"`},
 		{check, `"verdict": "fail"`, `"verdict": "failed"`},
@@ -170,6 +171,14 @@ func TestSchemaRefuses(t *testing.T) {
 		{load, `"lost": 0`, `"lost": 0.5`},
 		{load, `"step_ms": 1000`, `"step_ms": 0`},
 		{load, `"gates": [`, `"gate": [`},
+		{limits, `"verdict": "none"`, `"verdict": "never"`},
+		{limits, `"owner": "path"`, `"owner": "nginx"`},
+		{limits, `"high": null`, `"high": "none"`},
+		{limits, `"id": "h2/slot-release"`, `"id": "slot"`},
+		{limits, `"expect": [`, `"expected": [`},
+		{limits, `"holds": true`, `"holds": null`},
+		{limits, `"measured": 3375`, `"measured": 0.5`},
+		{limits, `"peak_ci95": [`, `"peak_ci95": [0, `},
 	} {
 		if !strings.Contains(tc.doc, tc.old) {
 			t.Errorf("%s is not in the run", tc.old)
@@ -181,8 +190,11 @@ func TestSchemaRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		schema := result.SchemaCheck
-		if tc.doc == load {
+		switch tc.doc {
+		case load:
 			schema = result.SchemaLoad
+		case limits:
+			schema = result.SchemaLimits
 		}
 		if compile(t, schema, false).Validate(doc) == nil {
 			t.Errorf("%s for %s: not refused", tc.new, tc.old)
@@ -197,17 +209,19 @@ func TestSchemaRefuses(t *testing.T) {
 
 func TestDecodeErrors(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                               "empty",
-		" \n":                            "empty",
-		"<html>":                         "not JSON: line 1",
-		"{\n\"schema\":\n}":              "not JSON: line 3",
-		`[]`:                             "a JSON array where",
-		`{}`:                             `no "schema" member`,
-		`{"schema":"ssegauge/check/v9"}`: `schema "ssegauge/check/v9" is not known here (known: ssegauge/check/v1, ssegauge/load/v1, ssegauge/limits/v1, ssegauge/runs/v1)`,
-		`{"schema":"\u001b[2J"}`:         `schema "\\x1b[2J" is not known`,
-		`{"schema":"ssegauge/check/v1"}`: `without "results"`,
-		`{"schema":"ssegauge/load/v1"}`:  `without "validity"`,
-		`{"schema":7}`:                   `member "schema": a JSON number`,
+		"":                                "empty",
+		" \n":                             "empty",
+		"<html>":                          "not JSON: line 1",
+		"{\n\"schema\":\n}":               "not JSON: line 3",
+		`[]`:                              "a JSON array where",
+		`{}`:                              `no "schema" member`,
+		`{"schema":"ssegauge/check/v9"}`:  `schema "ssegauge/check/v9" is not known here (known: ssegauge/check/v1, ssegauge/load/v1, ssegauge/limits/v1, ssegauge/runs/v1)`,
+		`{"schema":"\u001b[2J"}`:          `schema "\\x1b[2J" is not known`,
+		`{"schema":"ssegauge/check/v1"}`:  `without "results"`,
+		`{"schema":"ssegauge/load/v1"}`:   `without "validity"`,
+		`{"schema":"ssegauge/limits/v1"}`: `without "limits"`,
+		`{"schema":"ssegauge/limits/v1","limits":[],"curve":{}}`: `curve": a JSON object`,
+		`{"schema":7}`: `member "schema": a JSON number`,
 		`{"schema":"ssegauge/check/v1","results":[{"evidence":[{"offset":"x"}]}]}`: `offset": a JSON string where int64`,
 		`{"schema":"ssegauge/check/v1","results":[]} trailing`:                     "not JSON",
 	} {
@@ -242,12 +256,18 @@ func (*endless) Read(b []byte) (int, error) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"schema":"ssegauge/check/v1","results":[{"id":"a/b","level":"MUST","verdict":"fail","core":true,"evidence":[{"offset":1,"text":"ab","mark":[0,1]}]}]}`))
 	f.Add([]byte(`{"schema":"ssegauge/load/v1","validity":{"verdict":"valid"},"latency_us":{"open":{"count":2,"p50":1.5,"hdr":"AAAA"}},"series":[{"values":[1,null]}],"gates":[{"value":null}]}`))
+	f.Add([]byte(`{"schema":"ssegauge/limits/v1","limits":[{"verdict":"found","low":1,"high":2e300,"unit":"bytes"},{"verdict":"?"}],"curve":[{"open_p99_us":1}],"knee":{"peak":null}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := result.Decode(bytes.NewReader(b))
 		if err != nil {
 			return
 		}
 		_ = r.Sentence()
+		if r.Limits != nil {
+			for i := range r.Limits.Limits {
+				_ = r.Limits.Limits[i].Shown()
+			}
+		}
 		if r.Load != nil {
 			for _, q := range r.LatencyUS {
 				_ = q.At(0.95)

@@ -192,16 +192,21 @@ func (l *Load) CorrelationRows() [][2]string {
 
 // MachineRows writes for people what the run was made on and with; unknown ones are left out.
 func (l *Load) MachineRows() [][2]string {
-	e := l.Environment
+	rows := l.Environment.Rows()
+	if l.Generator.Engine != "" {
+		rows = append(rows, [2]string{"engine", l.Generator.Engine})
+	}
+	return rows
+}
+
+// Rows writes for people what the machine is; what is unknown is left out.
+func (e *Environment) Rows() [][2]string {
 	rows := [][2]string{{"system", e.OS + "/" + e.Arch}, {"processors", Count(int64(e.CPUs))}}
 	if e.Kernel != "" {
 		rows = append(rows, [2]string{"kernel", e.Kernel})
 	}
 	if e.MaxFiles > 0 {
 		rows = append(rows, [2]string{"files it may open", Count(int64(min(e.MaxFiles, 1<<62)))})
-	}
-	if l.Generator.Engine != "" {
-		rows = append(rows, [2]string{"engine", l.Generator.Engine})
 	}
 	return rows
 }

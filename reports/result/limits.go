@@ -1,5 +1,14 @@
 package result
 
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
 // Limits is the outcome of a search for limits. (Its members' names in JSON differ from those of [Check] and [Load], which stand beside it in a [Run].)
 type Limits struct {
 	Expect   []string `json:"expect"` // what to expect in production: sentences of one paragraph
@@ -8,7 +17,8 @@ type Limits struct {
 	Knee     *Knee    `json:"knee,omitempty"`
 	BudgetMS float64  `json:"budget_ms"`
 	// Machine is the one that the search was made on.
-	Machine Environment `json:"machine"`
+	Machine    Environment `json:"machine"`
+	Thresholds []Gate      `json:"thresholds,omitempty"` // what was asked of limits, with the outcome
 }
 
 // Limit is one limit that was looked for. The limit itself is the greatest value that still works: where one was found it lies from Low to High, both included. Where
@@ -69,4 +79,188 @@ func (l *Limits) Decided() (n int) {
 		}
 	}
 	return n
+}
+
+// First is the limit that a growing number of streams meets first, nil where none was found: of those of the path and the target that are counts of streams or connections the least;
+// where there is none of these, the first that was found. A limit of the generator is nothing that production meets.
+func (l *Limits) First() (first *Limit) {
+	for i := range l.Limits {
+		x := &l.Limits[i]
+		if x.Verdict != LimitFound || x.Owner == OwnerGenerator || x.Low == nil {
+			continue
+		}
+		switch counts := x.Unit == "streams" || x.Unit == "connections"; {
+		case first == nil, counts && first.Unit != "streams" && first.Unit != "connections", counts && *x.Low < *first.Low:
+			first = x
+		}
+	}
+	return first
+}
+
+// OpenSentence is "3 limits undecided; --publish would decide 2 of them.", "" if all were decided.
+func (l *Limits) OpenSentence() string {
+	total, by := 0, map[string]int{}
+	for _, x := range l.Limits {
+		if x.Verdict == LimitUndecided {
+			total++
+			by[x.DecidedBy]++
+		}
+	}
+	if total == 0 {
+		return ""
+	}
+	delete(by, "")
+	s := Plural(int64(total), "limit") + " undecided"
+	for i, flag := range slices.SortedFunc(maps.Keys(by), func(a, b string) int { return cmp.Or(by[b]-by[a], strings.Compare(a, b)) }) {
+		if i == 0 {
+			s += fmt.Sprintf("; %s would decide %d of them", Escape(flag), by[flag])
+		} else {
+			s += fmt.Sprintf(", %s %d", Escape(flag), by[flag])
+		}
+	}
+	return s + "."
+}
+
+// Inapplicable groups the limits that the target cannot have by the reason, in their order.
+func (l *Limits) Inapplicable() (groups []Inapplicable) {
+	for _, x := range l.Limits {
+		if x.Verdict != LimitNotApplicable {
+			continue
+		}
+		at := slices.IndexFunc(groups, func(g Inapplicable) bool { return g.Why == x.Evidence })
+		if at < 0 {
+			at = len(groups)
+			groups = append(groups, Inapplicable{Why: x.Evidence})
+		}
+		groups[at].IDs = append(groups[at].IDs, x.ID)
+	}
+	return groups
+}
+
+// Inapplicable are limits that a target cannot have, for one reason.
+type Inapplicable struct {
+	Why string
+	IDs []string
+}
+
+// Shown writes a limit for people: "128 streams", "500 to 524 streams", "none up to 10,000 streams", "undecided: --publish".
+func (l *Limit) Shown() string {
+	unit := Escape(l.Unit)
+	switch l.Verdict {
+	case LimitFound:
+		switch {
+		case l.Low != nil && l.High != nil:
+			return span(*l.Low, *l.High, unit)
+		case l.Low != nil:
+			return "at least " + Quantity(*l.Low, unit)
+		case l.High != nil:
+			return "at most " + Quantity(*l.High, unit)
+		}
+		return "found"
+	case LimitNone:
+		if l.Low == nil {
+			return "none found"
+		}
+		return "none up to " + Quantity(*l.Low, unit)
+	case LimitUndecided:
+		if l.DecidedBy != "" {
+			return "undecided: " + Escape(l.DecidedBy)
+		}
+	case LimitNotApplicable:
+		return "not applicable"
+	}
+	return Escape(l.Verdict)
+}
+
+// span writes a range, with the unit once where both ends have the same.
+func span(low, high float64, unit string) string {
+	from, to := Quantity(low, unit), Quantity(high, unit)
+	number, of, _ := strings.Cut(from, " ")
+	_, same, _ := strings.Cut(to, " ")
+	switch {
+	case from == to:
+		return from
+	case unit == "bytes" && of != same && math.Abs(high) < 1<<20:
+		return Number(low) + " to " + Number(high) + " B"
+	case of == same || low == 1 && same == unit:
+		from = number
+	}
+	return from + " to " + to
+}
+
+// Quantity writes a value in the unit of a [Limit]: "1 stream", "5 s", "8 KiB", "65,535 B", "12 %". Sizes are exact up to a mebibyte: it is the last byte that matters there.
+func Quantity(v float64, unit string) string {
+	switch unit {
+	case "s":
+		switch whole := v == math.Trunc(v) && v < 1e9; {
+		case v >= 3600 && whole && math.Mod(v, 3600) == 0:
+			return Number(v/3600) + " h"
+		case v >= 120 && whole && math.Mod(v, 60) == 0:
+			return Number(v/60) + " min"
+		case v >= 120:
+			return Number(math.Round(v)) + " s" // as timeouts are configured
+		}
+		return trimmed(Micros(v * 1e6))
+	case "bytes":
+		if v == math.Trunc(v) && math.Abs(v) < 1<<20 && math.Mod(v, 1<<10) != 0 {
+			return Count(int64(v)) + " B"
+		}
+		size := 0
+		for _, name := range []string{"KiB", "MiB", "GiB"} {
+			if size += 10; v != 0 && math.Mod(v, math.Ldexp(1, size)) == 0 && v < math.Ldexp(1, size+10) {
+				return Number(math.Ldexp(v, -size)) + " " + name
+			}
+		}
+		return trimmed(Bytes(v))
+	case "ratio":
+		return trimmed(Measure(v, unit))
+	case "":
+		return Number(v)
+	}
+	if v == 1 && !strings.Contains(unit, "/") {
+		unit = strings.TrimSuffix(unit, "s")
+	}
+	return Number(v) + " " + unit
+}
+
+// trimmed is a number with its unit without zeros at the end of a fraction.
+func trimmed(s string) string {
+	number, unit, ok := strings.Cut(s, " ")
+	if strings.Contains(number, ".") {
+		number = strings.TrimSuffix(strings.TrimRight(number, "0"), ".")
+	}
+	if !ok {
+		return number
+	}
+	return number + " " + unit
+}
+
+// Said says in one line where the knee is.
+func (k *Knee) Said() string {
+	if k.Peak == nil {
+		return fmt.Sprintf("none within twice the %s that were measured", Plural(int64(k.Max), "stream"))
+	}
+	return fmt.Sprintf("about %s (95 %%: %s to %s)", Quantity(math.Round(*k.Peak), "streams"), Number(math.Round(k.CI95[0])), Number(math.Round(k.CI95[1])))
+}
+
+// Trouble says in one line what a number of streams did not bear, "" if nothing: "41 failed, 3,120 lost, suspect".
+func (r *Rung) Trouble() string {
+	var parts []string
+	if r.Failed > 0 {
+		parts = append(parts, Count(int64(r.Failed))+" failed")
+	}
+	if r.Lost > 0 {
+		parts = append(parts, Count(r.Lost)+" lost")
+	}
+	switch r.Validity {
+	case Valid, "":
+	case Invalid:
+		parts = append(parts, "not valid")
+	default:
+		parts = append(parts, Escape(r.Validity))
+	}
+	if len(parts) == 0 && !r.Holds {
+		return "did not hold"
+	}
+	return strings.Join(parts, ", ")
 }

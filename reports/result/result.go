@@ -1,6 +1,6 @@
 // Package result is the data model: [Run] is the one stored artefact of every command, what
 // the checks and the load engine write and what every renderer reads. The JSON form is the
-// published contract ([Encode], [Decode]; check-v1.schema.json and load-v1.schema.json beside
+// published contract ([Encode], [Decode]; check-v1.schema.json and its like beside
 // this file, held by a test); times are in the unit their name gives.
 //
 // Two rules for whoever fills it live here too, each in one place: [Mask] and its kin keep

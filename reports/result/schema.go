@@ -8,6 +8,9 @@ var checkSchema []byte
 //go:embed load-v1.schema.json
 var loadSchema []byte
 
+//go:embed limits-v1.schema.json
+var limitsSchema []byte
+
 //go:embed runs-v1.schema.json
 var runsSchema []byte
 
@@ -19,6 +22,8 @@ func JSONSchema(schema string) []byte {
 		return checkSchema
 	case SchemaLoad:
 		return loadSchema
+	case SchemaLimits:
+		return limitsSchema
 	case SchemaRuns:
 		return runsSchema
 	}

@@ -41,7 +41,7 @@ func OverallSentence(all ...*Run) string {
 		count[r.Word()]++
 	}
 	var parts []string
-	for _, word := range []string{string(Failed), string(Inconclusive), "interrupted", Suspect, "measured", string(Passed)} {
+	for _, word := range []string{string(Failed), string(Inconclusive), "interrupted", Suspect, "measured", "searched", string(Passed)} {
 		if n := count[word]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, word))
 		}

@@ -166,17 +166,28 @@ func (r *Run) Judged() Status {
 				return Failed
 			}
 		}
+	case r.Limits != nil:
+		if r.Decided() == 0 {
+			return Inconclusive
+		}
+		for _, g := range r.Thresholds {
+			if !g.Pass {
+				return Failed
+			}
+		}
 	}
 	return Passed
 }
 
 // Word is the status as a report is headed with it. It promises no more than was found: "interrupted" where the end was not reached,
-// "suspect" as the measurement is, "measured" where something went wrong and no threshold says whether that is good enough.
+// "suspect" as the measurement is, "measured" where something went wrong and no threshold says whether that is good enough, "searched" where limits were looked for and none was asked for.
 func (r *Run) Word() string {
 	status := r.Status()
 	switch {
 	case r.Interrupted:
 		return "interrupted"
+	case status == Passed && r.Limits != nil && len(r.Thresholds) == 0:
+		return "searched"
 	case status != Passed || r.Load == nil:
 	case r.Validity.Verdict == Suspect:
 		return Suspect
@@ -196,6 +207,8 @@ func (r *Run) Sentence() string {
 		s = r.checkSentence()
 	case r.Load != nil:
 		s = r.loadSentence()
+	case r.Limits != nil:
+		s = r.limitsSentence()
 	}
 	if r.Interrupted {
 		s = "Interrupted; what is known so far: " + s
@@ -277,18 +290,8 @@ func (r *Run) loadSentence() string {
 		}
 		parts = append(parts, s)
 	}
-	failed := 0
-	for _, g := range r.Gates {
-		if !g.Pass {
-			failed++
-		}
-	}
-	if len(r.Gates) > 0 {
-		if failed == 0 {
-			parts = append(parts, Plural(int64(len(r.Gates)), "threshold")+" met")
-		} else {
-			parts = append(parts, fmt.Sprintf("%d of %s failed", failed, Plural(int64(len(r.Gates)), "threshold")))
-		}
+	if s := gatesMet(r.Gates); s != "" {
+		parts = append(parts, s)
 	}
 	s := strings.Join(parts, "; ")
 	switch r.Validity.Verdict {
@@ -297,6 +300,59 @@ func (r *Run) loadSentence() string {
 		s += "; the measurement is suspect"
 	default:
 		s = "nothing can be concluded, the measurement is not valid; " + s
+	}
+	return s + "."
+}
+
+// gatesMet is "2 thresholds met", "1 of 2 thresholds failed"; "" where there are none.
+func gatesMet(gates []Gate) string {
+	failed := 0
+	for _, g := range gates {
+		if !g.Pass {
+			failed++
+		}
+	}
+	switch all := Plural(int64(len(gates)), "threshold"); {
+	case len(gates) == 0:
+		return ""
+	case failed == 0:
+		return all + " met"
+	default:
+		return fmt.Sprintf("%d of %s failed", failed, all)
+	}
+}
+
+func (r *Run) limitsSentence() string {
+	found, undecided, all := 0, 0, 0
+	for i := range r.Limits.Limits {
+		switch r.Limits.Limits[i].Verdict {
+		case LimitNotApplicable:
+			continue
+		case LimitFound:
+			found++
+		case LimitUndecided:
+			undecided++
+		}
+		all++
+	}
+	s := fmt.Sprintf("%s found of %d looked for", Plural(int64(found), "limit"), all)
+	switch first := r.First(); {
+	case r.Decided() == 0:
+		s = fmt.Sprintf("nothing can be concluded, none of %s decided", Plural(int64(all), "limit"))
+		undecided = 0
+	case found == 0:
+		s = fmt.Sprintf("no limit found of %d looked for", all)
+	case first != nil:
+		s += "; the first that production meets: " + Escape(first.Title) + ", " + first.Shown()
+		if first.Owner != "" {
+			s += " (" + Escape(first.Owner) + ")"
+		}
+	}
+	if undecided > 0 {
+		s += fmt.Sprintf("; %d undecided", undecided)
+	}
+	if met := gatesMet(r.Thresholds); met != "" {
+		s += "; " + met
 	}
 	return s + "."
 }

@@ -57,3 +57,13 @@ func Runs() []Run {
 		{"load-breaking", LoadBreaking()},
 	}
 }
+
+// Searches returns searches for limits, of each kind one.
+func Searches() []Run {
+	return []Run{
+		{"limits", Limits()},
+		{"limits-quiet", LimitsQuiet()},
+		{"limits-interrupted", LimitsInterrupted()},
+		{"limits-undecided", LimitsUndecided()},
+	}
+}
