@@ -18,7 +18,7 @@ func (p *report) load() {
 	p.latency()
 	p.failures()
 	p.findings()
-	p.gates()
+	p.gates(p.Gates)
 	p.plan()
 	p.line("")
 }
@@ -175,20 +175,20 @@ func (p *report) findings() {
 	p.line(p.paint(dim, "ssegauge explain ID says what is asked, why, and how it looks"))
 }
 
-func (p *report) gates() {
-	if len(p.Gates) == 0 {
+func (p *report) gates(all []result.Gate) {
+	if len(all) == 0 {
 		return
 	}
 	var rows [][]string
 	widest, values := 0, 0
-	for _, g := range p.Gates {
+	for _, g := range all {
 		widest = max(widest, twwidth.Width(clip(result.Escape(g.Expression), 34)))
 		if g.Value != nil {
 			values = max(values, twwidth.Width(result.Measure(*g.Value, g.Unit)))
 		}
 	}
 	room := p.Width - 4 - 2 - max(widest, 9) - 2 - max(values, 5) - 2 - 2
-	for _, g := range p.Gates {
+	for _, g := range all {
 		w, color := "PASS", green
 		if !g.Pass {
 			w, color = "FAIL", red
@@ -213,8 +213,12 @@ func (p *report) plan() {
 	if len(parts) > 0 {
 		p.hanging("plan     ", 9, strings.Join(parts, ", "))
 	}
+	p.machine(p.MachineRows())
+}
+
+func (p *report) machine(rows [][2]string) {
 	var machine []string
-	for _, row := range p.MachineRows() {
+	for _, row := range rows {
 		machine = append(machine, row[0]+" "+result.Escape(row[1]))
 	}
 	p.hanging("machine  ", 9, strings.Join(machine, " · "))

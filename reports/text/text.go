@@ -2,7 +2,7 @@
 // bytes at fault, the table of all, and the verdict as the last line.
 //
 // Everything that a target can have a say in goes through result.Escape. It imports reports/result and tablewriter; a new
-// section of a report is one method of report and its line in check or load.
+// section of a report is one method of report and its line in check, load or limits.
 package text
 
 import (
@@ -43,6 +43,9 @@ func Render(w io.Writer, o Options, all ...*result.Run) error {
 		case r.Load != nil:
 			p.head("load")
 			p.load()
+		case r.Limits != nil:
+			p.head("limits")
+			p.limits()
 		default:
 			return fmt.Errorf("text: nothing to report in a run of schema %q", r.Schema)
 		}
@@ -100,6 +103,8 @@ func shade(word string) style {
 	switch word {
 	case string(result.Passed):
 		return green
+	case "searched":
+		return bold
 	case string(result.Failed):
 		return red
 	}

@@ -2,6 +2,7 @@ package text_test
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 	"unicode"
@@ -28,7 +29,7 @@ func renderAll(t *testing.T, o text.Options, all ...*result.Run) string {
 }
 
 func TestGolden(t *testing.T) {
-	for _, r := range reporttest.Runs() {
+	for _, r := range append(reporttest.Runs(), reporttest.Searches()...) {
 		t.Run(r.Name, func(t *testing.T) {
 			got := render(t, r.Run, text.Options{})
 			reporttest.Golden(t, r.Name+".txt", []byte(got))
@@ -77,9 +78,41 @@ func TestSeveral(t *testing.T) {
 	}
 }
 
+// The picture keeps to the width, whatever the figures are; the rows stand from few streams to many, and the knee where it lies.
+func TestPicture(t *testing.T) {
+	for _, scale := range []float64{1e-9, 1, 37, 1e4, 1e8, 1e300} {
+		for _, width := range []int{60, 80, 132} {
+			r := reporttest.Limits()
+			for i := range r.Curve {
+				c := &r.Curve[i]
+				c.DeliverP50US, c.DeliverP99US = new(*c.DeliverP50US*scale), new(*c.DeliverP99US*scale)
+			}
+			got := render(t, r, text.Options{Width: width})
+			for line := range strings.Lines(got) {
+				if w := twwidth.Width(strings.TrimSuffix(line, "\n")); w > width {
+					t.Errorf("%d columns of %d: %s", w, width, line)
+				}
+			}
+			_, picture, _ := strings.Cut(got, "Latency against streams")
+			if n := strings.Count(picture, "●"); n != 1+len(r.Curve) || strings.Count(picture, "✕") != 2 {
+				t.Errorf("%d marks of p99:\n%s", n, picture)
+			}
+			before, after := strings.Index(picture, "\n  1,000"), strings.Index(picture, "\n  1,500")
+			if knee := strings.Index(picture, "knee: about 1,423 streams"); before < 0 || knee < before || after < knee {
+				t.Errorf("the knee stands at %d, not between %d and %d:\n%s", knee, before, after, picture)
+			}
+		}
+	}
+	r := reporttest.Limits()
+	r.Knee.Peak = nil
+	if got := render(t, r, text.Options{}); !strings.Contains(got, "knee: none within twice the 3,375 streams that were measured") {
+		t.Error(got)
+	}
+}
+
 // Colour adds escapes and nothing else, and only those of its own.
 func TestColor(t *testing.T) {
-	for _, r := range reporttest.Runs() {
+	for _, r := range append(reporttest.Runs(), reporttest.Searches()...) {
 		plain, colored := render(t, r.Run, text.Options{Width: 100}), render(t, r.Run, text.Options{Width: 100, Color: true})
 		if plain == colored {
 			t.Errorf("%s: no colour", r.Name)
@@ -145,6 +178,9 @@ func TestBareRuns(t *testing.T) {
 		{Check: &result.Check{Results: []result.Finding{{Verdict: result.Fail, Evidence: []result.Evidence{evidence}}}}},
 		{Load: &result.Load{}},
 		{Load: &result.Load{LatencyUS: map[string]*result.Quantiles{"x": nil}}},
+		{Limits: &result.Limits{}},
+		{Limits: &result.Limits{Limits: []result.Limit{{}, {Verdict: "\x1b[1m", Unit: "\x1b"}, {Verdict: result.LimitFound}}, Curve: make([]result.Rung, 2), Knee: &result.Knee{}}},
+		{Limits: &result.Limits{Curve: []result.Rung{{DeliverP50US: new(1e300), DeliverP99US: new(-1e300)}, {DeliverP50US: new(0.0)}, {DeliverP99US: new(math.Inf(1))}}}},
 	} {
 		if s := render(t, r, text.Options{Width: 1}); strings.Contains(s, "\x1b") {
 			t.Errorf("escape in %q", s)
