@@ -1,0 +1,158 @@
+package limits_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ssegauge/loadgen/limits"
+	"ssegauge/loadgen/plan"
+	"ssegauge/reference/publish"
+	"ssegauge/reference/wire"
+	"ssegauge/reports/result"
+)
+
+// feed is one stream of a planted server.
+type feed struct {
+	w      http.ResponseWriter
+	events chan string // what to send next, as data
+}
+
+// event sends an event, at once.
+func (f *feed) event(data string) {
+	io.WriteString(f.w, "data: "+data+"\n\n")
+	http.NewResponseController(f.w).Flush()
+}
+
+// planted is a server in memory: it hands what is published to every stream.
+type planted struct {
+	accept func(data string) int // status of the answer to a publish; nil: 200
+	head   func(w http.ResponseWriter, r *http.Request)
+	stream func(f *feed) // sends f.events until it returns
+
+	mu    sync.Mutex
+	feeds map[*feed]bool
+}
+
+func (p *planted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		data, _ := io.ReadAll(r.Body)
+		if p.accept != nil {
+			if status := p.accept(string(data)); status != 200 {
+				http.Error(w, "no", status)
+				return
+			}
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for f := range p.feeds {
+			select {
+			case f.events <- string(data):
+			case <-time.After(time.Minute):
+			}
+		}
+		return
+	}
+	f := &feed{w: w, events: make(chan string, 4096)}
+	p.mu.Lock()
+	p.feeds[f] = true
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.feeds, f)
+		p.mu.Unlock()
+	}()
+	gone := r.Context().Done()
+	go func() {
+		<-gone
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.feeds[f] {
+			delete(p.feeds, f)
+		}
+		close(f.events)
+	}()
+	w.Header().Set("Content-Type", "text/event-stream")
+	if p.head != nil {
+		p.head(w, r)
+	}
+	http.NewResponseController(w).Flush()
+	p.stream(f)
+}
+
+// memory is a listener and its dialer in memory.
+type memory chan net.Conn
+
+func (m memory) Accept() (net.Conn, error) {
+	if c, ok := <-m; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+func (m memory) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+func (m memory) Close() error   { close(m); return nil }
+func (m memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	mine, theirs := net.Pipe()
+	select {
+	case m <- theirs:
+		return mine, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// probe runs one probe against a server in memory, in a bubble where waiting takes no time.
+func probe(t *testing.T, name string, p *planted) (limits []result.Limit) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p.feeds = map[*feed]bool{}
+		m := make(memory)
+		server := &http.Server{Handler: p}
+		over := make(chan error)
+		go func() { over <- server.Serve(m) }()
+		client := &http.Transport{DialContext: m.dial}
+		limits = search(t, name, m.dial, client)
+		client.CloseIdleConnections()
+		server.Close()
+		<-over
+	})
+	return limits
+}
+
+// search runs one probe of what dial leads to; client nil: nothing can be published.
+func search(t *testing.T, name string, dial func(context.Context, string, string) (net.Conn, error), client http.RoundTripper) []result.Limit {
+	t.Helper()
+	u, err := url.Parse("http://limits.test/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := limits.Config{Probes: []string{name}, Budget: 10 * time.Minute, Streams: 100}
+	c.Plan = plan.Plan{Targets: []plan.Target{{URL: u.String(), Request: &wire.Request{URL: u}, Dialer: &wire.Dialer{NetDial: dial}}}}
+	if client != nil {
+		hook, err := publish.Compile(publish.Hook{HTTP: "POST http://limits.test/publish", Transport: client})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Publisher = hook
+	}
+	s, err := limits.New(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.Run(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Limits
+}
+
+// holds tells whether l was found and lies around value.
+func holds(l *result.Limit, value float64) bool {
+	return l.Verdict == result.LimitFound && *l.Low <= value && value <= *l.High && *l.High <= 1.1**l.Low+64
+}
