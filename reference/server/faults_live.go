@@ -215,7 +215,7 @@ func (st *stream) hold(p []byte) []byte {
 	f := &st.srv.fault.Delivering
 	size := cmp.Or(f.Hold, st.srv.cfg.Buffer)
 	switch {
-	case f.DeafAfter > 0 && time.Since(st.fault.opened) > f.DeafAfter:
+	case st.dead, f.DeafAfter > 0 && time.Since(st.fault.opened) > f.DeafAfter:
 		return nil
 	case size > 0 && (st.fault.begun || f.Hold == 0):
 		st.fault.held = append(st.fault.held, p...)

@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -33,6 +35,16 @@ type Limits struct {
 	Backlog int
 	// SendBuffer is what the kernel may hold of a connection's output, in bytes, as SO_SNDBUF has it (Linux takes twice as much). 0: the system's.
 	SendBuffer int
+	// IdleTimeout is how long a stream may be without a byte written to it; then it ends, between two events. 0: no limit.
+	IdleTimeout time.Duration
+	// IdleDrop makes such a stream dead in place of ended, as a NAT does: nothing of it is sent any more, not even its end. Over HTTP/2 that is the stream
+	// alone, not its connection.
+	IdleDrop bool
+	// IdleIgnoresComments does not count heartbeats as bytes.
+	IdleIgnoresComments bool
+	// Lifetime is the age at which streams end, between two events; LifetimeJitter how much later at most, in percent of it, at random for each. 0: no limit.
+	Lifetime       time.Duration
+	LifetimeJitter int
 	// Buffer is how many bytes of a stream's body gather before any of them leave, as behind a proxy that buffers; what is left leaves at the end. The head
 	// is not held. 0: none.
 	Buffer int
@@ -57,6 +69,9 @@ func (l *Limits) check() error {
 		{"MaxConns", l.MaxConns},
 		{"Backlog", l.Backlog},
 		{"SendBuffer", l.SendBuffer},
+		{"IdleTimeout", int(l.IdleTimeout)},
+		{"Lifetime", int(l.Lifetime)},
+		{"LifetimeJitter", l.LifetimeJitter},
 		{"Buffer", l.Buffer},
 		{"MaxEvent", l.MaxEvent},
 	} {
@@ -64,8 +79,15 @@ func (l *Limits) check() error {
 			return fmt.Errorf("server: %s is negative (%d)", f.name, f.n)
 		}
 	}
-	if !slices.Contains(oversized, l.Oversized) {
+	switch {
+	case !slices.Contains(oversized, l.Oversized):
 		return fmt.Errorf("server: Oversized is %q, none of %q", l.Oversized, oversized[1:])
+	case l.Oversized != "" && l.MaxEvent == 0:
+		return errors.New("server: Oversized needs MaxEvent")
+	case l.LifetimeJitter > 0 && l.Lifetime == 0:
+		return errors.New("server: LifetimeJitter needs Lifetime")
+	case (l.IdleDrop || l.IdleIgnoresComments) && l.IdleTimeout == 0:
+		return errors.New("server: IdleDrop and IdleIgnoresComments need IdleTimeout")
 	}
 	return nil
 }
@@ -183,6 +205,33 @@ func (s *Server) reset(c *connection, r *http.Request) {
 	if r.Context().Err() != nil && s.cfg.MaxResets > 0 && c.resets.Add(1) == int64(s.cfg.MaxResets) {
 		_ = c.Close()
 	}
+}
+
+// Streams.
+
+// limit begins the times that limit a stream.
+func (st *stream) limit() {
+	l := &st.srv.cfg.Limits
+	if l.Lifetime > 0 {
+		st.expiry = time.After(l.Lifetime + rand.N(l.Lifetime/100*time.Duration(l.LifetimeJitter)+1))
+	}
+	if l.IdleTimeout > 0 {
+		st.idle = time.NewTimer(l.IdleTimeout)
+		st.active = time.Now()
+	}
+}
+
+// idles tells whether the stream goes on when its idle time may be over.
+func (st *stream) idles() bool {
+	l := &st.srv.cfg.Limits
+	if rest := l.IdleTimeout - time.Since(st.active); rest > 0 {
+		st.idle.Reset(rest) // as with heartbeats, the timer is not moved at each write
+		return true
+	}
+	if l.IdleDrop {
+		st.dead, st.expiry, st.fault.held = true, nil, nil
+	}
+	return st.dead
 }
 
 // Events.

@@ -306,7 +306,9 @@ func TestEventSize(t *testing.T) {
 			})
 		})
 	}
-	for _, bad := range []Limits{{Oversized: "eat"}, {MaxEvent: -1}, {SlotDelay: -1}} {
+	for _, bad := range []Limits{
+		{MaxEvent: 1, Oversized: "eat"}, {Oversized: "drop"}, {MaxEvent: -1}, {SlotDelay: -1}, {IdleDrop: true}, {IdleIgnoresComments: true}, {LifetimeJitter: 5},
+	} {
 		if _, err := New(Config{Limits: bad}); err == nil {
 			t.Errorf("%+v is taken", bad)
 		}
@@ -360,6 +362,119 @@ func TestBuffer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTimesOfAStream says after which time a stream ends of which the client sees beats and events at these seconds.
+func TestTimesOfAStream(t *testing.T) {
+	const minute, second = time.Minute, time.Second
+	for name, c := range map[string]struct {
+		beat   time.Duration
+		limits Limits
+		path   string
+		ends   time.Duration // 0: not within an hour
+	}{
+		"none":                    {-1, Limits{}, "/events", 0},
+		"none, busy":              {-1, Limits{}, "/tick", 0},
+		"idle":                    {-1, Limits{IdleTimeout: 5 * second}, "/events", 5 * second},
+		"idle, with beats":        {4 * second, Limits{IdleTimeout: 5 * second}, "/events", 0},
+		"idle, beats too late":    {6 * second, Limits{IdleTimeout: 5 * second}, "/events", 5 * second},
+		"idle, beats do not help": {4 * second, Limits{IdleTimeout: 5 * second, IdleIgnoresComments: true}, "/events", 5 * second},
+		"idle, but busy":          {-1, Limits{IdleTimeout: 5 * second, IdleIgnoresComments: true}, "/tick?interval=4s", 0},
+		"lifetime":                {4 * second, Limits{Lifetime: minute}, "/events", minute},
+		"lifetime, busy":          {-1, Limits{Lifetime: minute + second/2}, "/tick", minute + second/2},
+		"the earlier of the two":  {-1, Limits{Lifetime: minute, IdleTimeout: 5 * second}, "/events", 5 * second},
+	} {
+		for _, proto := range protos[:2] {
+			t.Run(name+" "+proto, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, proto, Config{Heartbeat: c.beat, Limits: c.limits})
+					start := time.Now()
+					r := w.stream(c.path)
+					timer := time.AfterFunc(time.Hour, r.cancel)
+					defer timer.Stop()
+					var err error
+					for err == nil {
+						_, err = r.next()
+					}
+					age := time.Since(start)
+					if c.ends == 0 && age != time.Hour || c.ends != 0 && (age != c.ends || err != io.EOF) {
+						t.Errorf("it ended after %v with %v, want %v", age, err, c.ends)
+					}
+					r.close()
+				})
+			})
+		}
+	}
+}
+
+func TestIdleStreamsAreDropped(t *testing.T) {
+	for _, path := range []string{"/events", "/tick?count=2&interval=10s"} {
+		for _, proto := range protos[:2] {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, proto, Config{Heartbeat: 20 * time.Second, Limits: Limits{IdleTimeout: 5 * time.Second, IdleDrop: true, Lifetime: time.Minute}})
+				r := w.stream(path)
+				if path != "/events" {
+					if e, err := r.next(); err != nil || e.data == "" {
+						t.Errorf("the first: %+v, %v", e, err)
+					}
+				}
+				ended := false
+				go func() {
+					e, err := r.next()
+					ended = true
+					if e != (event{}) || err == io.EOF {
+						t.Errorf("after its end: %+v, %v", e, err)
+					}
+				}()
+				time.Sleep(5 * time.Second)
+				busy := w.stream("/tick?interval=1s") // on the same connection, over HTTP/2
+				w.publish("default", "sentinel")
+				for range 30 {
+					if _, err := busy.next(); err != nil {
+						t.Errorf("a busy stream: %v", err)
+					}
+				}
+				busy.close()
+				time.Sleep(time.Hour)
+				if synctest.Wait(); ended || w.Stats().Streams != 1 {
+					t.Errorf("%s %s: it is closed (%v), %d streams", path, proto, ended, w.Stats().Streams)
+				}
+				r.close()
+				if synctest.Wait(); w.Stats().Streams != 0 {
+					t.Error("the stream is held when its client has left")
+				}
+			})
+		}
+	}
+}
+
+func TestLifetimesDiffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "1.1", Config{Heartbeat: -1, Limits: Limits{Lifetime: 100 * time.Second, LifetimeJitter: 20}})
+		start := time.Now()
+		ages := make(chan time.Duration, 50)
+		for range cap(ages) {
+			r := w.stream("/events")
+			go func() {
+				_, _ = r.next()
+				ages <- time.Since(start)
+				r.close()
+			}()
+		}
+		time.Sleep(121 * time.Second)
+		if len(ages) != cap(ages) {
+			t.Fatalf("%d have ended", len(ages))
+		}
+		least, most := time.Hour, time.Duration(0)
+		for range cap(ages) {
+			age := <-ages
+			least, most = min(least, age), max(most, age)
+		}
+		// The chance that 50 of them are all within a tenth of the span is 1 in 10^48.
+		if least < 100*time.Second || most > 120*time.Second || most-least < 2*time.Second {
+			t.Errorf("lifetimes are from %v to %v", least, most)
+		}
+	})
 }
 
 // TestGateIsThereForItsLimits: without them connections are accepted as ever.

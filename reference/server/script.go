@@ -119,7 +119,7 @@ func (st *stream) perform(steps []Step) bool {
 // reset breaks the response off. Over HTTP/1.1 the connection is taken over and closed without lingering, which
 // makes the kernel send RST.
 func (st *stream) reset() {
-	st.fault.held = nil
+	st.dead, st.fault.held = false, nil
 	conn, _, err := st.rc.Hijack()
 	if err != nil { // HTTP/2: net/http sends RST_STREAM for this panic, and logs nothing
 		panic(http.ErrAbortHandler)

@@ -26,6 +26,9 @@ type stream struct {
 	quiet  *time.Timer // fires when a heartbeat may be due; nil: none
 	last   time.Time   // of the last write
 	expiry <-chan time.Time
+	idle   *time.Timer // fires when the stream may have been idle for too long; nil: no limit
+	active time.Time   // of the last write that counts against that
+	dead   bool        // nothing is sent any more
 
 	fault faulted
 
@@ -139,6 +142,7 @@ func (s *Server) newStream(w http.ResponseWriter, r *http.Request) *stream {
 	st.fault.opened = st.last
 	st.watch = time.AfterFunc(time.Hour, st.stall)
 	st.watch.Stop()
+	st.limit()
 	return st
 }
 
@@ -166,9 +170,15 @@ func (st *stream) release() {
 	if len(st.fault.held) > 0 {
 		st.put(st.fault.held)
 	}
+	if st.dead {
+		st.wait(nil, nil) // the end would be sent too
+	}
 	st.watch.Stop()
 	if st.quiet != nil {
 		st.quiet.Stop()
+	}
+	if st.idle != nil {
+		st.idle.Stop()
 	}
 	if !st.srv.fault.Keep {
 		st.srv.leave(st.r)
@@ -264,6 +274,9 @@ func (st *stream) put(p []byte) bool {
 	st.until = time.Time{}
 	st.mu.Unlock()
 	st.last = now
+	if len(p) > 0 {
+		st.active = now
+	}
 	if most := st.srv.fault.Skips; most > 0 && time.Since(now) > most {
 		st.fault.behind = true
 	}
@@ -285,9 +298,12 @@ func (st *stream) stall() {
 // wait returns when something is to be done: true after wake or tick, false when the stream has to end because the
 // client left or the server stops. Heartbeats are sent meanwhile.
 func (st *stream) wait(wake <-chan struct{}, tick <-chan time.Time) bool {
-	var quiet <-chan time.Time
+	var quiet, idle <-chan time.Time
 	if st.quiet != nil {
 		quiet = st.quiet.C
+	}
+	if st.idle != nil {
+		idle = st.idle.C
 	}
 	stop := st.srv.stop
 	if st.srv.fault.Deathless {
@@ -305,14 +321,22 @@ func (st *stream) wait(wake <-chan struct{}, tick <-chan time.Time) bool {
 			return false
 		case <-st.expiry:
 			return false
+		case <-idle:
+			if !st.idles() {
+				return false
+			}
 		case <-quiet:
 			// The timer is not moved at each write; it looks how long the silence was when it fires.
 			if rest := st.srv.beatEvery() - time.Since(st.last); rest > 0 {
 				st.quiet.Reset(rest)
 				continue
 			}
+			active := st.active
 			if !st.write([]byte(cmp.Or(st.srv.fault.Beat, heartbeat))) {
 				return false
+			}
+			if st.srv.cfg.IdleIgnoresComments {
+				st.active = active
 			}
 			st.srv.count.heartbeats.Add(1)
 			st.quiet.Reset(st.srv.beatEvery())
