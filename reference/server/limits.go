@@ -27,7 +27,8 @@ type Limits struct {
 	// MaxRequestsPerConn is how many requests a connection is for. The last is answered with Connection: close over HTTP/1.1, and over HTTP/2 with GOAWAY
 	// (NO_ERROR), after which open streams go on. 0: no limit.
 	MaxRequestsPerConn int
-	// MaxResets is how many streams of one HTTP/2 connection its client may reset; with the last of them the connection is closed. 0: no limit.
+	// MaxResets is how many streams of one HTTP/2 connection its client may reset; with the last of them the connection ends: in the clear with GOAWAY
+	// (ENHANCE_YOUR_CALM), over TLS without a word. 0: no limit.
 	MaxResets int
 	// MaxConns is how many connections are served at once, over all listeners; the others wait in the kernel's queue. 0: no limit.
 	MaxConns int
@@ -109,7 +110,7 @@ func (s *Server) gated(l *net.Listener) error {
 			return fmt.Errorf("server: Backlog: %w", err)
 		}
 	}
-	if s.cfg.MaxConns > 0 || s.cfg.SendBuffer > 0 {
+	if s.cfg.MaxConns > 0 || s.cfg.SendBuffer > 0 || s.cfg.MaxResets > 0 {
 		*l = &gate{Listener: *l, srv: s, closed: make(chan struct{})}
 	}
 	return nil
@@ -129,7 +130,10 @@ func (g *gate) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	if b, ok := c.(interface{ SetWriteBuffer(bytes int) error }); ok && g.srv.cfg.SendBuffer > 0 {
-		_ = b.SetWriteBuffer(g.srv.cfg.SendBuffer) // a connection that is gone already
+		_ = b.SetWriteBuffer(g.srv.cfg.SendBuffer) // it fails on a connection that is gone already
+	}
+	if g.srv.cfg.MaxResets > 0 {
+		c = &calmed{Conn: c}
 	}
 	return c, nil
 }
@@ -202,10 +206,73 @@ func later(delay time.Duration, free func()) {
 
 // reset counts a request whose client did not wait for the end of its answer.
 func (s *Server) reset(c *connection, r *http.Request) {
-	if r.Context().Err() != nil && s.cfg.MaxResets > 0 && c.resets.Add(1) == int64(s.cfg.MaxResets) {
-		_ = c.Close()
+	if r.Context().Err() == nil || s.cfg.MaxResets == 0 || c.resets.Add(1) != int64(s.cfg.MaxResets) {
+		return
 	}
+	if clear, ok := c.Conn.(*calmed); ok {
+		clear.calm()
+		return
+	}
+	_ = c.Close()
 }
+
+// calmed is a connection that can end with GOAWAY of a code of ours, where it carries HTTP/2 in the clear: net/http lets no handler send one.
+type calmed struct {
+	net.Conn
+	mu   sync.Mutex
+	head []byte // of the frame that is being written, as far as it was
+	rest int    // what is missing of its payload
+	over bool   // what comes after this frame is not written
+	said bool
+}
+
+// goAway is RFC 9113 6.8 with all streams that there can be and the code of 7.
+var goAway = []byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b}
+
+func (c *calmed) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for n < len(p) && !c.ends() {
+		if c.rest > 0 {
+			k := min(c.rest, len(p)-n)
+			c.rest -= k
+			n += k
+			continue
+		}
+		c.head = append(c.head, p[n])
+		if n++; len(c.head) == frameHead {
+			c.rest = int(c.head[0])<<16 + int(c.head[1])<<8 + int(c.head[2])
+			c.head = c.head[:0]
+		}
+	}
+	if _, err := c.Conn.Write(p[:n]); err != nil {
+		return 0, err
+	}
+	return len(p), c.sayEnd()
+}
+
+func (c *calmed) ends() bool { return c.over && c.rest == 0 && len(c.head) == 0 }
+
+func (c *calmed) sayEnd() (err error) {
+	if c.ends() && !c.said {
+		c.said = true
+		_, err = c.Conn.Write(goAway)
+	}
+	return err
+}
+
+// calm ends the connection, soon enough, and late enough for its client to read why.
+func (c *calmed) calm() {
+	time.AfterFunc(time.Second, func() { _ = c.Close() })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	_ = c.sayEnd()
+}
+
+// NetConn is the connection beneath, as for [tls.Conn].
+func (c *calmed) NetConn() net.Conn { return c.Conn }
 
 // Streams.
 

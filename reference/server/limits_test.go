@@ -155,8 +155,14 @@ func TestLimitsOfAConnection(t *testing.T) {
 			f.want("closed")
 		}},
 		"resets": {Config{Limits: Limits{MaxResets: 2}}, func(w *world, f *frames) {
-			f.open(1, 3, 5).cancel(1).want("1:200 3:200 5:200")
-			f.cancel(3).want("closed")
+			f.open(1, 3, 5, 7).cancel(1).want("1:200 3:200 5:200 7:200")
+			w.publish("default", "x")
+			f.want("3:event 5:event 7:event")
+			f.cancel(3).want("goaway:2147483647:ENHANCE_YOUR_CALM")
+			w.publish("default", "x")
+			f.open(9).want("")
+			time.Sleep(time.Second)
+			f.want("closed")
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,6 +170,63 @@ func TestLimitsOfAConnection(t *testing.T) {
 				w := newWorld(t, "h2c", c.cfg)
 				c.do(w, w.frames())
 			})
+		})
+	}
+}
+
+// TestResetsOverTLS: there the connection ends without a word, and with it its other streams.
+func TestResetsOverTLS(t *testing.T) {
+	for _, most := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "h2", Config{Heartbeat: time.Second, Limits: Limits{MaxResets: most}})
+			other := w.stream("/events")
+			w.stream("/events").close()
+			synctest.Wait()
+			if _, err := other.next(); (err != nil) != (most > 0) || err == io.EOF {
+				t.Errorf("after one reset of %d the other stream gives %v", most, err)
+			}
+			other.close()
+		})
+	}
+}
+
+// TestGoAwayStandsBetweenFrames cuts two frames at each place, and has the connection end there.
+func TestGoAwayStandsBetweenFrames(t *testing.T) {
+	var out bytes.Buffer
+	f := http2.NewFramer(&out, nil)
+	_ = f.WriteData(1, false, []byte("one"))
+	first := out.Len()
+	_ = f.WriteSettings() // of no payload
+	_ = f.WriteData(1, false, []byte("two"))
+	for at := range out.Len() {
+		want := string(out.Bytes()[:first]) + string(goAway)
+		switch {
+		case at == 0:
+			want = string(goAway)
+		case at > first+frameHead:
+			want = out.String() + string(goAway)
+		case at > first:
+			want = string(out.Bytes()[:first+frameHead]) + string(goAway)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			got := make(chan string, 1)
+			go func() {
+				b, _ := io.ReadAll(theirs)
+				got <- string(b)
+			}()
+			c := &calmed{Conn: ours}
+			for i, p := range [][]byte{out.Bytes()[:at], out.Bytes()[at:]} {
+				if n, err := c.Write(p); n != len(p) || err != nil {
+					t.Fatal(n, err)
+				}
+				if i == 0 {
+					c.calm()
+				}
+			}
+			if got := <-got; got != want {
+				t.Errorf("ended after %d bytes: got %q, want %q", at, got, want)
+			}
 		})
 	}
 }

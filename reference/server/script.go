@@ -1,7 +1,6 @@
 package server
 
 import (
-	"crypto/tls"
 	"html"
 	"net"
 	"net/http"
@@ -125,8 +124,12 @@ func (st *stream) reset() {
 		panic(http.ErrAbortHandler)
 	}
 	under := conn
-	if t, ok := conn.(*tls.Conn); ok {
-		under = t.NetConn()
+	for {
+		over, ok := under.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		under = over.NetConn()
 	}
 	if t, ok := under.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
