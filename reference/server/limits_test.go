@@ -281,6 +281,30 @@ func TestConnectionsAtOnce(t *testing.T) {
 	}
 }
 
+// TestGateGivesPlacesBack where accept failed, and waits for none when it is closed.
+func TestGateGivesPlacesBack(t *testing.T) {
+	s, err := New(Config{Limits: Limits{MaxConns: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	failing := newPipeListener()
+	_ = failing.Close()
+	var l net.Listener = failing
+	if err := s.gated(&l); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := l.Accept(); err != net.ErrClosed {
+			t.Error(err)
+		}
+	}
+	s.seats <- struct{}{}
+	_ = l.Close()
+	if _, err := l.Accept(); err != net.ErrClosed {
+		t.Error(err)
+	}
+}
+
 // TestPlacesAreFreeLater holds SlotDelay for streams, and that the gauge does not wait for it.
 func TestPlacesAreFreeLater(t *testing.T) {
 	for _, delay := range []time.Duration{0, 3 * time.Second} {
@@ -328,16 +352,16 @@ func TestEventSize(t *testing.T) {
 		policy string
 		most   int
 		code   int
-		want   string // of the stream, "." its end
+		want   string // of the stream: data, with "!" where the id is that of the publisher, "." for its end
 	}{
-		{"", 0, 200, long + " after"},
-		{"", len(long), 200, long + " after"},
+		{"", 0, 200, long + "! after"},
+		{"", len(long), 200, long + "! after"},
 		{"", 10, 413, "after"},
 		{"reject", 10, 413, "after"},
 		{"drop", 10, 200, "after"},
-		{"truncate", 10, 200, "xxxxxxxxx after"},
-		{"split", 10, 200, "xxxxxxxxx étail after"},
-		{"split", 1, 200, "x x x x x x x x x é t a i l a f t e r"},
+		{"truncate", 10, 200, "xxxxxxxxx! after"},
+		{"split", 10, 200, "xxxxxxxxx étail! after"},
+		{"split", 1, 200, "x x x x x x x x x é t a i l! a f t e r"},
 		{"close", 10, 200, "."},
 	} {
 		t.Run(fmt.Sprint(c.policy, c.most), func(t *testing.T) {
@@ -346,7 +370,7 @@ func TestEventSize(t *testing.T) {
 				r := w.stream("/events")
 				before := w.publish("default", "x")
 				r.want("x")
-				res := w.do(t.Context(), "POST", "/publish", `{"data":"`+long+`"}`, "Content-Type: application/json")
+				res := w.do(t.Context(), "POST", "/publish", `{"id":"mine","data":"`+long+`"}`, "Content-Type: application/json")
 				if text := w.text(res); res.StatusCode != c.code || c.code == 413 && text != "data is longer than 10 bytes\n" {
 					t.Errorf("publish: %d %q", res.StatusCode, text)
 				}
@@ -355,7 +379,8 @@ func TestEventSize(t *testing.T) {
 				read := func(r *reader, words []string) {
 					t.Helper()
 					for _, word := range words {
-						if e, err := r.next(); word == "." && err != io.EOF || word != "." && (err != nil || e.data != word || e.id == "") {
+						word, mine := strings.CutSuffix(word, "!")
+						if e, err := r.next(); word == "." && err != io.EOF || word != "." && (err != nil || e.data != word || (e.id == "mine") != mine) {
 							t.Errorf("got %+v, %v; want %q", e, err, word)
 						}
 					}
@@ -427,7 +452,7 @@ func TestBuffer(t *testing.T) {
 	}
 }
 
-// TestTimesOfAStream says after which time a stream ends of which the client sees beats and events at these seconds.
+// TestTimesOfAStream holds after which time a stream ends, with an event after 3 s where it is of a channel.
 func TestTimesOfAStream(t *testing.T) {
 	const minute, second = time.Minute, time.Second
 	for name, c := range map[string]struct {
@@ -438,14 +463,15 @@ func TestTimesOfAStream(t *testing.T) {
 	}{
 		"none":                    {-1, Limits{}, "/events", 0},
 		"none, busy":              {-1, Limits{}, "/tick", 0},
-		"idle":                    {-1, Limits{IdleTimeout: 5 * second}, "/events", 5 * second},
+		"idle":                    {-1, Limits{IdleTimeout: 5 * second}, "/events", 8 * second},
+		"idle, before the event":  {-1, Limits{IdleTimeout: 2 * second}, "/events", 2 * second},
 		"idle, with beats":        {4 * second, Limits{IdleTimeout: 5 * second}, "/events", 0},
-		"idle, beats too late":    {6 * second, Limits{IdleTimeout: 5 * second}, "/events", 5 * second},
-		"idle, beats do not help": {4 * second, Limits{IdleTimeout: 5 * second, IdleIgnoresComments: true}, "/events", 5 * second},
+		"idle, beats too late":    {6 * second, Limits{IdleTimeout: 5 * second}, "/events", 8 * second},
+		"idle, beats do not help": {4 * second, Limits{IdleTimeout: 5 * second, IdleIgnoresComments: true}, "/events", 8 * second},
 		"idle, but busy":          {-1, Limits{IdleTimeout: 5 * second, IdleIgnoresComments: true}, "/tick?interval=4s", 0},
 		"lifetime":                {4 * second, Limits{Lifetime: minute}, "/events", minute},
 		"lifetime, busy":          {-1, Limits{Lifetime: minute + second/2}, "/tick", minute + second/2},
-		"the earlier of the two":  {-1, Limits{Lifetime: minute, IdleTimeout: 5 * second}, "/events", 5 * second},
+		"the earlier of the two":  {-1, Limits{Lifetime: minute, IdleTimeout: 5 * second}, "/events", 8 * second},
 	} {
 		for _, proto := range protos[:2] {
 			t.Run(name+" "+proto, func(t *testing.T) {
@@ -455,6 +481,8 @@ func TestTimesOfAStream(t *testing.T) {
 					r := w.stream(c.path)
 					timer := time.AfterFunc(time.Hour, r.cancel)
 					defer timer.Stop()
+					event := time.AfterFunc(3*second, func() { w.publish("default", "x") })
+					defer event.Stop()
 					var err error
 					for err == nil {
 						_, err = r.next()
