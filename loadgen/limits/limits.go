@@ -41,7 +41,7 @@ type Probe struct {
 // Probes lists every probe in the order in which they run: first those that disturb nobody.
 func Probes() []Probe {
 	return []Probe{
-		{Name: "h2-streams", Title: "streams on one HTTP/2 connection: advertised, served, and what the one too many gets", Weight: 3, Most: 30 * time.Second, Requests: h2Requests, run: h2Streams},
+		{Name: "h2-streams", Title: "streams on one HTTP/2 connection: advertised, served, and what the one too many gets", Weight: 3, Most: time.Minute, Requests: h2Requests, run: h2Streams},
 		{Name: "event-size", Title: "bytes of one event: what comes whole, and what becomes of more", Weight: 3, Most: 90 * time.Second, Needs: "--publish", Requests: eventSizeRequests, run: eventSize},
 	}
 }

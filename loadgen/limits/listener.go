@@ -47,17 +47,18 @@ type Facts struct {
 	Err    error     // why it ended: io.EOF where the response ended as it should
 }
 
-func listen(s *wire.Stream, end context.CancelFunc) *Listener {
+// listen reads s. Of an event no more is held than so many bytes. A larger one ends the reading; where that is less than [maxEvent] it goes on, but tells of no events any more.
+func listen(s *wire.Stream, end context.CancelFunc, most int) *Listener {
 	now := s.Timing.Start.Add(s.Timing.Head)
 	l := &Listener{Stream: s, end: end, opened: now, last: now, awaited: map[string]chan Arrival{}, done: make(chan struct{})}
-	go l.read()
+	go l.read(most)
 	return l
 }
 
-func (l *Listener) read() {
+func (l *Listener) read(most int) {
 	defer close(l.done)
 	var d sse.Decoder
-	d.SetMax(maxEvent)
+	d.SetMax(most)
 	var ev sse.Event
 	buf := make([]byte, 32<<10)
 	for {
@@ -71,7 +72,7 @@ func (l *Listener) read() {
 		for chunk := buf[:n]; ; {
 			k, ok, derr := d.Next(chunk, &ev)
 			chunk = chunk[k:]
-			if derr != nil && err == nil {
+			if derr != nil && err == nil && most == maxEvent {
 				err = derr
 			}
 			if !ok {

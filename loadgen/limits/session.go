@@ -68,10 +68,12 @@ func (s *Session) open(ctx context.Context) (*Listener, error) {
 // openOn opens a stream on conn and reads it until it is closed. Where the target holds heads until there is an event, one is published. An answer that is no stream is an error
 // as well, a *refusedError. ctx is for opening: what is open ends when it is closed.
 func (s *Session) openOn(ctx context.Context, conn *wire.Conn) (*Listener, error) {
-	if s.target.held && s.config.Publisher != nil {
-		knock := time.AfterFunc(headPatience/10, func() { _, _ = s.publish(ctx, event(0)) })
-		defer knock.Stop()
-	}
+	defer s.knock(ctx)()
+	return s.openQuietly(ctx, conn, maxEvent)
+}
+
+// openQuietly is openOn for one of many streams: nothing is published, and of an event no more is held than so many bytes.
+func (s *Session) openQuietly(ctx context.Context, conn *wire.Conn, most int) (*Listener, error) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	opening := context.AfterFunc(ctx, end)
 	stream, err := conn.Open(life, s.target.request)
@@ -87,7 +89,21 @@ func (s *Session) openOn(ctx context.Context, conn *wire.Conn) (*Listener, error
 		end()
 		return nil, &refusedError{stream.Head, f}
 	}
-	return listen(stream, end), nil
+	return listen(stream, end, most), nil
+}
+
+// knock publishes now and then, until it is stopped, where the target holds heads until there is an event.
+func (s *Session) knock(ctx context.Context) (stop func()) {
+	if !s.target.held || s.config.Publisher == nil {
+		return func() {}
+	}
+	ctx, stop = context.WithCancel(ctx)
+	go func() {
+		for pause(ctx, headPatience/10); ctx.Err() == nil; pause(ctx, time.Second) {
+			_, _ = s.publish(ctx, event(0))
+		}
+	}()
+	return stop
 }
 
 // refusedError is an answer that is no stream.

@@ -302,6 +302,16 @@ func (c *Conn) Err() error {
 	return c.h2.err
 }
 
+// GoingAway is the GOAWAY by which the peer wants no more streams on an HTTP/2 connection; nil if there was none.
+func (c *Conn) GoingAway() *GoAwayError {
+	if c.h2 == nil {
+		return nil
+	}
+	c.h2.mu.Lock()
+	defer c.h2.mu.Unlock()
+	return c.h2.frames.goAway
+}
+
 // Ping measures a round trip on an HTTP/2 connection.
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	h := c.h2

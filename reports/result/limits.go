@@ -22,7 +22,8 @@ type Limits struct {
 }
 
 // Limit is one limit that was looked for. The limit itself is the greatest value that still works: where one was found it lies from Low to High, both included. Where
-// none was found Low is the greatest value that was tried and worked, and High is null. Where nothing can be said both are null.
+// none was found Low is the greatest value that was tried and worked, and High is null. Where nothing can be said both are null. A found limit without High is Low or
+// more: as long as that was waited for a place (h2/slot-release), and in vain.
 type Limit struct {
 	ID        string   `json:"id"`    // stable: "h2/max-concurrent-streams"
 	Probe     string   `json:"probe"` // as --probe names it
