@@ -23,6 +23,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("NO_COLOR", "1")
 			e.Setenv("GITHUB_ACTIONS", "")
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // a second each time the program ends under the race detector is most of the scripts' time
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
