@@ -12,7 +12,7 @@ import (
 	"ssegauge/reports/result"
 )
 
-// A chart is worked out here and drawn by the templates "curve" and "timeline": numbers and text only, so that the escaping is the template's.
+// A chart is worked out here and drawn by the templates "curves" and "timeline": numbers and text only, so that the escaping is the template's.
 type chart struct {
 	ID, Title, Desc          string
 	W, H                     float64
@@ -21,6 +21,9 @@ type chart struct {
 	XTitle, YTitle           string
 	Lines                    []*line
 	Note                     string
+	Crosses                  string // path of what did not hold
+	Band, Knee               string // paths
+	KneeName                 tick
 	log                      bool
 }
 

@@ -26,11 +26,17 @@ var page string
 var style string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"safe":         result.Escape,
-	"count":        func(n int) string { return result.Count(int64(n)) },
-	"count64":      result.Count,
-	"bytes":        func(n int64) string { return result.Bytes(float64(n)) },
-	"ms":           func(ms float64) string { return result.Micros(ms * 1e3) },
+	"safe":    result.Escape,
+	"count":   func(n int) string { return result.Count(int64(n)) },
+	"count64": result.Count,
+	"bytes":   func(n int64) string { return result.Bytes(float64(n)) },
+	"ms":      func(ms float64) string { return result.Micros(ms * 1e3) },
+	"micros": func(us *float64) string {
+		if us == nil {
+			return "–"
+		}
+		return result.Micros(*us)
+	},
 	"milliseconds": func(s float64) float64 { return s * 1e3 },
 	"chip":         chip,
 	"sum":          func(a, b float64) float64 { return a + b },
@@ -39,7 +45,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 }).Parse(page))
 
 // Render writes the page of the runs, in their order. Several checks are set side by side in a matrix
-// at the top, several load runs in a chart and a table before the first of them.
+// at the top, several load runs in a chart and a table before the first of them, several searches for limits in a table.
 func Render(w io.Writer, runs ...*result.Run) error {
 	if len(runs) == 0 {
 		return errors.New("html: no run to report")
@@ -57,7 +63,7 @@ func Render(w io.Writer, runs ...*result.Run) error {
 		Style: template.CSS(style), // ours, and its hash is in the policy
 	}
 	for i, r := range runs {
-		if r.Check == nil && r.Load == nil {
+		if r.Check == nil && r.Load == nil && r.Limits == nil {
 			return fmt.Errorf("html: nothing to report in a run of schema %q", r.Schema)
 		}
 		p.Runs = append(p.Runs, newView(fmt.Sprintf("run%d", i+1), r.Complete()))
@@ -65,8 +71,10 @@ func Render(w io.Writer, runs ...*result.Run) error {
 	distinguish(p.Runs)
 	p.Title, p.Many = title(p.Runs)
 	p.Matrix = newMatrix(p.Runs)
-	if c := newComparison(p.Runs); c != nil {
-		c.Runs[0].Before = c
+	for _, c := range []*comparison{newComparison(p.Runs), compareLimits(p.Runs)} {
+		if c != nil {
+			c.Runs[0].Before = c
+		}
 	}
 
 	var out bytes.Buffer
@@ -101,17 +109,22 @@ func title(views []*view) (title string, many bool) {
 	return result.Plural(int64(len(targets)), "target"), true
 }
 
-// distinguish tells runs apart that would have the same name: load runs by their streams or when they began, and what is the same in that too by number.
+// distinguish tells runs apart that would have the same name: load runs and searches by their streams or when they began, and what is the same in that too by number.
 func distinguish(views []*view) {
 	alike := map[string][]*view{}
 	for _, v := range views {
-		if v.Load != nil {
+		if v.Check == nil {
 			alike[v.Name] = append(alike[v.Name], v)
 		}
 	}
 	for _, same := range alike {
 		for _, by := range []func(v *view) string{
-			func(v *view) string { return result.Plural(int64(v.Streams.Planned), "stream") },
+			func(v *view) string {
+				if v.Load == nil {
+					return ""
+				}
+				return result.Plural(int64(v.Streams.Planned), "stream")
+			},
 			func(v *view) string { return v.Started.UTC().Format("15:04:05") },
 			func(v *view) string { return v.Started.UTC().Format("2 January 15:04:05") },
 		} {
@@ -148,7 +161,7 @@ func chip(v any) verdictChip {
 		return verdictChip{"fail", "✕", s}
 	case string(result.Warn), result.Suspect:
 		return verdictChip{"warn", "!", s}
-	case string(result.Info):
+	case string(result.Info), "searched":
 		return verdictChip{"info", "i", s}
 	case string(result.Error):
 		return verdictChip{"error", "⚠", s}

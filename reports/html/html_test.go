@@ -41,6 +41,7 @@ func pages(t *testing.T) map[string]string {
 	first.LatencyUS["deliver"], first.LatencyUS["open"] = reporttest.Samples(31, 200_000, 2600, 0.4), reporttest.Samples(32, 2000, 240, 0.3)
 	p["demo"] = render(t, reporttest.Clean(), first, reporttest.Load())
 	p["several"] = render(t, reporttest.Several()...)
+	p["searches"] = render(t, reporttest.Limits(), reporttest.LimitsQuiet(), reporttest.LimitsInterrupted())
 	p["all"] = render(t, reporttest.Clean(), reporttest.Failing(), reporttest.Interrupted(), reporttest.Load(), reporttest.LoadFew(), reporttest.LoadFailing())
 	return p
 }
@@ -144,7 +145,7 @@ func TestWellFormed(t *testing.T) {
 // What a target says comes out as text that reads as what it said.
 func TestHostile(t *testing.T) {
 	want := result.Escape(reporttest.Hostile)
-	for _, page := range []string{render(t, reporttest.Failing()), render(t, reporttest.LoadFailing()), render(t, reporttest.Failing(), reporttest.Failing())} {
+	for _, page := range []string{render(t, reporttest.Failing()), render(t, reporttest.LoadFailing()), render(t, reporttest.LimitsQuiet()), render(t, reporttest.Failing(), reporttest.Failing())} {
 		doc, err := html.Parse(strings.NewReader(page))
 		if err != nil {
 			t.Fatal(err)
@@ -176,7 +177,7 @@ func TestHostile(t *testing.T) {
 	load.Series = append(load.Series, result.Series{Name: h, StepMS: -4, Values: result.Points{1e300, -5, 3}})
 	load.Gates = []result.Gate{{Expression: h, Unit: h, Reason: h, Value: new(-1e300)}}
 	load.Environment.OS, load.Environment.Kernel = h, h
-	page := render(t, check, check, load, load)
+	page := render(t, check, check, load, load, reporttest.HostileLimits(), reporttest.HostileLimits())
 	if strings.Contains(page, "<script") || strings.ContainsAny(page, "\x00\x1b\u202e\ufffd") {
 		t.Error("hostile text came through")
 	}
@@ -329,6 +330,15 @@ func TestBareRuns(t *testing.T) {
 			LatencyUS: map[string]*result.Quantiles{"open": nil, "deliver": {Count: 5}, "fanout_t99": {Count: 3, Min: new(0.0), P50: new(0.0), Max: new(0.0)}},
 			Series:    []result.Series{{Name: "a"}, {Name: "b", Values: nan}, {Name: "c", Values: result.Points{0}}, {Name: "d", StepMS: 1, Values: make(result.Points, 5000)}},
 		}},
+		&result.Run{Limits: &result.Limits{}},
+		&result.Run{Limits: &result.Limits{
+			Limits: []result.Limit{{}, {Verdict: result.LimitFound}, {Verdict: result.LimitNone, Low: new(1e300)}},
+			Curve: []result.Rung{
+				{}, {Streams: -4, OpenP99US: new(-1.0), DeliverP50US: new(0.0), DeliverP99US: new(1e300), EventsPerSecond: -1}, {Streams: 1 << 62, OpenP99US: new(1e-300), DeliverP50US: new(1e17), EventsPerSecond: 1e300},
+			},
+			Knee: &result.Knee{Lambda: 1e300, Sigma: -1, Kappa: 1e300, Peak: new(1e300), CI95: [2]float64{-1e300, 1e300}},
+		}},
+		&result.Run{Limits: &result.Limits{Curve: []result.Rung{{Streams: 3, EventsPerSecond: 5}}, Knee: &result.Knee{Lambda: 1, Peak: new(3.0)}}},
 	)
 	for _, bad := range []string{"NaN", "Inf", "%!"} {
 		if strings.Contains(page, bad) {

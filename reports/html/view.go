@@ -17,7 +17,7 @@ type view struct {
 	Name  string // "Check", "Load over HTTP/2"
 	Facts []string
 
-	Before *comparison // of load runs, stands before the first of them
+	Before *comparison // of load runs or of searches for limits, stands before the first of them
 
 	Counts   []tally   // of verdicts
 	Findings []finding // all, in the order of the catalogue
@@ -30,6 +30,9 @@ type view struct {
 	Timelines [][]*chart
 	Failures  []cause
 	GateRows  []gateRow
+
+	LimitRows []limitRow
+	Ladders   [][]*chart // what was measured against streams
 }
 
 type tally struct {
@@ -128,12 +131,16 @@ func newView(id string, r *result.Run) *view {
 	if r.Tool.Version != "" {
 		v.Facts = append(v.Facts, "ssegauge "+result.Escape(r.Tool.Version))
 	}
-	if r.Check != nil {
+	switch {
+	case r.Check != nil:
 		if v.Name = "Check"; r.Error == "" {
 			v.Name += " over " + protocol
 		}
 		v.check()
-	} else {
+	case r.Limits != nil:
+		v.Name = "Limits over " + protocol
+		v.limits()
+	default:
 		v.Name = "Load over " + protocol
 		v.load()
 	}
@@ -217,7 +224,11 @@ func (v *view) load() {
 		}
 		v.Failures = append(v.Failures, cause{c, c.Age(), width})
 	}
-	for _, g := range v.Gates {
+	v.gates(v.Gates)
+}
+
+func (v *view) gates(all []result.Gate) {
+	for _, g := range all {
 		row := gateRow{Gate: g, Verdict: result.Fail, Shown: "–"}
 		if g.Pass {
 			row.Verdict = result.Pass
@@ -367,7 +378,7 @@ func (v *view) signals() []signal {
 	return out
 }
 
-// comparison sets load runs side by side.
+// comparison sets load runs side by side, or searches for limits.
 type comparison struct {
 	Many   bool // targets
 	Runs   []*view

@@ -173,6 +173,23 @@ func (l *Limit) Shown() string {
 	return Escape(l.Verdict)
 }
 
+// Brief writes a limit for a column among others: "500 to 524", "≥ 10,000", "8 KiB", "?", "–".
+func (l *Limit) Brief() string {
+	unit := l.Unit
+	if unit != "s" && unit != "bytes" && unit != "ratio" {
+		unit = ""
+	}
+	switch {
+	case l.Verdict == LimitFound && l.Low != nil && l.High != nil:
+		return span(*l.Low, *l.High, unit)
+	case (l.Verdict == LimitFound || l.Verdict == LimitNone) && l.Low != nil:
+		return "≥ " + Quantity(*l.Low, unit)
+	case l.Verdict == LimitUndecided:
+		return "?"
+	}
+	return "–"
+}
+
 // span writes a range, with the unit once where both ends have the same.
 func span(low, high float64, unit string) string {
 	from, to := Quantity(low, unit), Quantity(high, unit)
@@ -183,7 +200,7 @@ func span(low, high float64, unit string) string {
 		return from
 	case unit == "bytes" && of != same && math.Abs(high) < 1<<20:
 		return Number(low) + " to " + Number(high) + " B"
-	case of == same || low == 1 && same == unit:
+	case of == same && of != "" || low == 1 && same == unit:
 		from = number
 	}
 	return from + " to " + to
@@ -242,6 +259,14 @@ func (k *Knee) Said() string {
 		return fmt.Sprintf("none within twice the %s that were measured", Plural(int64(k.Max), "stream"))
 	}
 	return fmt.Sprintf("about %s (95 %%: %s to %s)", Quantity(math.Round(*k.Peak), "streams"), Number(math.Round(k.CI95[0])), Number(math.Round(k.CI95[1])))
+}
+
+// Rate writes the events delivered a second for people, "–" where there were none.
+func (r *Rung) Rate() string {
+	if r.EventsPerSecond == 0 {
+		return "–"
+	}
+	return Number(r.EventsPerSecond)
 }
 
 // Trouble says in one line what a number of streams did not bear, "" if nothing: "41 failed, 3,120 lost, suspect".

@@ -70,6 +70,21 @@ func TestLimitShown(t *testing.T) {
 	}
 }
 
+func TestLimitBrief(t *testing.T) {
+	for want, l := range map[string]Limit{
+		"128":        {Verdict: LimitFound, Low: new(128.0), High: new(128.0), Unit: "streams"},
+		"500 to 524": {Verdict: LimitFound, Low: new(500.0), High: new(524.0), Unit: "streams"},
+		"4 to 8 KiB": {Verdict: LimitFound, Low: new(4096.0), High: new(8192.0), Unit: "bytes"},
+		"≥ 5 s":      {Verdict: LimitNone, Low: new(5.0), Unit: "s"},
+		"?":          {Verdict: LimitUndecided, DecidedBy: "--publish"},
+		"–":          {Verdict: LimitNotApplicable},
+	} {
+		if got := l.Brief(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // What comes first is the least number of streams that the path or the target lets pass; a limit of this machine is none that production meets.
 func TestLimitsSentence(t *testing.T) {
 	found := func(id, unit, owner string, v float64) Limit {

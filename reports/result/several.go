@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -59,7 +60,7 @@ func Several(all ...*Run) bool {
 	return false
 }
 
-// CompareRow is one figure of several load runs, "–" where a run has none.
+// CompareRow is one figure of several runs, "–" where a run has none.
 type CompareRow struct {
 	Name  string
 	Cells []string
@@ -116,6 +117,25 @@ func SideBySide(loads []*Load) []CompareRow {
 		}
 		return Bytes(float64(l.Generator.BytesPerStream))
 	})
+	return rows
+}
+
+// LimitsSideBySide are the limits of several searches, by id, in the order in which they were looked for; "?" is undecided.
+func LimitsSideBySide(searches []*Limits) []CompareRow {
+	var rows []CompareRow
+	index := map[string]int{}
+	for column, s := range searches {
+		for i := range s.Limits {
+			l := &s.Limits[i]
+			at, known := index[l.ID]
+			if !known {
+				at = len(rows)
+				index[l.ID] = at
+				rows = append(rows, CompareRow{Escape(l.ID), slices.Repeat([]string{"–"}, len(searches))})
+			}
+			rows[at].Cells[column] = l.Brief()
+		}
+	}
 	return rows
 }
 

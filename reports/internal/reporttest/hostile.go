@@ -16,6 +16,15 @@ func AllHostile() *result.Run {
 	return r
 }
 
+// HostileLimits is the like of a search for limits; one of them is found.
+func HostileLimits() *result.Run {
+	r := Limits()
+	fill(reflect.ValueOf(r.Limits), 0)
+	r.Limits.Limits[1].Verdict = result.LimitFound
+	r.Target, r.Tool = result.Target{URL: Hostile, HTTP: Hostile}, result.Tool{Version: Hostile}
+	return r
+}
+
 // fill goes through v and puts [Hostile] wherever there is text.
 func fill(v reflect.Value, depth int) {
 	if depth > 8 {
