@@ -48,6 +48,7 @@ func TestFormats(t *testing.T) {
 		for _, r := range []*result.Run{
 			{Schema: result.SchemaCheck, Check: &result.Check{}},
 			{Schema: result.SchemaLoad, Load: &result.Load{LatencyUS: map[string]*result.Quantiles{"open": nil}}},
+			{Schema: result.SchemaLimits, Limits: &result.Limits{}},
 		} {
 			if err := f.Render(new(bytes.Buffer), r); err != nil {
 				t.Errorf("%s of an empty run: %v", f.Name, err)
@@ -90,8 +91,29 @@ func TestSeveral(t *testing.T) {
 			reporttest.Golden(t, "several."+f.Name, b.Bytes())
 		}
 	}
-	if f, _ := reports.Lookup("csv"); f.Render(new(bytes.Buffer), reporttest.Clean(), reporttest.Load()) == nil {
-		t.Error("checks and load runs in one table")
+	f, _ := reports.Lookup("csv")
+	for _, other := range []*result.Run{reporttest.Load(), reporttest.Limits()} {
+		if f.Render(new(bytes.Buffer), reporttest.Clean(), other) == nil || f.Render(new(bytes.Buffer), other, reporttest.Clean()) == nil {
+			t.Error("runs of two commands in one table")
+		}
+	}
+	if f.Render(new(bytes.Buffer), reporttest.Load(), reporttest.Limits()) == nil {
+		t.Error("load runs and searches in one table")
+	}
+}
+
+// Searches for limits stand side by side in every format.
+func TestSearches(t *testing.T) {
+	for _, f := range reports.Formats() {
+		var b bytes.Buffer
+		if err := f.Render(&b, reporttest.Limits(), reporttest.LimitsQuiet(), reporttest.LimitsUndecided()); err != nil {
+			t.Errorf("%s: %v", f.Name, err)
+		}
+		for _, target := range []string{"sse.example.test", "127.0.0.1:8080"} {
+			if !strings.Contains(b.String(), target) {
+				t.Errorf("%s does not name %s", f.Name, target)
+			}
+		}
 	}
 }
 
@@ -113,8 +135,13 @@ func render(t *testing.T, format string, r *result.Run) string {
 
 // No output of any format shows a credential that whoever filled the run forgot to mask.
 func TestCredentials(t *testing.T) {
-	check, load := reporttest.Failing(), reporttest.LoadFew()
+	check, load, limits := reporttest.Failing(), reporttest.LoadFew(), reporttest.Limits()
 	check.Target.URL, load.Target.URL = "http://user:s3cret@h/?a=1&token=s3cret", "http://s3cret@h/"
+	limits.Expect = append(limits.Expect, "Ask http://user:s3cret@h/.")
+	for i := range limits.Limits.Limits {
+		l := &limits.Limits.Limits[i]
+		l.Title, l.Evidence = l.Title+" of http://h/?token=s3cret", "answered by http://user:s3cret@h/"
+	}
 	check.Results[4].Reproduce = "curl 'http://user:s3cret@h/?api_key=s3cret'"
 	load.Plan = map[string]any{
 		"publish":        "POST http://h/publish?sig=s3cret",
@@ -125,7 +152,7 @@ func TestCredentials(t *testing.T) {
 		"nested":         map[string]any{"password": "s3cret", "rate": 5},
 	}
 	for _, f := range reports.Formats() {
-		for _, r := range []*result.Run{check, load} {
+		for _, r := range []*result.Run{check, load, limits} {
 			if out := render(t, f.Name, r); strings.Contains(out, "s3cret") {
 				at := strings.Index(out, "s3cret")
 				t.Errorf("%s shows a credential: %s", f.Name, out[max(0, at-60):at+6])
@@ -161,9 +188,14 @@ func TestCSV(t *testing.T) {
 	}
 }
 
-// Whatever text a load run holds, in whatever member, it does no harm in any format: it is shown as it reads, on one line, and nothing obeys it.
+// Whatever text a load run or a search holds, in whatever member, it does no harm in any format: it is shown as it reads, on one line, and nothing obeys it.
 func TestHostile(t *testing.T) {
-	r := reporttest.AllHostile()
+	for _, r := range []*result.Run{reporttest.AllHostile(), reporttest.HostileLimits()} {
+		harmless(t, r)
+	}
+}
+
+func harmless(t *testing.T, r *result.Run) {
 	shown := result.Escape(reporttest.Hostile)
 	for _, f := range reports.Formats() {
 		out := render(t, f.Name, r)
@@ -233,7 +265,7 @@ func TestNDJSON(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	r := reporttest.Failing()
 	r.Results[0].Message = "ping @owner, see https://evil.example and www.evil.example, ```\n# head"
-	for _, r := range []*result.Run{r, reporttest.LoadFailing()} {
+	for _, r := range []*result.Run{r, reporttest.LoadFailing(), reporttest.LimitsQuiet()} {
 		page := render(t, "markdown", r)
 		fenced, columns := false, 0
 		for l := range strings.Lines(page) {
@@ -281,6 +313,8 @@ func FuzzFormats(f *testing.F) {
 		`{"schema":"ssegauge/load/v1","validity":{"verdict":"suspect","reasons":["r"]},"plan":{"a":[{"b":1},{"c":[]}],"":null},"streams":{"failures":{"x":-1}},"events":{"lost":3},
 			"latency_us":{"open":{"count":2,"min":-1,"p50":1e300,"max":0,"never":-5,"hdr":"AAAA"},"z":{"count":9,"min":0,"p50":3,"p90":1,"never":9}},
 			"gates":[{"expression":"e","value":1e99,"unit":"us"}],"series":[{"name":"a_p50_us","step_ms":-1,"values":[1,null,-1e300]},{"name":"_us","values":[1e300]}]}`,
+		`{"schema":"ssegauge/limits/v1","expect":["a\u001b"],"limits":[{"id":"a/b","verdict":"found","low":1e300,"high":-1,"unit":"bytes"},{"id":"a/b","verdict":"none","low":-2,"unit":"s"},{"verdict":"?","unit":"ratio"}],
+			"curve":[{"streams":-1,"open_p99_us":1e-300,"events_per_second":1e300},{"streams":9e15,"deliver_p50_us":5,"deliver_p99_us":1e300,"validity":"x"}],"knee":{"lambda":1e300,"kappa":-1,"peak":2,"peak_ci95":[1e300,-1]},"thresholds":[{"value":1}]}`,
 	} {
 		f.Add([]byte(doc))
 	}

@@ -1,4 +1,4 @@
-// Package csv writes a run as one table: for a check a row for each finding, for a load run a row for each figure
+// Package csv writes a run as one table: for a check a row for each finding, for a search for limits a row for each limit, for a load run a row for each figure
 // (kind, name, quantity, value, unit), so that a spreadsheet or a data frame can filter and pivot it.
 //
 // Text cells that a spreadsheet would take for a formula begin with an apostrophe. It imports reports/result; a figure of
@@ -18,20 +18,22 @@ import (
 	"ssegauge/reports/result"
 )
 
-// Render writes the table of a run, with a header. The table of several has the target of each row in its first column; checks and load runs do
-// not go into one.
+// Render writes the table of a run, with a header. The table of several has the target of each row in its first column; checks, load runs and searches for limits
+// do not go into one.
 func Render(w io.Writer, all ...*result.Run) error {
 	var rows [][]string
 	for i, r := range all {
 		r = r.Complete()
 		var table [][]string
 		switch {
-		case (r.Check == nil) != (all[0].Check == nil):
-			return errors.New("csv: checks and load runs do not go into one table")
+		case (r.Check == nil) != (all[0].Check == nil) || (r.Load == nil) != (all[0].Load == nil):
+			return errors.New("csv: checks, load runs and searches for limits do not go into one table")
 		case r.Check != nil:
 			table = check(r.Check)
 		case r.Load != nil:
 			table = load(r)
+		case r.Limits != nil:
+			table = limits(r.Limits)
 		default:
 			return fmt.Errorf("csv: nothing to report in a run of schema %q", r.Schema)
 		}
@@ -87,6 +89,16 @@ func check(c *result.Check) [][]string {
 			row = append(row, "", "", "", "", "", "")
 		}
 		rows = append(rows, append(row, text(f.Reproduce)))
+	}
+	return rows
+}
+
+func limits(l *result.Limits) [][]string {
+	rows := [][]string{{"id", "probe", "title", "verdict", "low", "high", "unit", "owner", "decided_by", "evidence"}}
+	for _, x := range l.Limits {
+		rows = append(rows, []string{
+			text(x.ID), text(x.Probe), text(x.Title), text(x.Verdict), optional(x.Low), optional(x.High), text(x.Unit), text(x.Owner), result.Escape(x.DecidedBy), text(x.Evidence),
+		})
 	}
 	return rows
 }

@@ -43,6 +43,8 @@ func Annotations(w io.Writer, all ...*result.Run) error {
 			p.findings(p.Bad())
 		case r.Load != nil:
 			p.load()
+		case r.Limits != nil:
+			p.thresholds(p.Thresholds)
 		default:
 			return fmt.Errorf("github: nothing to report in a run of schema %q", r.Schema)
 		}
@@ -115,11 +117,15 @@ func (p *report) load() {
 		p.annotate(warning, "measurement "+result.Escape(p.Validity.Verdict), result.Escape(reason))
 	}
 	p.findings(p.Broken())
+	p.thresholds(p.Gates)
+}
+
+func (p *report) thresholds(gates []result.Gate) {
 	if p.Status() == result.Inconclusive {
-		return // thresholds say nothing about the target then
+		return // they say nothing about the target then
 	}
-	for i := range p.Gates {
-		if g := &p.Gates[i]; !g.Pass {
+	for i := range gates {
+		if g := &gates[i]; !g.Pass {
 			p.annotate(failure, "threshold "+result.Escape(g.Expression), g.Seen())
 		}
 	}
@@ -130,14 +136,18 @@ func (p *report) verdict(all []*result.Run) {
 	level := notice
 	var lines []string
 	for _, r := range all {
+		r = r.Complete()
 		if r.Status() != result.Passed || r.Interrupted {
 			level = failure // the job fails by its exit code, and here is why
 		}
-		lines = append(lines, result.Escape(cmp.Or(result.Mask(r.Target.URL), "the target"))+": "+result.Escape(r.Sentence()))
+		lines = append(lines, result.Escape(cmp.Or(r.Target.URL, "the target"))+": "+result.Escape(r.Sentence()))
 	}
 	title := "ssegauge check: "
-	if p.Load != nil {
+	switch {
+	case p.Load != nil:
 		title = "ssegauge load: "
+	case p.Limits != nil:
+		title = "ssegauge limits: "
 	}
 	if title += p.Word(); len(all) > 1 {
 		title = "ssegauge: " + result.OverallSentence(all...)

@@ -41,6 +41,9 @@ func Render(w io.Writer, all ...*result.Run) error {
 		case r.Check != nil:
 			comment("a check measures no latency")
 			continue
+		case r.Limits != nil:
+			comment("a search for limits keeps no histograms: its curve is in the other formats")
+			continue
 		default:
 			return fmt.Errorf("hdr: nothing to report in a run of schema %q", r.Schema)
 		}

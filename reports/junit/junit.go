@@ -1,9 +1,9 @@
-// Package junit writes a run as JUnit XML the way CI systems read it: a testcase for each check id, or for each threshold of a load run and
-// one for its validity.
+// Package junit writes a run as JUnit XML the way CI systems read it: a testcase for each check id, for each threshold of a load run and
+// one for its validity, or for each limit that was looked for and each threshold on them. To have a limit is no failure.
 //
 // What is at fault decides the element. The target: failure. The network, the generator or an early end: error. Nobody, for lack of
 // something: skipped, with the flag that would decide it. A warning is a testcase that passes and says so in system-out. Skipped tests read
-// as success, so a check run that concludes nothing has one testcase more, named "conclusion", with an error; and one that does not meet what was asked of it
+// as success, so a check or a search that concludes nothing has one testcase more, named "conclusion", with an error; and one that does not meet what was asked of it
 // beyond its results (a warning with --fail-on warn, a stale entry of a baseline) has one named "policy".
 //
 // XML 1.0 cannot carry most control characters, not even as references; all text goes through result.Escape, which leaves none. It imports
@@ -119,8 +119,7 @@ func suiteOf(r *result.Run) (suite, error) {
 			s.Cases = append(s.Cases, finding(&r.Results[i]))
 		}
 		if r.Interrupted || r.Judged() == result.Inconclusive {
-			s.Cases = append(s.Cases, newCase("conclusion", "check"))
-			s.Cases[len(s.Cases)-1].Error = &problem{result.Escape(r.Sentence()), r.Word(), result.Escape(r.UndecidedSentence())}
+			s.Cases = append(s.Cases, conclusion(r, "check", r.UndecidedSentence()))
 		}
 		if len(r.Policy) > 0 {
 			s.Cases = append(s.Cases, policy(r))
@@ -129,10 +128,21 @@ func suiteOf(r *result.Run) (suite, error) {
 		s.Name = "ssegauge load " + target
 		s.Cases = append(s.Cases, validity(r))
 		for i := range r.Gates {
-			s.Cases = append(s.Cases, threshold(r, &r.Gates[i]))
+			s.Cases = append(s.Cases, threshold(r, "load.threshold", "the measurement is not valid", &r.Gates[i]))
 		}
 		for i := range r.Load.Findings {
 			s.Cases = append(s.Cases, finding(&r.Load.Findings[i]))
+		}
+	case r.Limits != nil:
+		s.Name = "ssegauge limits " + target
+		for i := range r.Limits.Limits {
+			s.Cases = append(s.Cases, limit(&r.Limits.Limits[i]))
+		}
+		for i := range r.Thresholds {
+			s.Cases = append(s.Cases, threshold(r, "limits.threshold", "nothing can be concluded", &r.Thresholds[i]))
+		}
+		if r.Interrupted || r.Judged() == result.Inconclusive {
+			s.Cases = append(s.Cases, conclusion(r, "limits", r.OpenSentence()))
 		}
 	default:
 		return s, fmt.Errorf("junit: nothing to report in a run of schema %q", r.Schema)
@@ -161,6 +171,28 @@ func count(cases []testcase) counts {
 
 func newCase(name, class string) testcase {
 	return testcase{Name: cmp.Or(result.Escape(name), "(no id)"), Class: result.Escape(class), Time: "0"}
+}
+
+// conclusion is the testcase that there is where nothing is concluded, or not all.
+func conclusion(r *result.Run, class, open string) testcase {
+	t := newCase("conclusion", class)
+	t.Error = &problem{result.Escape(r.Sentence()), r.Word(), result.Escape(open)}
+	return t
+}
+
+// limit is the testcase of a limit: it passes where something can be said of it.
+func limit(l *result.Limit) testcase {
+	t := newCase(l.ID, "limits."+l.Probe)
+	says := l.Shown()
+	if l.Verdict == result.LimitFound && l.Owner != "" {
+		says += " (" + result.Escape(l.Owner) + ")"
+	}
+	if l.Verdict == result.LimitUndecided || l.Verdict == result.LimitNotApplicable {
+		t.Skipped = &skipped{says + "; " + result.Escape(l.Evidence)}
+		return t
+	}
+	t.Out = &text{lines([]string{result.Escape(l.Title) + ": " + says, result.Escape(l.Evidence)})}
+	return t
 }
 
 // policy is the testcase of what was asked of the run beyond its results and was not met.
@@ -259,13 +291,13 @@ func validity(r *result.Run) testcase {
 	return t
 }
 
-// threshold is the testcase of one gate. On a measurement that is not valid it is skipped: met or not, it says nothing about the target.
-func threshold(r *result.Run, g *result.Gate) testcase {
-	t := newCase(g.Expression, "load.threshold")
+// threshold is the testcase of one gate. Where nothing can be concluded it is skipped, and says why: met or not, it says nothing about the target.
+func threshold(r *result.Run, class, why string, g *result.Gate) testcase {
+	t := newCase(g.Expression, class)
 	seen := g.Seen()
 	switch {
 	case r.Status() == result.Inconclusive:
-		t.Skipped = &skipped{"the measurement is not valid; " + seen}
+		t.Skipped = &skipped{why + "; " + seen}
 	case !g.Pass:
 		t.Failure = &problem{seen, "threshold", result.Escape(g.Expression) + "\n" + seen}
 	default:

@@ -56,6 +56,9 @@ func render(w io.Writer, r *result.Run) error {
 	case r.Load != nil:
 		p.head("load")
 		p.load()
+	case r.Limits != nil:
+		p.head("limits")
+		p.limits()
 	default:
 		return fmt.Errorf("markdown: nothing to report in a run of schema %q", r.Schema)
 	}
@@ -143,7 +146,7 @@ func word(v string) string {
 		return "❌ " + v
 	case "warn", "suspect", "inconclusive", "measured", "interrupted":
 		return "⚠️ " + v
-	case "info":
+	case "info", "searched":
 		return "ℹ️ " + v
 	}
 	return escape(v)
@@ -217,21 +220,7 @@ func (p *report) load() {
 	if len(p.Validity.Reasons) > 0 {
 		p.linef("")
 	}
-	if len(p.Gates) > 0 {
-		var rows [][]string
-		for _, g := range p.Gates {
-			verdict, value := "fail", "–"
-			if g.Pass {
-				verdict = "pass"
-			}
-			if g.Value != nil {
-				value = result.Measure(*g.Value, g.Unit)
-			}
-			rows = append(rows, []string{word(verdict), code(g.Expression), value, escape(g.Reason)})
-		}
-		p.linef("### Thresholds\n")
-		p.table([]string{"verdict", "threshold", "value", ""}, "llrl", rows)
-	}
+	p.gates(p.Gates)
 	p.causes()
 	p.findings(p.Broken())
 	p.latencies()
@@ -244,12 +233,35 @@ func (p *report) load() {
 	for _, row := range p.CorrelationRows() {
 		p.linef("- %s: %s", row[0], escape(row[1]))
 	}
-	var machine []string
-	for _, row := range p.MachineRows() {
-		machine = append(machine, row[0]+" "+row[1])
-	}
-	p.linef("- machine: %s", escape(strings.Join(machine, " · ")))
+	p.linef("- %s", machine(p.MachineRows()))
 	p.linef("")
+}
+
+func machine(rows [][2]string) string {
+	var parts []string
+	for _, row := range rows {
+		parts = append(parts, row[0]+" "+row[1])
+	}
+	return "machine: " + escape(strings.Join(parts, " · "))
+}
+
+func (p *report) gates(all []result.Gate) {
+	if len(all) == 0 {
+		return
+	}
+	var rows [][]string
+	for _, g := range all {
+		verdict, value := "fail", "–"
+		if g.Pass {
+			verdict = "pass"
+		}
+		if g.Value != nil {
+			value = result.Measure(*g.Value, g.Unit)
+		}
+		rows = append(rows, []string{word(verdict), code(g.Expression), value, escape(g.Reason)})
+	}
+	p.linef("### Thresholds\n")
+	p.table([]string{"verdict", "threshold", "value", ""}, "llrl", rows)
 }
 
 func (p *report) causes() {

@@ -3,6 +3,7 @@ package markdown
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 
 	"ssegauge/reports/result"
@@ -52,7 +53,20 @@ func brief(r *result.Run) *result.Run {
 		l.Streams.Failures, l.Findings = nil, briefly(l.Findings)
 		short.Load = &l
 	}
+	if r.Limits != nil {
+		short.Limits = bareLimits(r.Limits, clip)
+	}
 	return &short
+}
+
+// bareLimits is a search without its curve and with what was seen shortened.
+func bareLimits(l *result.Limits, seen func(string) string) *result.Limits {
+	out := &result.Limits{Machine: l.Machine, Thresholds: l.Thresholds, Limits: slices.Clone(l.Limits)}
+	for i := range out.Limits {
+		x := &out.Limits[i]
+		x.Title, x.Evidence = clip(x.Title), seen(x.Evidence)
+	}
+	return out
 }
 
 func briefly(findings []result.Finding) []result.Finding {
@@ -81,6 +95,9 @@ func verdictOnly(r *result.Run) *result.Run {
 	if r.Load != nil {
 		short.Load = &result.Load{Validity: result.Validity{Verdict: r.Validity.Verdict}, Streams: r.Streams, Events: r.Events, Gates: r.Gates}
 		short.Load.Streams.Failures = nil
+	}
+	if r.Limits != nil {
+		short.Limits = bareLimits(r.Limits, func(string) string { return "" })
 	}
 	return &short
 }

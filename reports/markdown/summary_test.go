@@ -31,6 +31,10 @@ func TestSummary(t *testing.T) {
 	}
 	load.Validity.Verdict, load.Interrupted = result.Valid, false
 	load.Streams.Failures = map[string]int{strings.Repeat("x", markdown.MaxSummary): 1}
+	limits, wide := reporttest.Limits(), reporttest.Limits()
+	limits.Limits.Limits[0].Evidence = strings.Repeat("seen ", markdown.MaxSummary)
+	wide.Limits.Limits = slices.Repeat(wide.Limits.Limits, 2000)
+	limits.Thresholds, wide.Thresholds = []result.Gate{{Expression: "streams/total >= 9000"}}, []result.Gate{{Expression: "streams/total >= 9000"}}
 	for name, c := range map[string]struct {
 		runs       []*result.Run
 		has, lacks string
@@ -39,6 +43,8 @@ func TestSummary(t *testing.T) {
 		"many":   {[]*result.Run{many}, "6000 of 6,000 checks failed", "### "},
 		"load":   {[]*result.Run{load}, "❌ failed", "### Failures"},
 		"loads":  {slices.Repeat([]*result.Run{load}, 400), "❌ failed", "### Failures"},
+		"limits": {[]*result.Run{limits}, "❌ failed", "Latency against"},
+		"wide":   {[]*result.Run{wide}, "❌ failed", "Latency against"},
 		"legion": {slices.Repeat([]*result.Run{one}, 9000), "1 check failed", "### "},
 	} {
 		b.Reset()

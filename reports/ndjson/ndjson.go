@@ -4,7 +4,7 @@
 // `check` writes the lines of a run while it goes on ([NewRun], [NewFinding], [NewEnd]): its findings come as its checks finish, and its "run" does not know yet how
 // long it takes. Lines without an "end" are of a run that was broken off without a report.
 //
-// It imports reports/result. A new member of a load run is a line of its own by itself.
+// It imports reports/result. A new member of a load run or of a search for limits is a line of its own by itself.
 package ndjson
 
 import (
@@ -34,6 +34,16 @@ func NewFinding(f result.Finding) Finding {
 	}
 	f.Reproduce = result.MaskText(f.Reproduce)
 	return Finding{"finding", f}
+}
+
+type limit struct {
+	Type string `json:"type"`
+	result.Limit
+}
+
+type rung struct {
+	Type string `json:"type"`
+	result.Rung
 }
 
 type run struct {
@@ -109,43 +119,57 @@ func render(out *bytes.Buffer, r *result.Run) error {
 			line(NewFinding(f))
 		}
 	case r.Load != nil:
-		v := reflect.ValueOf(*r.Load)
-		for i := range v.NumField() {
-			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-			switch m := v.Field(i).Interface().(type) {
-			case map[string]*result.Quantiles:
-				names := slices.Sorted(maps.Keys(m))
-				if name == "latency_us" {
-					names = r.Metrics() // in reading order
-				}
-				for _, of := range names {
-					line(part{name, of, m[of]})
-				}
-			case []result.Gate:
-				for _, g := range m {
-					line(part{"gate", "", g})
-				}
-			case []result.Disconnect:
-				for _, d := range m {
-					line(part{"disconnect", "", d})
-				}
-			case []result.Finding:
-				for _, f := range m {
-					line(NewFinding(f))
-				}
-			case []result.Series:
-				points(m, line)
-			default:
-				if f := v.Field(i); f.Kind() != reflect.Pointer || !f.IsNil() {
-					line(part{name, "", m})
-				}
-			}
-		}
+		members(r, reflect.ValueOf(*r.Load), line)
+	case r.Limits != nil:
+		members(r, reflect.ValueOf(*r.Limits), line)
 	default:
 		return fmt.Errorf("ndjson: nothing to report in a run of schema %q", r.Schema)
 	}
 	line(NewEnd(r))
 	return failed
+}
+
+// members writes a line for each member, of a list for each of its elements.
+func members(r *result.Run, v reflect.Value, line func(any)) {
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		switch m := v.Field(i).Interface().(type) {
+		case map[string]*result.Quantiles:
+			names := slices.Sorted(maps.Keys(m))
+			if name == "latency_us" {
+				names = r.Metrics() // in reading order
+			}
+			for _, of := range names {
+				line(part{name, of, m[of]})
+			}
+		case []result.Gate:
+			for _, g := range m {
+				line(part{"gate", "", g})
+			}
+		case []result.Disconnect:
+			for _, d := range m {
+				line(part{"disconnect", "", d})
+			}
+		case []result.Finding:
+			for _, f := range m {
+				line(NewFinding(f))
+			}
+		case []result.Limit:
+			for _, l := range m {
+				line(limit{"limit", l})
+			}
+		case []result.Rung:
+			for _, r := range m {
+				line(rung{"rung", r})
+			}
+		case []result.Series:
+			points(m, line)
+		default:
+			if f := v.Field(i); f.Kind() != reflect.Pointer || !f.IsNil() {
+				line(part{name, "", m})
+			}
+		}
+	}
 }
 
 func points(all []result.Series, line func(any)) {

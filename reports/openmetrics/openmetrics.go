@@ -35,6 +35,9 @@ func Render(w io.Writer, all ...*result.Run) error {
 		case r.Load != nil:
 			e.run("load", r)
 			e.load(r)
+		case r.Limits != nil:
+			e.run("limits", r)
+			e.limits(r.Limits)
 		default:
 			return fmt.Errorf("openmetrics: nothing to report in a run of schema %q", r.Schema)
 		}
@@ -166,13 +169,7 @@ func (e *exposition) load(r *result.Run) {
 	for _, c := range r.Causes() {
 		e.gauge("ssegauge_failures", "Streams that failed or ended early and publishes that failed, by cause.", float64(c.Count), "cause", c.Text, "owner", c.Owner)
 	}
-	for _, g := range r.Gates {
-		pass := 0.0
-		if g.Pass {
-			pass = 1
-		}
-		e.gauge("ssegauge_threshold_pass", "Whether a threshold was met.", pass, "threshold", g.Expression)
-	}
+	e.thresholds(r.Gates)
 	e.findings(r.Load.Findings)
 	for i, s := range r.Series {
 		if slices.ContainsFunc(r.Series[:i], func(o result.Series) bool { return o.Name == s.Name }) {
@@ -190,6 +187,51 @@ func (e *exposition) load(r *result.Run) {
 			}
 		}
 	}
+}
+
+func (e *exposition) thresholds(gates []result.Gate) {
+	for _, g := range gates {
+		pass := 0.0
+		if g.Pass {
+			pass = 1
+		}
+		e.gauge("ssegauge_threshold_pass", "Whether a threshold was met.", pass, "threshold", g.Expression)
+	}
+}
+
+func (e *exposition) limits(l *result.Limits) {
+	for _, x := range l.Limits {
+		e.gauge("ssegauge_limit_verdict", "A limit that was looked for, and its verdict.", 1, "id", x.ID, "verdict", x.Verdict)
+		for _, b := range []struct {
+			name  string
+			value *float64
+		}{{"low", x.Low}, {"high", x.High}} {
+			if b.value != nil {
+				e.gauge("ssegauge_limit", "The greatest value that works lies from low to high; where no limit was found low alone is known to work.", *b.value, "id", x.ID, "bound", b.name, "unit", x.Unit, "owner", x.Owner)
+			}
+		}
+	}
+	for _, r := range l.Curve {
+		streams := strconv.Itoa(r.Streams)
+		for _, q := range []struct {
+			metric, at string
+			us         *float64
+		}{{"open", "0.99", r.OpenP99US}, {"deliver", "0.5", r.DeliverP50US}, {"deliver", "0.99", r.DeliverP99US}} {
+			if q.us != nil {
+				e.gauge("ssegauge_curve_latency_seconds", "Latencies by the number of streams; those that cannot be resolved are left out.", *q.us/1e6, "streams", streams, "metric", q.metric, "at", q.at)
+			}
+		}
+		e.gauge("ssegauge_curve_events_per_second", "Events delivered a second, by the number of streams.", r.EventsPerSecond, "streams", streams)
+		e.gauge("ssegauge_curve_failed", "Streams that could not be opened or ended before their time, by the number of streams.", float64(r.Failed), "streams", streams)
+		e.gauge("ssegauge_curve_lost", "Events lost, by the number of streams.", float64(r.Lost), "streams", streams)
+	}
+	if l.Knee != nil && l.Knee.Peak != nil {
+		const help = "Streams from which on more bring no more events, with the ends of its 95 % interval."
+		e.gauge("ssegauge_knee_streams", help, *l.Knee.Peak, "bound", "peak")
+		e.gauge("ssegauge_knee_streams", help, l.Knee.CI95[0], "bound", "low")
+		e.gauge("ssegauge_knee_streams", help, l.Knee.CI95[1], "bound", "high")
+	}
+	e.thresholds(l.Thresholds)
 }
 
 // latency is a summary, of the quantiles that the sample resolves.

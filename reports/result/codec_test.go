@@ -77,7 +77,7 @@ func closeObjects(doc any) {
 }
 
 func TestGolden(t *testing.T) {
-	for _, r := range append(reporttest.Runs(), reporttest.Searches()...) {
+	for _, r := range reporttest.Runs() {
 		t.Run(r.Name, func(t *testing.T) {
 			got := encode(t, r.Run)
 			reporttest.Golden(t, r.Name+".json", got)

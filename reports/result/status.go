@@ -323,7 +323,7 @@ func gatesMet(gates []Gate) string {
 }
 
 func (r *Run) limitsSentence() string {
-	found, undecided, all := 0, 0, 0
+	var found, undecided, all int64
 	for i := range r.Limits.Limits {
 		switch r.Limits.Limits[i].Verdict {
 		case LimitNotApplicable:
@@ -335,13 +335,13 @@ func (r *Run) limitsSentence() string {
 		}
 		all++
 	}
-	s := fmt.Sprintf("%s found of %d looked for", Plural(int64(found), "limit"), all)
+	s := fmt.Sprintf("%s found of %s looked for", Plural(found, "limit"), Count(all))
 	switch first := r.First(); {
 	case r.Decided() == 0:
-		s = fmt.Sprintf("nothing can be concluded, none of %s decided", Plural(int64(all), "limit"))
+		s = fmt.Sprintf("nothing can be concluded, none of %s decided", Plural(all, "limit"))
 		undecided = 0
 	case found == 0:
-		s = fmt.Sprintf("no limit found of %d looked for", all)
+		s = fmt.Sprintf("no limit found of %s looked for", Count(all))
 	case first != nil:
 		s += "; the first that production meets: " + Escape(first.Title) + ", " + first.Shown()
 		if first.Owner != "" {
@@ -349,7 +349,7 @@ func (r *Run) limitsSentence() string {
 		}
 	}
 	if undecided > 0 {
-		s += fmt.Sprintf("; %d undecided", undecided)
+		s += "; " + Count(undecided) + " undecided"
 	}
 	if met := gatesMet(r.Thresholds); met != "" {
 		s += "; " + met

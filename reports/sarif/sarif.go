@@ -3,7 +3,7 @@
 //
 // The target is written relative to its origin (SARIF 2.1.0 §3.14.14): services that match locations with files of a repository refuse a
 // whole file for one absolute http URL. What could not be judged is a notification of the invocation, no result: it is nothing that the
-// target did. Of a load run the rules are its thresholds.
+// target did. Of a load run and of a search for limits the rules are its thresholds: to have a limit is no fault.
 //
 // All text goes through result.Escape. It imports reports/result. A new member is one field in format.go.
 package sarif
@@ -41,6 +41,9 @@ func Render(w io.Writer, all ...*result.Run) error {
 			for i := range r.Load.Findings {
 				b.finding(&r.Load.Findings[i])
 			}
+		case r.Limits != nil:
+			command = "limits"
+			b.thresholds(command, "the search for limits", r.Thresholds)
 		default:
 			return fmt.Errorf("sarif: nothing to report in a run of schema %q", r.Schema)
 		}
@@ -236,19 +239,26 @@ func (b *builder) notify(level, text string, about *reference) {
 }
 
 func (b *builder) load() {
-	thresholds := b.Status() != result.Inconclusive // on a measurement that is not valid they say nothing about the target
+	valid := b.Status() != result.Inconclusive
 	for _, reason := range b.Validity.Reasons {
-		b.notify(map[bool]string{true: "warning", false: "error"}[thresholds], "The measurement is "+result.Escape(b.Validity.Verdict)+": "+result.Escape(reason), nil)
+		b.notify(map[bool]string{true: "warning", false: "error"}[valid], "The measurement is "+result.Escape(b.Validity.Verdict)+": "+result.Escape(reason), nil)
 	}
-	for i := range b.Gates {
-		g := &b.Gates[i]
+	b.thresholds("load", "the load run", b.Gates)
+}
+
+// thresholds enters the thresholds of a command; where nothing can be concluded they say nothing about the target.
+func (b *builder) thresholds(command, subject string, gates []result.Gate) {
+	conclusive := b.Status() != result.Inconclusive
+	for i := range gates {
+		g := &gates[i]
 		expression := result.Escape(g.Expression)
+		rules := subject + " keeps to the threshold " + expression
 		about := rule{
-			ID: "load/" + expression, Short: message{"Threshold " + expression}, Full: message{"The load run keeps to the threshold " + expression},
-			Help: message{"Rule: the load run keeps to the threshold " + expression}, Default: configuration{"error"}, Properties: map[string]any{"tags": []string{"load"}},
+			ID: command + "/" + expression, Short: message{"Threshold " + expression}, Full: message{"T" + rules[1:]},
+			Help: message{"Rule: " + rules}, Default: configuration{"error"}, Properties: map[string]any{"tags": []string{command}},
 		}
 		index := b.rule(about)
-		if !g.Pass && thresholds {
+		if !g.Pass && conclusive {
 			b.out.Results = append(b.out.Results, b.result(about.ID, index, "error", expression+": "+g.Seen()))
 		}
 	}

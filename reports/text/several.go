@@ -49,6 +49,7 @@ func (p *report) several(all []*result.Run) {
 		p.differences(runs)
 	}
 	p.compare(runs)
+	p.compareLimits(runs)
 	p.line("")
 	word := string(result.Overall(runs...))
 	for _, r := range runs {
@@ -133,15 +134,34 @@ func (p *report) compare(runs []*result.Run) {
 			header, align = append(header, strconv.Itoa(i+1)), align+"r"
 		}
 	}
-	if len(loads) < 2 {
+	if len(loads) > 1 {
+		p.sideBySide(header, align, result.SideBySide(loads))
+	}
+}
+
+// compareLimits does so with searches for limits.
+func (p *report) compareLimits(runs []*result.Run) {
+	var searches []*result.Limits
+	header, align := []string{"limits side by side"}, "l"
+	for i, r := range runs {
+		if r.Limits != nil {
+			searches = append(searches, r.Limits)
+			header, align = append(header, strconv.Itoa(i+1)), align+"r"
+		}
+	}
+	if len(searches) < 2 {
 		return
 	}
-	rows := result.SideBySide(loads)
-	columns, used := 0, 0
-	for i := -1; i < min(len(loads), maxColumns); i++ {
+	p.sideBySide(header, align, result.LimitsSideBySide(searches))
+	p.line(p.paint(dim, "≥ no limit was met up to there, ? undecided, – not applicable or not looked for"))
+}
+
+func (p *report) sideBySide(header []string, align string, rows []result.CompareRow) {
+	all, columns, used := len(header)-1, 0, 0
+	for i := -1; i < min(all, maxColumns); i++ {
 		width := len(header[i+1])
 		for _, r := range rows {
-			cell := r.Name
+			cell := clip(r.Name, 34)
 			if i >= 0 {
 				cell = r.Cells[i]
 			}
@@ -154,11 +174,11 @@ func (p *report) compare(runs []*result.Run) {
 	}
 	table := make([][]string, len(rows))
 	for i, r := range rows {
-		table[i] = append([]string{r.Name}, r.Cells[:columns]...)
+		table[i] = append([]string{clip(r.Name, 34)}, r.Cells[:columns]...)
 	}
 	p.line("")
 	p.table(align[:columns+1], header[:columns+1], table)
-	if more := len(loads) - columns; more > 0 {
+	if more := all - columns; more > 0 {
 		p.line(fmt.Sprintf("and %s more: --format html sets all side by side", result.Plural(int64(more), "run")))
 	}
 }

@@ -46,7 +46,7 @@ func Limits() *result.Run {
 		limit(result.LimitFound, "h2-streams", "h2/slot-release", "time until the place of a closed HTTP/2 stream is free", 0.05, 0.112, "s", result.OwnerTarget, "a stream was served again 112ms after another was closed"),
 		limit(result.LimitNone, "requests", "requests/per-connection", "requests on one connection", 1200, none, "requests", "", "1,200 requests were answered on one connection; more were not tried"),
 		limit(result.LimitFound, "event-size", "event/size", "size of one event", 65_535, 65_536, "bytes", result.OwnerTarget, "65,535 bytes came whole; of 65,536 the stream was closed (the response is cut short)"),
-		limit(result.LimitFound, "buffering", "buffering/bytes", "bytes held back before any is passed on", 8192, 8192, "bytes", result.OwnerPath, "an event of 24 bytes came only after 8,192 bytes more (Server: nginx): proxy_buffering is on"),
+		limit(result.LimitFound, "buffering", "buffering/bytes", "bytes held back before any is let through", 8192, 8192, "bytes", result.OwnerPath, "an event of 24 bytes came only after 8,192 bytes more (Server: nginx): proxy_buffering is on"),
 		neededBy("--slow-readers", limit(result.LimitUndecided, "slow-reader", "slow-reader/eviction", "bytes that a reader may fall behind", none, none, "bytes", "", "the target sent too little in the time that there was to fill any buffer")),
 		limit(result.LimitFound, "idle", "idle/timeout", "time without a byte until the stream is closed", 59, 61, "s", result.OwnerPath, "a stream that was quiet for 59 s lived, one that was for 61 s was closed: end of the response"),
 		limit(result.LimitNone, "lifetime", "lifetime/max", "age at which a busy stream is closed", 240, none, "s", "", "all of 4 busy streams lived until the end of the probe"),
@@ -59,7 +59,7 @@ func Limits() *result.Run {
 		"A tab that opens a seventh stream over HTTP/1.1 will wait until one of the six others is closed.",
 		"Over HTTP/2 the server allows 128 streams on a connection, of which 16 were served at once: the 17th gets no answer.",
 		"A stream on which nothing is sent for a minute is closed on the way; a comment every 30 s keeps it open.",
-		"The server holds 2,250 streams and turns away what is above; delivery gets slow before, from about 1,420 streams on.",
+		"The server holds 2,250 streams and turns away what is above; delivery gets slow before, from about 1,430 streams on.",
 	}
 	p := func(us float64) *float64 { return &us }
 	for _, s := range []struct {
@@ -70,12 +70,12 @@ func Limits() *result.Run {
 	}{
 		{100, 0, 0, 3100, 820, 1900, 1000, true},
 		{225, 0, 0, 3300, 910, 2300, 2248, true},
-		{506, 0, 0, 3900, 1150, 3400, 5011, true},
-		{1000, 0, 0, 5600, 1700, 7100, 9760, true},
-		{1500, 0, 0, 9100, 3900, 26_000, 13_900, true},
-		{2250, 0, 0, 31_000, 18_000, 210_000, 15_100, true},
-		{2364, 41, 0, 44_000, 24_000, 340_000, 15_020, false},
-		{3375, 1127, 3120, 1.9e6, 61_000, 2.4e6, 14_700, false},
+		{506, 0, 0, 3900, 1150, 3400, 4490, true},
+		{1000, 0, 0, 5600, 1700, 7100, 6810, true},
+		{1500, 0, 0, 9100, 3900, 26_000, 7090, true},
+		{2250, 0, 0, 31_000, 18_000, 210_000, 6520, true},
+		{2364, 41, 0, 44_000, 24_000, 340_000, 6310, false},
+		{3375, 1127, 3120, 1.9e6, 61_000, 2.4e6, 5210, false},
 	} {
 		r.Limits.Curve = append(r.Limits.Curve, result.Rung{
 			Streams: s.streams, Opened: s.streams - s.failed, Failed: s.failed, Lost: s.lost, OpenP99US: p(s.open), DeliverP50US: p(s.p50), DeliverP99US: p(s.p99),
@@ -83,7 +83,7 @@ func Limits() *result.Run {
 		})
 	}
 	r.Limits.Curve[7].Validity = result.Suspect
-	r.Limits.Knee = &result.Knee{Lambda: 10.1, Sigma: 0.000012, Kappa: 4.1e-7, Peak: p(1423), CI95: [2]float64{1181, 1790}, Max: 3375}
+	r.Limits.Knee = &result.Knee{Lambda: 10.1, Sigma: 0.00001, Kappa: 4.9e-7, Peak: p(1428.6), CI95: [2]float64{1181, 1790}, Max: 3375}
 	return r
 }
 
@@ -94,7 +94,7 @@ func LimitsQuiet() *result.Run {
 	for _, id := range [][2]string{{"h2/max-concurrent-streams", "streams on one HTTP/2 connection, as advertised"}, {"h2/served-streams", "streams on one HTTP/2 connection, served at once"}} {
 		all = append(all, limit(result.LimitNotApplicable, "h2-streams", id[0], id[1], none, none, "streams", "", "the target speaks HTTP/1.1 only"))
 	}
-	for _, id := range [][3]string{{"event-size", "event/size", "size of one event"}, {"buffering", "buffering/bytes", "bytes held back before any is passed on"}} {
+	for _, id := range [][3]string{{"event-size", "event/size", "size of one event"}, {"buffering", "buffering/bytes", "bytes held back before any is let through"}} {
 		all = append(all, neededBy("--publish", limit(result.LimitUndecided, id[0], id[1], id[2], none, none, "bytes", "", "nothing can be published: --publish is not given")))
 	}
 	r := limits(

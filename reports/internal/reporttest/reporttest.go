@@ -55,12 +55,6 @@ func Runs() []Run {
 		{"load-failing", LoadFailing()},
 		{"load-ticks", LoadTicks()},
 		{"load-breaking", LoadBreaking()},
-	}
-}
-
-// Searches returns searches for limits, of each kind one.
-func Searches() []Run {
-	return []Run{
 		{"limits", Limits()},
 		{"limits-quiet", LimitsQuiet()},
 		{"limits-interrupted", LimitsInterrupted()},
