@@ -43,6 +43,8 @@ func Probes() []Probe {
 	return []Probe{
 		{Name: "h2-streams", Title: "streams on one HTTP/2 connection: advertised, served, and what the one too many gets", Weight: 3, Most: time.Minute, Requests: h2Requests, run: h2Streams},
 		{Name: "event-size", Title: "bytes of one event: what comes whole, and what becomes of more", Weight: 3, Most: 90 * time.Second, Needs: "--publish", Requests: eventSizeRequests, run: eventSize},
+		{Name: "idle", Title: "how long streams may be silent before they are closed, or dead without a word", Weight: 20, Most: 12 * time.Minute, Watches: true, Requests: idleRequests, run: idle},
+		{Name: "lifetime", Title: "how old streams become, and whether all of them the same", Weight: 20, Most: 12 * time.Minute, Watches: true, Requests: lifetimeRequests, run: lifetime},
 	}
 }
 
@@ -76,6 +78,9 @@ type Search struct {
 	config Config
 	probes []Probe
 	target contact
+
+	kept  sync.Mutex // guards watch
+	watch *vigil     // that the probes idle and lifetime share
 }
 
 // New reaches the target and learns what it is. The error is a *[loadgen.UnreachableError] where nobody is there, an *[AnswerError] where what is there is no stream.

@@ -26,6 +26,7 @@ type Listener struct {
 	last    time.Time
 	events  int64
 	awaited map[string]chan Arrival
+	hears   func(at time.Time, event bool)
 	err     error // why it ended; nil: it has not
 	ended   time.Time
 	done    chan struct{}
@@ -65,6 +66,7 @@ func (l *Listener) read(most int) {
 		n, err := l.Stream.Read(buf)
 		at := time.Now()
 		l.mu.Lock()
+		before, hears := l.events, l.hears
 		if n > 0 {
 			l.bytes += int64(n)
 			l.last = at
@@ -88,11 +90,23 @@ func (l *Listener) read(most int) {
 		}
 		if err != nil {
 			l.err, l.ended = err, at
-			l.mu.Unlock()
+		}
+		event := l.events > before
+		l.mu.Unlock()
+		if n > 0 && hears != nil {
+			hears(at, event)
+		}
+		if err != nil {
 			return
 		}
-		l.mu.Unlock()
 	}
+}
+
+// Hear has f called from now on as each piece of content comes, with whether an event was complete in it.
+func (l *Listener) Hear(f func(at time.Time, event bool)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hears = f
 }
 
 // Await says beforehand that an event with this marker in its data is waited for; the channel gets it once.
@@ -151,6 +165,11 @@ func (l *Listener) await(ctx context.Context, ch <-chan Arrival) (a Arrival, err
 		}
 		return a, err
 	case <-ctx.Done():
+		select {
+		case a = <-ch: // long ago
+			return a, nil
+		default:
+		}
 		return a, context.Cause(ctx)
 	}
 }
