@@ -32,7 +32,7 @@ func main() {
 	program := flag.String("ssegauge", "", "the program to run; built from this tree where empty")
 	folder := flag.String("dir", "reference/interop", "where the servers are")
 	only := flag.String("only", "*", "glob of the names to run")
-	together := flag.Int("j", 10, "how many servers are checked at once (load always has the machine to itself)")
+	together := flag.Int("j", 16, "how many servers are checked at once; load, which comes after that, runs at a quarter of them")
 	window := flag.Duration("window", 12*time.Second, "how long check observes each")
 	keep := flag.String("keep", "", "write what ssegauge printed into this directory")
 	flag.Parse()
@@ -89,17 +89,10 @@ func run(ctx context.Context, program, folder, only string, together int, keep s
 
 	h := &harness{program: program, scratch: scratch, keep: keep, window: window}
 	outcomes := make([]*outcome, len(chosen))
-	slots := make(chan struct{}, max(together, 1))
-	var wg sync.WaitGroup
-	for i, c := range chosen {
+	sideBySide(together, chosen, func(i int, c *Case) {
 		outcomes[i] = &outcome{c: c, check: "-", load: "-", watch: "-"}
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			h.with(ctx, outcomes[i], h.check, h.watch)
-		})
-	}
-	wg.Wait()
+		h.with(ctx, outcomes[i], h.check, h.watch)
+	})
 	for i, o := range outcomes {
 		if len(o.differences) > 0 && ctx.Err() == nil {
 			// Side by side they share a processor; alone it is the server that speaks. The table says that it took two tries.
@@ -108,11 +101,11 @@ func run(ctx context.Context, program, folder, only string, together int, keep s
 			h.with(ctx, outcomes[i], h.check, h.watch)
 		}
 	}
-	for i, c := range chosen {
+	sideBySide(together/4, chosen, func(i int, c *Case) {
 		if c.Load != nil {
 			h.with(ctx, outcomes[i], h.load)
 		}
-	}
+	})
 	code := report(os.Stdout, outcomes)
 	for _, w := range without {
 		fmt.Println(w)
@@ -122,6 +115,20 @@ func run(ctx context.Context, program, folder, only string, together int, keep s
 		return 130
 	}
 	return code
+}
+
+// sideBySide does something with each case, n of them at a time, in their order.
+func sideBySide(n int, cases []*Case, do func(i int, c *Case)) {
+	slots := make(chan struct{}, max(n, 1))
+	var wg sync.WaitGroup
+	for i, c := range cases {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			do(i, c)
+		})
+	}
+	wg.Wait()
 }
 
 func refuse(err error) int {
