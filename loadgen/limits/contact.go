@@ -3,6 +3,7 @@ package limits
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -22,6 +23,14 @@ type contact struct {
 	held    bool       // the head comes with the first event only: to open a stream is to publish
 	head    *wire.Head // nil: held
 	remote  netip.AddrPort
+	bind    func(netip.Addr) dialFunc // how to connect from a local address
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// bound connects from a local address.
+func bound(from netip.Addr) dialFunc {
+	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice(), Zone: from.Zone()}}).DialContext
 }
 
 // headPatience is how long the first stream waits for its head before the target is taken for one that holds it until there is an event.
@@ -35,6 +44,7 @@ func meet(ctx context.Context, c *Config) (t contact, err error) {
 	}
 	d := *dialer
 	d.MaxRedirects, d.Record, d.Decode = 20, 0, false
+	t.bind = bound
 	unreachable := func(err error) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -55,6 +55,8 @@ func fingerprint(err error) Fingerprint {
 		return Fingerprint{Cause: "h2: GOAWAY " + goaway.Code.String(), Owner: result.OwnerTarget, Says: says}
 	case phase == wire.PhaseBody && errors.Is(err, io.EOF):
 		return Fingerprint{Cause: "closed: end of the response", Says: "the response ends as it should"}
+	case phase == wire.PhaseHead && errors.Is(err, wire.ErrNoResponse):
+		return ofCause("head: connection closed")
 	case phase == wire.PhaseHead && errors.As(err, &fault) && fault.Code == wire.FaultH2Incomplete:
 		return Fingerprint{Cause: "h2: connection closed", Says: "the connection is closed before an answer"}
 	case phase == wire.PhaseBody && errors.As(err, &fault):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -52,11 +53,22 @@ func (s *Session) dial(ctx context.Context, p wire.Proto) (*wire.Conn, error) {
 
 // open opens a stream on a connection of its own, and reads it until it is closed.
 func (s *Session) open(ctx context.Context) (*Listener, error) {
-	conn, err := s.dial(ctx, s.target.proto)
+	defer s.knock(ctx)()
+	return s.openFrom(ctx, netip.Addr{}, maxEvent)
+}
+
+// openFrom is open from a local address of ours, the zero one leaves it to the system, for one of many streams: see openQuietly.
+func (s *Session) openFrom(ctx context.Context, from netip.Addr, most int) (*Listener, error) {
+	d := *s.target.dialer
+	d.Proto = s.target.proto
+	if from.IsValid() {
+		d.NetDial = s.target.bind(from)
+	}
+	conn, err := d.Dial(ctx, s.target.request.URL)
 	if err != nil {
 		return nil, err
 	}
-	l, err := s.openOn(ctx, conn)
+	l, err := s.openQuietly(ctx, conn, most)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -74,8 +86,9 @@ func (s *Session) openOn(ctx context.Context, conn *wire.Conn) (*Listener, error
 
 // openQuietly is openOn for one of many streams: nothing is published, and of an event no more is held than so many bytes.
 func (s *Session) openQuietly(ctx context.Context, conn *wire.Conn, most int) (*Listener, error) {
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	opening := context.AfterFunc(ctx, end)
+	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	end := func() { cancel(nil) }
+	opening := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	stream, err := conn.Open(life, s.target.request)
 	if err != nil || !opening() {
 		end()
