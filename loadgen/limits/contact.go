@@ -129,3 +129,27 @@ func (t *contact) server() string {
 	}
 	return strings.TrimSpace(short(t.head.Header.Get("Server")))
 }
+
+// proxyOf says by what an answer shows that it came through a proxy, and what is known of that; "" where nothing does.
+func proxyOf(head *wire.Head) string {
+	if head == nil {
+		return ""
+	}
+	server := strings.ToLower(head.Header.Get("Server"))
+	for _, known := range []struct{ server, says string }{
+		{"nginx", "the Server is nginx, which gathers what it passes on unless told proxy_buffering off, or X-Accel-Buffering: no by the answer"},
+		{"openresty", "the Server is OpenResty, which gathers what it passes on unless told proxy_buffering off, or X-Accel-Buffering: no by the answer"},
+		{"cloudflare", "the Server is Cloudflare"},
+		{"awselb", "the Server is a load balancer of AWS"},
+		{"envoy", "the Server is Envoy"},
+		{"akamai", "the Server is Akamai"},
+	} {
+		if strings.HasPrefix(server, known.server) {
+			return known.says
+		}
+	}
+	if via := head.Header.Get("Via"); via != "" {
+		return "the answer came by way of " + short(via)
+	}
+	return ""
+}

@@ -80,6 +80,9 @@ const (
 	maxPatience = 10 * time.Second
 )
 
+// settle is how long nothing is published to a stream that was just opened: some targets answer before they listen for what is published.
+const settle = 100 * time.Millisecond
+
 func (s *Session) courier() *courier {
 	return &courier{Session: s, open: s.open, patience: minPatience}
 }
@@ -113,6 +116,7 @@ func (c *courier) send(ctx context.Context, size int) outcome {
 			c.stream = nil
 			return outcome{fate: unknown, says: "there is no stream to receive it: " + printOf(err).Says}
 		}
+		pause(ctx, settle)
 	}
 	o := c.carry(ctx, payloadOf(size))
 	if o.fate != intact {

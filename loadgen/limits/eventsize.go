@@ -35,7 +35,7 @@ func eventSize(ctx context.Context, s *Session) []result.Limit {
 	defer cancel()
 	c := s.courier()
 	defer c.close()
-	small := c.send(ctx, tinyEvent)
+	small := c.sendTwice(ctx, tinyEvent)
 	if small.fate != intact {
 		return one(undecided(id, title, unit, "--publish", "not even a small event comes through: %s", small.says))
 	}
@@ -59,6 +59,8 @@ func eventSize(ctx context.Context, s *Session) []result.Limit {
 	}
 
 	first, high := low, size // what holds and what does not, for sure
+	sure := c.patience
+	c.patience = min(max(time.Second, 10*small.after), sure) // what becomes of too large ones is known: each is tried once
 	for high-low > max(64, low/20) {
 		mid := low + (high-low)/2
 		s.Note("an event of %d bytes: the limit lies between %d and %d", mid, low, high)
@@ -73,6 +75,7 @@ func eventSize(ctx context.Context, s *Session) []result.Limit {
 		break // what is known stands
 	}
 	l := found(id, title, float64(low), float64(high-1), unit, o.owner, "%d bytes come whole, %d do not: of an event of %s, %s", low, high, result.Bytes(float64(size)), o.says)
+	c.patience = sure
 	again, less := c.send(ctx, high), c.send(ctx, low)
 	if again.fate == intact || less.fate == spoiled {
 		l = found(id, title, float64(first), float64(size-1), unit, o.owner, "%s", l.Evidence+"; not so when it was tried again")

@@ -2,6 +2,7 @@ package limits_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"ssegauge/reports/result"
@@ -64,7 +65,7 @@ func TestEventSize(t *testing.T) {
 
 // TestEventSizeNone wants no limit of a server that has none, though a stream ends in its time, and none where nothing can be said.
 func TestEventSizeNone(t *testing.T) {
-	ends := 0
+	var sent atomic.Int64
 	for _, tt := range []struct {
 		name    string
 		serve   *planted
@@ -73,8 +74,7 @@ func TestEventSizeNone(t *testing.T) {
 	}{
 		{"wraps, and ends once", &planted{stream: each(func(f *feed, data string) bool {
 			f.event(`{"text":"` + data + `"}`)
-			ends++
-			return ends != 2
+			return sent.Add(1) != 2
 		})}, result.LimitNone, "an event of 16.0 MiB comes whole"},
 		{"delivers nothing", &planted{stream: each(func(*feed, string) bool { return true })}, result.LimitUndecided, "not even a small event"},
 	} {

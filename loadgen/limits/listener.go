@@ -36,6 +36,7 @@ type Listener struct {
 type Arrival struct {
 	At   time.Time
 	Data []byte
+	End  int64 // where it ends in the content of the stream
 }
 
 // Facts are what a listener has seen so far.
@@ -83,7 +84,7 @@ func (l *Listener) read(most int) {
 			l.events++
 			for m, ch := range l.awaited {
 				if bytes.Contains(ev.Data, []byte(m)) {
-					ch <- Arrival{at, bytes.Clone(ev.Data)}
+					ch <- Arrival{at, bytes.Clone(ev.Data), ev.End}
 					delete(l.awaited, m)
 				}
 			}

@@ -27,13 +27,16 @@ type feed struct {
 // event sends an event, at once.
 func (f *feed) event(data string) {
 	io.WriteString(f.w, "data: "+data+"\n\n")
-	http.NewResponseController(f.w).Flush()
+	f.flush()
 }
+
+func (f *feed) flush() { http.NewResponseController(f.w).Flush() }
 
 // planted is a server in memory: it hands what is published to every stream.
 type planted struct {
 	accept func(data string) int // status of the answer to a publish; nil: 200
 	head   func(w http.ResponseWriter, r *http.Request)
+	late   bool          // the head leaves with the first bytes of the stream
 	stream func(f *feed) // sends f.events until it returns
 
 	mu    sync.Mutex
@@ -59,6 +62,10 @@ func (p *planted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	if r.Method != http.MethodGet { // HTTP/2's preface, perhaps
+		http.Error(w, "no", http.StatusMethodNotAllowed)
+		return
+	}
 	f := &feed{w: w, events: make(chan string, 4096)}
 	p.mu.Lock()
 	p.feeds[f] = true
@@ -82,7 +89,9 @@ func (p *planted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.head != nil {
 		p.head(w, r)
 	}
-	http.NewResponseController(w).Flush()
+	if !p.late {
+		f.flush()
+	}
 	p.stream(f)
 }
 
@@ -133,7 +142,7 @@ func search(t *testing.T, name string, dial func(context.Context, string, string
 		t.Fatal(err)
 	}
 	c := limits.Config{Probes: []string{name}, Budget: 10 * time.Minute, Streams: 100}
-	c.Plan = plan.Plan{Targets: []plan.Target{{URL: u.String(), Request: &wire.Request{URL: u}, Dialer: &wire.Dialer{NetDial: dial}}}}
+	c.Plan = plan.Plan{Targets: []plan.Target{{URL: u.String(), Request: &wire.Request{URL: u}, Dialer: &wire.Dialer{NetDial: dial, HeadTimeout: 10 * time.Second}}}}
 	if client != nil {
 		hook, err := publish.Compile(publish.Hook{HTTP: "POST http://limits.test/publish", Transport: client})
 		if err != nil {

@@ -86,10 +86,15 @@ func (s *Session) openOn(ctx context.Context, conn *wire.Conn) (*Listener, error
 
 // openQuietly is openOn for one of many streams: nothing is published, and of an event no more is held than so many bytes.
 func (s *Session) openQuietly(ctx context.Context, conn *wire.Conn, most int) (*Listener, error) {
+	return s.ask(ctx, conn, s.target.request, most)
+}
+
+// ask is openQuietly with a request of the caller's.
+func (s *Session) ask(ctx context.Context, conn *wire.Conn, request *wire.Request, most int) (*Listener, error) {
 	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	end := func() { cancel(nil) }
 	opening := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	stream, err := conn.Open(life, s.target.request)
+	stream, err := conn.Open(life, request)
 	if err != nil || !opening() {
 		end()
 		if stream != nil {

@@ -1,0 +1,154 @@
+package limits_test
+
+import (
+	"compress/gzip"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"ssegauge/reports/result"
+)
+
+// gathers makes a stream of whole multiples of n bytes.
+func gathers(n int) func(*feed) {
+	return func(f *feed) {
+		var held []byte
+		for data := range f.events {
+			held = append(held, "id: 1\ndata: "+data+"\n\n"...)
+			if whole := len(held) / n * n; whole > 0 {
+				f.w.Write(held[:whole])
+				f.flush()
+				held = held[whole:]
+			}
+		}
+	}
+}
+
+// batches makes a stream of n events at a time.
+func batches(n int) func(*feed) {
+	return func(f *feed) {
+		for {
+			for range n {
+				data, ok := <-f.events
+				if !ok {
+					return
+				}
+				io.WriteString(f.w, "data: "+data+"\n\n")
+			}
+			f.flush()
+		}
+	}
+}
+
+// ticks makes a stream of what there is every so often, or when net/http's buffer of 4 KiB is full.
+func ticks(d time.Duration) func(*feed) {
+	return func(f *feed) {
+		tick := time.NewTicker(d)
+		defer tick.Stop()
+		for {
+			select {
+			case data, ok := <-f.events:
+				if !ok {
+					return
+				}
+				io.WriteString(f.w, "data: "+data+"\n\n")
+			case <-tick.C:
+				f.flush()
+			}
+		}
+	}
+}
+
+// TestBuffering wants what a server holds back: bytes, events or for how long, and from a server that does none of it nothing.
+func TestBuffering(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		serve *planted
+		want  map[string]float64 // id: how much, 0 where there is none
+		says  string             // by one of them
+	}{
+		{"8 KiB", &planted{stream: gathers(8 << 10)}, map[string]float64{"buffering/size": 8 << 10}, ""},
+		{"256 bytes", &planted{stream: gathers(256)}, map[string]float64{"buffering/size": 256}, ""},
+		{"512 KiB in small events", &planted{stream: gathers(512 << 10), accept: func(data string) int {
+			if len(data) > 20<<10 {
+				return 413
+			}
+			return 200
+		}}, map[string]float64{"buffering/size": 512 << 10}, ""},
+		{"from a proxy", &planted{stream: gathers(4 << 10), head: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Server", "nginx/1.26") }}, map[string]float64{"buffering/size": 4 << 10}, "proxy_buffering off"},
+		{"the head too", &planted{late: true, head: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Via", "1.1 p") }, stream: gathers(8 << 10)}, map[string]float64{"buffering/size": 8 << 10}, "not even the head of the response with its"},
+		{"the head alone", &planted{late: true, stream: each(func(f *feed, data string) bool { f.event(data); return true })}, map[string]float64{"buffering/size": 0}, "the head of the response comes with the first"},
+		{"one late", &planted{stream: func(f *feed) {
+			before := ""
+			for data := range f.events {
+				if before != "" {
+					f.event(before)
+				}
+				before = data
+			}
+		}}, map[string]float64{"buffering/size": 0, "buffering/events": 1}, "the first one after it is published"},
+		{
+			"one late for its blank line", &planted{stream: each(func(f *feed, data string) bool { io.WriteString(f.w, "\n\ndata: "+data); f.flush(); return true })},
+			map[string]float64{"buffering/size": 0, "buffering/events": 1},
+			"the blank line that ends it does not",
+		},
+		{"batches", &planted{stream: batches(4)}, map[string]float64{"buffering/size": 0, "buffering/events": 3}, ""},
+		{"timer", &planted{stream: ticks(2 * time.Second)}, map[string]float64{"buffering/size": 4 << 10, "buffering/delay": 2}, "by themselves after so long"},
+		{"slow", &planted{stream: each(func(f *feed, data string) bool {
+			time.Sleep(time.Second)
+			f.event(data)
+			return true
+		})}, map[string]float64{"buffering/size": 0}, "they are slow, not held back"},
+		{"nothing", &planted{stream: each(func(f *feed, data string) bool { f.event(data); return true })}, map[string]float64{"buffering/size": 0}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			said := ""
+			all := probe(t, "buffering", tt.serve)
+			for _, l := range all {
+				said += l.Evidence + "\n"
+				want, ok := tt.want[l.ID]
+				switch {
+				case l.ID == "buffering/gzip" && (l.Verdict == result.LimitNotApplicable || tt.serve.late):
+				case !ok, want == 0 && l.Verdict != result.LimitNone, want > 0 && !holds(&l, want):
+					t.Errorf("%+v; want %v", l, tt.want)
+				}
+			}
+			if len(all) != len(tt.want)+1 || !strings.Contains(said, tt.says) {
+				t.Errorf("%+v; want %v and: %s", all, tt.want, tt.says)
+			}
+		})
+	}
+}
+
+// TestBufferingPacked wants what a compressor holds back, and nothing of one that is flushed.
+func TestBufferingPacked(t *testing.T) {
+	for _, flushed := range []bool{true, false} {
+		serve := &planted{
+			head: func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Accept-Encoding") == "gzip" {
+					w.Header().Set("Content-Encoding", "gzip")
+				}
+			},
+			stream: func(f *feed) {
+				if f.w.Header().Get("Content-Encoding") == "" {
+					each(func(f *feed, data string) bool { f.event(data); return true })(f)
+					return
+				}
+				z := gzip.NewWriter(f.w)
+				for data := range f.events {
+					io.WriteString(z, "data: "+data+"\n\n")
+					if flushed {
+						z.Flush()
+					}
+					f.flush()
+				}
+			},
+		}
+		all := probe(t, "buffering", serve)
+		if l := all[1]; all[0].Verdict != result.LimitNone || l.ID != "buffering/gzip" || (l.Verdict == result.LimitNone) != flushed || !flushed && *l.Low < 16<<10 {
+			t.Errorf("flushed %v: %+v", flushed, all)
+		}
+	}
+}
