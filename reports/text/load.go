@@ -198,7 +198,11 @@ func (p *report) gates(all []result.Gate) {
 			value = result.Measure(*g.Value, g.Unit)
 		}
 		expression := clip(result.Escape(g.Expression), 34)
-		rows = append(rows, []string{p.paint(color, w), expression, value, clip(result.Escape(g.Reason), room)})
+		why := wrap(result.Escape(g.Reason), room)
+		rows = append(rows, []string{p.paint(color, w), expression, value, why[0]})
+		for _, more := range why[1:min(len(why), maxSaid)] {
+			rows = append(rows, []string{"", "", "", more})
+		}
 	}
 	p.section("Thresholds")
 	p.table("llrl", []string{"", "threshold", "value", ""}, rows)
