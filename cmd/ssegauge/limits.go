@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"ssegauge/loadgen/engine"
 	"ssegauge/loadgen/limits"
 	"ssegauge/loadgen/plan"
+	"ssegauge/reports/gate"
 	"ssegauge/reports/result"
 )
 
@@ -27,6 +29,8 @@ type limitsFlags struct {
 	streams int
 	engine  string
 	sources []string
+
+	thresholds []string
 }
 
 func newLimits(a *app) *cobra.Command {
@@ -40,10 +44,15 @@ may take at most, is said before it begins. Ctrl-C ends it with what is known by
 
 Probes:
 ` + probeHelp() + `
-Many probes need to publish (--publish or --publish-cmd): what they leave undecided names the flag that decides it.`,
+Many probes need to publish (--publish or --publish-cmd): what they leave undecided names the flag that decides it.
+
+A --threshold holds a limit, by the id that the report names, against a bound (<, <=, >, >=, ==, !=): a count (k, M), a
+time (ms, s, m, h), a size (B, KiB, MiB) or a share (%). Where no limit was met it is at least what was tried; one that is
+undecided fails its threshold, and says why.`,
 		Example: `  ssegauge limits http://localhost:8080/events --publish 'POST http://localhost:8080/publish' --publish-body '{"data":{{json .Data}}}'
   ssegauge limits https://host/events --probe h2-streams,idle --budget 3m
-  ssegauge limits http://localhost:8080/events --probe streams --streams 2000 --report html=limits.html`,
+  ssegauge limits http://localhost:8080/events --probe streams --streams 2000 --report html=limits.html
+  ssegauge limits https://host/events --probe streams,idle --threshold 'streams/total >= 1000' --threshold 'idle/timeout >= 60s'`,
 		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd.Context(), a, cmd, args[0]) },
 	}
@@ -55,6 +64,7 @@ Many probes need to publish (--publish or --publish-cmd): what they leave undeci
 	f.IntVar(&l.streams, "streams", 10_000, "open at most so many at once")
 	f.StringVar(&l.engine, "engine", engine.Auto, "what reads the sockets of many streams: auto|epoll|portable")
 	f.StringSliceVar(&l.sources, "source", nil, "local `address` or CIDR to connect from, in turn")
+	f.StringArrayVar(&l.thresholds, "threshold", nil, "`expression` that must hold of a limit, as in 'streams/total >= 1000' (repeatable)")
 	l.output.add(cmd)
 	return cmd
 }
@@ -122,6 +132,10 @@ func (l *limitsFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawUR
 	if config.Publisher != nil {
 		defer config.Publisher.Close()
 	}
+	gates, err := parseGates(ownThresholds(cmd, l.thresholds, true), gate.ParseLimit)
+	if err != nil {
+		return err
+	}
 	started := time.Now()
 	search, err := limits.New(ctx, config)
 	if err != nil {
@@ -135,7 +149,16 @@ func (l *limitsFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawUR
 	if err != nil {
 		run.Interrupted = true
 	}
+	gate.ApplyLimits(found, gates)
 	return conclude(a, &l.output, run, err)
+}
+
+// ownThresholds are all that the command line gives; a profile may hold those of limits and those of load runs, of which each command takes its own.
+func ownThresholds(cmd *cobra.Command, all []string, ofLimits bool) []string {
+	if cmd.Flags().Changed("threshold") {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return gate.OfLimit(s) != ofLimits })
 }
 
 func limitsError(err error) error {

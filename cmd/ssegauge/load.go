@@ -135,7 +135,7 @@ func (l *loadFlags) run(ctx context.Context, a *app, cmd *cobra.Command, urls []
 	if err != nil {
 		return err
 	}
-	gates, err := parseGates(p.Thresholds)
+	gates, err := parseGates(p.Thresholds, gate.Parse)
 	if err != nil {
 		return err
 	}
@@ -179,10 +179,10 @@ func comesTo(run *result.Run) error {
 	return nil
 }
 
-func parseGates(expressions []string) ([]*gate.Gate, error) {
-	gates := make([]*gate.Gate, len(expressions))
+func parseGates[G any](expressions []string, parse func(string) (G, error)) ([]G, error) {
+	gates := make([]G, len(expressions))
 	for i, e := range expressions {
-		g, err := gate.Parse(e)
+		g, err := parse(e)
 		if err != nil {
 			return nil, usagef("--%v", err)
 		}
@@ -322,7 +322,7 @@ func (l *loadFlags) makePlan(cmd *cobra.Command, urls []string) (*plan.Plan, err
 		p.Timeout = l.target.timeout
 	}
 	if given("threshold") {
-		p.Thresholds = l.thresholds
+		p.Thresholds = ownThresholds(cmd, l.thresholds, false)
 	}
 	l.stamp.apply(p)
 	if err := l.publishing(p); err != nil {

@@ -1,4 +1,4 @@
-// Package gate holds thresholds on a load run: `deliver.p99 < 250ms`, `lost == 0`, `streams.failed < 0.1%`.
+// Package gate holds thresholds on a load run: `deliver.p99 < 250ms`, `lost == 0`, `streams.failed < 0.1%`; and on limits: `streams/total >= 1000` (limits.go).
 //
 //	threshold = measure ( "<" | "<=" | ">" | ">=" | "==" | "!=" ) number [ unit ]
 //	measure   = latency "." ( "p50" | "p99.9" | ... | "min" | "mean" | "max" | "count" | quantile ( ".low" | ".high" ) )
@@ -40,40 +40,57 @@ var operators = []string{"<=", ">=", "==", "!=", "<", ">"}
 
 // Parse reads a threshold. The error says what is wrong and what would be right.
 func Parse(expression string) (*Gate, error) {
-	g := &Gate{text: strings.TrimSpace(expression)}
-	fail := func(format string, args ...any) (*Gate, error) {
-		return nil, fmt.Errorf("threshold %q: %s", shown(g.text), fmt.Sprintf(format, args...))
-	}
-	at := strings.IndexAny(g.text, "<>=!")
-	if at < 0 {
-		return fail("no comparison; write it like `deliver.p99 < 250ms`")
-	}
-	name, rest := strings.TrimSpace(g.text[:at]), g.text[at:]
-	for _, op := range operators {
-		if strings.HasPrefix(rest, op) {
-			g.op, rest = op, strings.TrimSpace(rest[len(op):])
-			break
-		}
-	}
-	if g.op == "" {
-		return fail("%q is no comparison; use one of < <= > >= == !=", rest[:1])
-	}
-	m, err := lookup(name)
+	c, err := compare(expression, "deliver.p99 < 250ms")
 	if err != nil {
-		return fail("%v", err)
+		return nil, err
 	}
-	g.measure = m
-
-	digits := strings.TrimLeft(rest, "0123456789.")
-	number, unit := rest[:len(rest)-len(digits)], strings.TrimSpace(digits)
-	value, err := strconv.ParseFloat(number, 64)
-	if err != nil || math.IsInf(value, 0) {
-		return fail("%q is no number", shown(rest))
+	g := &Gate{text: c.text, op: c.op}
+	if g.measure, err = lookup(c.name); err != nil {
+		return nil, c.fail("%v", err)
 	}
-	if g.bound, g.share, err = m.bound(value, unit); err != nil {
-		return fail("%v", err)
+	value, unit, err := c.number()
+	if err != nil {
+		return nil, err
+	}
+	if g.bound, g.share, err = g.measure.bound(value, unit); err != nil {
+		return nil, c.fail("%v", err)
 	}
 	return g, nil
+}
+
+// comparison is a threshold, cut at its operator.
+type comparison struct{ text, name, op, rest string }
+
+func (c *comparison) fail(format string, args ...any) error {
+	return fmt.Errorf("threshold %q: %s", shown(c.text), fmt.Sprintf(format, args...))
+}
+
+// compare cuts a threshold at its operator; like is one as it should be.
+func compare(expression, like string) (*comparison, error) {
+	c := &comparison{text: strings.TrimSpace(expression)}
+	at := strings.IndexAny(c.text, "<>=!")
+	if at < 0 {
+		return nil, c.fail("no comparison; write it like `%s`", like)
+	}
+	c.name, c.rest = strings.TrimSpace(c.text[:at]), c.text[at:]
+	for _, op := range operators {
+		if strings.HasPrefix(c.rest, op) {
+			c.op, c.rest = op, strings.TrimSpace(c.rest[len(op):])
+			return c, nil
+		}
+	}
+	return nil, c.fail("%q is no comparison; use one of < <= > >= == !=", c.rest[:1])
+}
+
+// number reads what stands behind the operator.
+func (c *comparison) number() (value float64, unit string, err error) {
+	digits := strings.TrimLeft(c.rest, "0123456789.")
+	number, unit := c.rest[:len(c.rest)-len(digits)], strings.TrimSpace(digits)
+	value, err = strconv.ParseFloat(number, 64)
+	if err != nil || math.IsInf(value, 0) {
+		return 0, "", c.fail("%q is no number", shown(c.rest))
+	}
+	return value, unit, nil
 }
 
 func shown(s string) string {
@@ -132,22 +149,24 @@ func (g *Gate) Eval(r *result.Run) result.Gate {
 		}
 		out.Value = new(*out.Value / whole)
 	}
-	v := *out.Value
-	switch g.op {
-	case "<":
-		out.Pass = v < g.bound
-	case "<=":
-		out.Pass = v <= g.bound
-	case ">":
-		out.Pass = v > g.bound
-	case ">=":
-		out.Pass = v >= g.bound
-	case "==":
-		out.Pass = v == g.bound
-	case "!=":
-		out.Pass = v != g.bound
-	}
+	out.Pass = holds(*out.Value, g.op, g.bound)
 	return out
+}
+
+func holds(v float64, op string, bound float64) bool {
+	switch op {
+	case "<":
+		return v < bound
+	case "<=":
+		return v <= bound
+	case ">":
+		return v > bound
+	case ">=":
+		return v >= bound
+	case "==":
+		return v == bound
+	}
+	return v != bound
 }
 
 // Apply holds a load run against the thresholds and stores the outcome in it.

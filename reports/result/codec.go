@@ -239,6 +239,10 @@ func (r *Run) Complete() *Run {
 			x.Title, x.Evidence, x.Found = MaskText(x.Title), MaskText(x.Evidence), x.Verdict == LimitFound
 		}
 		l.Curve = append([]Rung{}, l.Curve...)
+		l.Thresholds = slices.Clone(l.Thresholds)
+		for i := range l.Thresholds {
+			l.Thresholds[i].Reason = MaskText(l.Thresholds[i].Reason)
+		}
 		out.Limits = &l
 	}
 	return &out

@@ -115,7 +115,7 @@ func TestHuman(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	want := map[string]result.Status{"clean": result.Passed, "failing": result.Failed, "interrupted": result.Inconclusive, "load": result.Passed, "load-few": result.Passed, "load-failing": result.Inconclusive, "load-ticks": result.Passed, "load-breaking": result.Passed}
-	maps.Copy(want, map[string]result.Status{"limits": result.Passed, "limits-quiet": result.Passed, "limits-interrupted": result.Passed, "limits-undecided": result.Inconclusive})
+	maps.Copy(want, map[string]result.Status{"limits": result.Passed, "limits-gated": result.Failed, "limits-quiet": result.Passed, "limits-interrupted": result.Passed, "limits-undecided": result.Inconclusive})
 	for _, r := range reporttest.Runs() {
 		if got := r.Run.Status(); got != want[r.Name] {
 			t.Errorf("%s: %s, want %s", r.Name, got, want[r.Name])

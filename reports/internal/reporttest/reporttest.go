@@ -56,6 +56,7 @@ func Runs() []Run {
 		{"load-ticks", LoadTicks()},
 		{"load-breaking", LoadBreaking()},
 		{"limits", Limits()},
+		{"limits-gated", LimitsGated()},
 		{"limits-quiet", LimitsQuiet()},
 		{"limits-interrupted", LimitsInterrupted()},
 		{"limits-undecided", LimitsUndecided()},
