@@ -47,6 +47,7 @@ func Probes() []Probe {
 		{Name: "idle", Title: "how long streams may be silent before they are closed, or dead without a word", Weight: 20, Most: 12 * time.Minute, Watches: true, Requests: idleRequests, run: idle},
 		{Name: "lifetime", Title: "how old streams become, and whether all of them the same", Weight: 20, Most: 12 * time.Minute, Watches: true, Requests: lifetimeRequests, run: lifetime},
 		{Name: "per-client", Title: "streams from one address, and whether the limit is each client's or all clients' together", Weight: 4, Most: 2 * time.Minute, Requests: perClientRequests, run: perClient},
+		{Name: "streams", Title: "streams at once: how many are held and served before the first wall, and whose wall that is", Weight: 8, Most: 5 * time.Minute, Requests: streamRequests, run: streams},
 	}
 }
 

@@ -83,6 +83,8 @@ var causes = []struct {
 	{"connect: timeout", false, "", "no answer to the request for a connection: dropped on the way, or by a full queue of the target", "compare with the target's counters of overflows, and with a run past the proxy"},
 	{"connect: cannot assign requested address", false, OwnerGenerator, "this machine has no local port left for that address", "give more source addresses (--source), or HTTP/2 with more streams a connection"},
 	{"connect: too many open files", true, OwnerGenerator, "this process may open no more files", "raise the limit (ulimit -n), or use more workers"},
+	{"connect: no buffer space available", false, OwnerGenerator, "this machine's network has no memory left for another connection", "use more machines"},
+	{"connect: cannot allocate memory", false, OwnerGenerator, "this machine has no memory left for another connection", "use more machines"},
 	{"connect: network is unreachable", false, OwnerPath, "there is no way to that network", "check routes and address family from this machine"},
 	{"connect: no route to host", false, OwnerPath, "there is no way to that host, or a firewall says so", "check routes and firewalls"},
 	{"connect: connection reset by peer", false, "", "the connection was accepted and at once reset: a limit of the target or of a proxy", "see the logs of both"},
