@@ -15,15 +15,13 @@ type limitRow struct {
 }
 
 func (v *view) limits() {
-	for _, l := range v.Limits.Limits {
+	for _, l := range v.ByVerdict() {
 		row := limitRow{Limit: l, Value: l.Shown()}
 		switch l.Verdict {
 		case result.LimitFound:
 			row.Owner = cmp.Or(result.Escape(l.Owner), "cannot be told")
 		case result.LimitNone:
 			row.Owner = ""
-		case result.LimitNotApplicable:
-			continue
 		default:
 			row.Value, row.Owner, row.Chip = "", "", verdictChip{"unseen", "?", cmp.Or(result.Escape(l.Verdict), result.LimitUndecided)}
 		}

@@ -13,11 +13,7 @@ func (p *report) limits() {
 	}
 	p.gates(p.Thresholds)
 	var rows [][]string
-	for i := range p.Limits.Limits {
-		l := &p.Limits.Limits[i]
-		if l.Verdict == result.LimitNotApplicable {
-			continue
-		}
+	for _, l := range p.ByVerdict() {
 		rows = append(rows, []string{escape(l.Title), escape(l.Shown()), cmp.Or(escape(l.Owner), "–"), escape(l.Evidence)})
 	}
 	if len(rows) > 0 {

@@ -98,6 +98,25 @@ func (l *Limits) First() (first *Limit) {
 	return first
 }
 
+// ByVerdict are the limits as a person wants to read them: first those that were found, of them those of this machine last, then where none was met, then what is undecided.
+// What does not apply is not among them: [Limits.Inapplicable] groups that.
+func (l *Limits) ByVerdict() []Limit {
+	rank := func(x Limit) int {
+		switch {
+		case x.Verdict == LimitFound && x.Owner != OwnerGenerator:
+			return 0
+		case x.Verdict == LimitFound:
+			return 1
+		case x.Verdict == LimitNone:
+			return 2
+		}
+		return 3
+	}
+	out := slices.DeleteFunc(slices.Clone(l.Limits), func(x Limit) bool { return x.Verdict == LimitNotApplicable })
+	slices.SortStableFunc(out, func(a, b Limit) int { return rank(a) - rank(b) })
+	return out
+}
+
 // OpenSentence is "3 limits undecided; --publish would decide 2 of them.", "" if all were decided.
 func (l *Limits) OpenSentence() string {
 	total, by := 0, map[string]int{}
@@ -159,7 +178,7 @@ func (l *Limit) Shown() string {
 		}
 		return "found"
 	case LimitNone:
-		if l.Low == nil {
+		if l.Low == nil || *l.Low == 0 {
 			return "none found"
 		}
 		return "none up to " + Quantity(*l.Low, unit)

@@ -58,6 +58,7 @@ func TestLimitShown(t *testing.T) {
 		{Limit{Verdict: LimitFound}, "found"},
 		{Limit{Verdict: LimitNone, Low: new(10_000.0), Unit: "streams"}, "none up to 10,000 streams"},
 		{Limit{Verdict: LimitNone}, "none found"},
+		{Limit{Verdict: LimitNone, Low: new(0.0), Unit: "bytes"}, "none found"},
 		{Limit{Verdict: LimitUndecided, DecidedBy: "--publish"}, "undecided: --publish"},
 		{Limit{Verdict: LimitUndecided}, "undecided"},
 		{Limit{Verdict: LimitNotApplicable}, "not applicable"},
@@ -115,6 +116,27 @@ func TestLimitsSentence(t *testing.T) {
 		if got := r.Sentence(); got != c.want || r.Word() != c.word {
 			t.Errorf("%s: %q, want %s: %q", r.Word(), got, c.word, c.want)
 		}
+	}
+}
+
+func TestByVerdict(t *testing.T) {
+	l := &Limits{Limits: []Limit{
+		{ID: "undecided", Verdict: LimitUndecided},
+		{ID: "none", Verdict: LimitNone},
+		{ID: "ours", Verdict: LimitFound, Owner: OwnerGenerator},
+		{ID: "gone", Verdict: LimitNotApplicable},
+		{ID: "first", Verdict: LimitFound, Owner: OwnerTarget},
+		{ID: "second", Verdict: LimitFound},
+	}}
+	var ids []string
+	for _, x := range l.ByVerdict() {
+		ids = append(ids, x.ID)
+	}
+	if got := strings.Join(ids, " "); got != "first second ours none undecided" {
+		t.Error(got)
+	}
+	if l.Limits[0].ID != "undecided" {
+		t.Error("the order in the file was changed")
 	}
 }
 

@@ -36,23 +36,19 @@ func (p *report) limits() {
 // limitTable writes a limit on a line, and what was seen below it.
 func (p *report) limitTable() {
 	what, limit, whose := len("what"), len("limit"), len("whose")
-	for i := range p.Limits.Limits {
-		if l := &p.Limits.Limits[i]; l.Verdict != result.LimitNotApplicable {
-			what = max(what, twwidth.Width(result.Escape(l.Title)))
-			limit = max(limit, twwidth.Width(l.Shown()))
-			whose = max(whose, twwidth.Width(result.Escape(l.Owner)))
-		}
+	all := p.ByVerdict()
+	for i := range all {
+		what = max(what, twwidth.Width(result.Escape(all[i].Title)))
+		limit = max(limit, twwidth.Width(all[i].Shown()))
+		whose = max(whose, twwidth.Width(result.Escape(all[i].Owner)))
 	}
 	limit, whose = min(limit, 30), min(whose, len(result.OwnerGenerator))
 	what = min(what, p.Width-limit-whose-2*2)
 	p.line(fmt.Sprintf("%-*s  %-*s  %s", what, "what", limit, "limit", "whose"))
 	p.line(strings.Repeat("─", what+limit+whose+2*2))
 	pad := func(s string, width int) string { return s + strings.Repeat(" ", max(0, width-twwidth.Width(s))) }
-	for i := range p.Limits.Limits {
-		l := &p.Limits.Limits[i]
-		if l.Verdict == result.LimitNotApplicable {
-			continue
-		}
+	for i := range all {
+		l := &all[i]
 		title, shown := wrap(result.Escape(l.Title), what), wrap(l.Shown(), limit)
 		for n := range max(len(title), len(shown)) {
 			cell := func(lines []string) string {
