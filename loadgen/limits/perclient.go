@@ -92,7 +92,7 @@ func (p *perClientProbe) each(ctx context.Context, other *crowd) result.Limit {
 	case out == filledUp && other.size() == n:
 		says += "; the limit there is the same"
 	case out == filledUp:
-		says += fmt.Sprintf("; there the %dth was refused, %d streams being open in all: another limit, of all together it seems, is met first", other.size()+1, n+other.size())
+		says += fmt.Sprintf("; there the %s was refused, %d streams being open in all: another limit, of all together it seems, is met first", nth(other.size()+1), n+other.size())
 	}
 	return found(perClientID, perClientTitle, float64(low), float64(high), "streams", owner, "%s", says)
 }

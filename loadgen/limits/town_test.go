@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -24,6 +25,7 @@ import (
 type town struct {
 	*pipes
 	door func(net.Conn) // what becomes of a connection before the server has it; nil: the server has it
+	port atomic.Int64   // that the last connection came from
 }
 
 // at is a connection that knows who it comes from.
@@ -37,7 +39,7 @@ func (c at) RemoteAddr() net.Addr { return c.from }
 func (n *town) from(a netip.Addr) dialFunc {
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		mine, theirs := net.Pipe()
-		c := at{theirs, &net.TCPAddr{IP: a.AsSlice(), Port: 1}}
+		c := at{theirs, &net.TCPAddr{IP: a.AsSlice(), Port: int(n.port.Add(1))}}
 		if n.door != nil {
 			n.door(c)
 			return mine, nil
