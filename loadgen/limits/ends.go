@@ -59,15 +59,19 @@ func (s span) String() string {
 	return fmt.Sprintf("%.4g to %s", s.low.Seconds(), seconds(s.high))
 }
 
+// inSeconds is d as a limit has it, to the millisecond.
+func inSeconds(d time.Duration) float64 { return d.Truncate(time.Millisecond).Seconds() }
+
 func seconds(d time.Duration) string {
 	return fmt.Sprintf("%.4g s", d.Round(time.Millisecond).Seconds())
 }
 
-// bounds are what a limit lies between that was seen as this span: what was seen is up to a twentieth of a second off either way.
-func (s span) bounds() (low, high float64) {
-	const off = 50 * time.Millisecond
-	low = float64(max(0, s.low-off).Truncate(100*time.Millisecond)) / float64(time.Second)
-	high = float64((s.high+off).Truncate(100*time.Millisecond)+100*time.Millisecond) / float64(time.Second)
+// bounds are what a limit lies between that n streams met within the span: what was seen is up to a twentieth of a second off either way, and where they were spread on
+// purpose, evenly, there would be one further out than 3/n of the span with a probability of 5 %.
+func (s span) bounds(n int) (low, high float64) {
+	off := 50*time.Millisecond + 3*s.width()/time.Duration(n)
+	low = inSeconds(max(0, s.low-off).Truncate(100 * time.Millisecond))
+	high = inSeconds((s.high + off).Truncate(100*time.Millisecond) + 100*time.Millisecond)
 	return low, high
 }
 
@@ -178,7 +182,18 @@ func (l *life) silence() time.Duration { return l.until.Sub(l.last) }
 
 func (l *life) age() time.Duration { return l.until.Sub(l.opened) }
 
-// how says in which way streams were ended, the most frequent first, and whose doing it looks like: only a target ends its response as it should.
+// oldest is how old a stream became of those that the peer ended, or of the others.
+func (e *ends) oldest(ended bool) (age time.Duration) {
+	for i := range e.lives {
+		if l := &e.lives[i]; (l.end != nil) == ended {
+			age = max(age, l.age())
+		}
+	}
+	return age
+}
+
+// how says in which way streams were ended, the most frequent first, and whose doing that is after a silence: only a target ends its response as it should, and what cuts it
+// short then is most often a proxy.
 func (e *ends) how() (says, owner string) {
 	counts := map[string]int{}
 	owner = result.OwnerTarget

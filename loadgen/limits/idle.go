@@ -9,10 +9,10 @@ import (
 	"ssegauge/reports/result"
 )
 
-const (
-	idleID, idleTitle = "idle/timeout", "silence after which streams are closed"
-	dropID, dropTitle = "idle/silent-drop", "silence after which streams are dead though they look open"
-	beatID, beatTitle = "idle/heartbeat", "time between what streams send by themselves"
+var (
+	idleClosed  = kind{"idle/timeout", "silence after which streams are closed", "s"}
+	idleDropped = kind{"idle/silent-drop", "silence after which streams are dead though they look open", "s"}
+	idleBeat    = kind{"idle/heartbeat", "time between what comes by itself", "s"}
 )
 
 func idleRequests(s *Session, within time.Duration) int { return vigilRequests(s, within) }
@@ -23,15 +23,15 @@ func idleRequests(s *Session, within time.Duration) int { return vigilRequests(s
 func idle(ctx context.Context, s *Session) []result.Limit {
 	v := s.vigil(ctx)
 	if len(v.streams) == 0 {
-		return v.unopened([3]string{idleID, idleTitle, "s"}, [3]string{dropID, dropTitle, "s"}, [3]string{beatID, beatTitle, "s"})
+		return v.unopened(idleClosed, idleDropped, idleBeat)
 	}
 	return []result.Limit{v.idleTimeout(), v.silentDrop(), v.heartbeat()}
 }
 
 // unopened says of each limit that nothing can be said: no stream was open.
-func (v *vigil) unopened(limits ...[3]string) (out []result.Limit) {
-	for _, l := range limits {
-		out = append(out, undecided(l[0], l[1], l[2], "", "no stream could be opened: %s", cmp.Or(v.failed.Says, "there was no time")))
+func (v *vigil) unopened(kinds ...kind) (out []result.Limit) {
+	for _, k := range kinds {
+		out = append(out, k.undecided("", "no stream could be opened: %s", cmp.Or(v.failed.Says, "there was no time")))
 	}
 	return out
 }
@@ -61,19 +61,22 @@ func (v *vigil) idleTimeout() result.Limit {
 	closed := fmt.Sprintf("%d of %d streams were closed", len(e.deaths), len(e.lives))
 	switch e.why {
 	case endIdle, endQuiet:
-		low, high := e.silence.bounds()
+		low, high := e.silence.bounds(len(e.deaths))
 		says := fmt.Sprintf("%s when nothing had come for %s, at ages of %s, by %s", closed, e.silence, e.age, how)
 		if e.why == endQuiet {
 			says = fmt.Sprintf("%s when no event had come for %s, at ages of %s, by %s: the comments that came meanwhile did not help", closed, e.silence, e.age, how)
 		}
+		if busy := e.oldest(false); busy > e.age.high+slack(e.age.high) {
+			says += fmt.Sprintf("; those that were kept busy lived on, for %s when it was over", seconds(busy))
+		}
 		if owner == result.OwnerPath {
 			says += "; responses are cut like that by proxies that hear nothing from behind"
 		}
-		return found(idleID, idleTitle, low, high, "s", owner, "%s", says)
+		return idleClosed.found(low, high, owner, "%s", says)
 	case endEither:
-		return undecided(idleID, idleTitle, "s", v.hook(), "%s", v.either())
+		return idleClosed.undecided(v.hook(), "%s", v.either())
 	case endMixed:
-		return undecided(idleID, idleTitle, "s", "", "%s", v.mixed())
+		return idleClosed.undecided("", "%s", v.mixed())
 	}
 	ended, open := e.outlasted()
 	says := fmt.Sprintf("something came again after a silence of %s", seconds(ended))
@@ -83,7 +86,7 @@ func (v *vigil) idleTimeout() result.Limit {
 		says = fmt.Sprintf("streams were open after a silence of %s", seconds(open))
 	}
 	if b := &v.beats; b.streams > 0 {
-		says += "; the target itself never was silent for longer"
+		says += "; what the target sends by itself keeps streams from being silent for longer"
 	}
 	switch e.why {
 	case endAge:
@@ -93,7 +96,7 @@ func (v *vigil) idleTimeout() result.Limit {
 	case endFew:
 		says += fmt.Sprintf("; %s, others at the same silence were not", closed)
 	}
-	return none(idleID, idleTitle, longest.Seconds(), "s", "%s", says)
+	return idleClosed.none(inSeconds(longest), "%s", says)
 }
 
 // either says what streams ended of where that may be silence or age.
@@ -129,21 +132,18 @@ func (e *ends) outlasted() (ended, open time.Duration) {
 }
 
 func (v *vigil) silentDrop() result.Limit {
-	undecided := func(by, format string, args ...any) result.Limit {
-		return undecided(dropID, dropTitle, "s", by, format, args...)
-	}
 	ended, _ := v.ends.outlasted()
 	switch {
 	case !v.asked && v.beats.streams > 0 && v.beats.streams == len(v.ends.lives):
-		return none(dropID, dropTitle, ended.Seconds(), "s", "something came on each stream again, after silences of up to %s", seconds(ended))
+		return idleDropped.none(inSeconds(ended), "something came on each stream again, after silences of up to %s", seconds(ended))
 	case !v.fed:
-		return undecided(v.hook(), "%s: whether it would come on streams that were silent is not known", v.silenced())
-	case !v.asked && v.ends.why == endIdle:
-		return none(dropID, dropTitle, v.ends.silence.low.Seconds(), "s", "the end of streams came through after %s of silence, so that their connections were not forgotten", v.ends.silence)
-	case !v.asked:
-		return undecided("", "no stream was left on which something could have come")
+		return idleDropped.undecided(v.hook(), "%s: whether it would come on streams that were silent is not known", v.silenced())
+	case !v.asked && v.ends.why != endIdle && len(v.ends.deaths) < len(v.ends.lives):
+		return idleDropped.undecided("", "it was over before anything was published to see")
+	case !v.asked && v.ends.why != endIdle:
+		return idleDropped.undecided("", "no stream was left on which something could have come")
 	case v.lost != "":
-		return undecided("", "at the end %s, not even on streams just opened", v.lost)
+		return idleDropped.undecided("", "at the end %s, not even on streams just opened", v.lost)
 	}
 	var came, lost []time.Duration
 	for i := range v.ends.lives {
@@ -156,12 +156,15 @@ func (v *vigil) silentDrop() result.Limit {
 	}
 	got, not := spanOf(came), spanOf(lost)
 	switch {
+	case len(lost) == 0 && v.ends.why == endIdle && v.ends.silence.low > got.high:
+		low := v.ends.silence.low
+		return idleDropped.none(inSeconds(low), "the end of streams came through after %s of silence, so that their connections were not forgotten", seconds(low))
 	case len(lost) == 0:
-		return none(dropID, dropTitle, got.high.Seconds(), "s", "an event came on all of %d streams, which had been silent for up to %s", len(came), seconds(got.high))
+		return idleDropped.none(inSeconds(got.high), "an event came on all of %d streams, which had been silent for up to %s; no TCP keep-alives were sent meanwhile from here", len(came), seconds(got.high))
 	case v.deaf > 0:
-		return undecided("", "an event did not come on %d of %d streams, but busy streams did not get every event either", len(lost), len(came)+len(lost))
+		return idleDropped.undecided("", "an event did not come on %d of %d streams, but busy streams did not get every event either", len(lost), len(came)+len(lost))
 	case got.high > not.low:
-		return undecided("", "an event did not come on %d streams that had been silent for %s, and came on %d others that had been for %s", len(lost), not, len(came), got)
+		return idleDropped.undecided("", "an event did not come on %d streams that had been silent for %s, and came on %d others that had been for %s", len(lost), not, len(came), got)
 	}
 	says, owner := "what stands on the way has forgotten them, or the target has", ""
 	switch {
@@ -170,25 +173,28 @@ func (v *vigil) silentDrop() result.Limit {
 	case v.s.target.remote.Addr().IsLoopback():
 		says, owner = "the connection is within this machine, so that it is the target that has forgotten them", result.OwnerTarget
 	}
-	return found(dropID, dropTitle, got.high.Seconds(), not.low.Seconds(), "s", owner,
-		"an event came on %d streams that had been silent for up to %s, and not on %d that had been for %s; none of these was closed: %s", len(came), seconds(got.high), len(lost), not, says)
+	return idleDropped.found(inSeconds(got.high), inSeconds(not.low), owner,
+		"an event came on %d streams that had been silent for up to %s, and not on %d that had been for %s; none of these had been closed: %s", len(came), seconds(got.high), len(lost), not, says)
 }
 
 func (v *vigil) heartbeat() result.Limit {
 	b := &v.beats
-	kind := "comments"
+	what := "comments"
 	switch {
 	case b.events > 0 && b.comments > 0:
-		kind = "events and comments"
+		what = "events and comments"
 	case b.events > 0:
-		kind = "events"
+		what = "events"
 	}
 	ended, open := v.ends.outlasted()
 	switch {
 	case b.high > 0:
-		return found(beatID, beatTitle, b.low.Seconds(), b.high.Seconds(), "s", result.OwnerTarget, "%s come by themselves every %s", kind, span{b.low, b.high})
+		apart := span{b.low, max(b.high, b.after)}
+		return idleBeat.found(inSeconds(apart.low), inSeconds(apart.high), result.OwnerTarget, "%s come by themselves every %s", what, apart)
+	case b.streams > 0 && b.after <= b.first+slack(b.first):
+		return idleBeat.found(inSeconds(b.first), inSeconds(b.first), result.OwnerTarget, "%s came by themselves once, after silences of up to %s", what, seconds(b.first))
 	case b.streams > 0:
-		return found(beatID, beatTitle, b.first.Seconds(), b.first.Seconds(), "s", result.OwnerTarget, "%s came by themselves once, after silences of up to %s", kind, seconds(b.first))
+		return idleBeat.none(inSeconds(b.after), "%s came by themselves once, and nothing in the %s after that", what, seconds(b.after))
 	}
-	return none(beatID, beatTitle, max(ended, open).Seconds(), "s", "nothing came by itself in %s", seconds(max(ended, open)))
+	return idleBeat.none(inSeconds(max(ended, open)), "nothing came by itself in %s", seconds(max(ended, open)))
 }

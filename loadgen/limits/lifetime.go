@@ -9,9 +9,9 @@ import (
 	"ssegauge/reports/result"
 )
 
-const (
-	ageID, ageTitle       = "lifetime/max", "age at which streams are closed"
-	jitterID, jitterTitle = "lifetime/jitter", "spread of the ages at which streams are closed"
+var (
+	lifeAge    = kind{"lifetime/max", "age at which streams are closed", "s"}
+	lifeJitter = kind{"lifetime/jitter", "spread of the ages at which streams are closed", "s"}
 )
 
 func lifetimeRequests(s *Session, within time.Duration) int {
@@ -25,31 +25,30 @@ func lifetimeRequests(s *Session, within time.Duration) int {
 func lifetime(ctx context.Context, s *Session) []result.Limit {
 	v := s.vigil(ctx)
 	if len(v.streams) == 0 {
-		return v.unopened([3]string{ageID, ageTitle, "s"}, [3]string{jitterID, jitterTitle, "s"})
+		return v.unopened(lifeAge, lifeJitter)
 	}
 	return []result.Limit{v.maxAge(), v.jitter()}
 }
 
 func (v *vigil) maxAge() result.Limit {
 	e := &v.ends
-	var oldest time.Duration
-	for i := range e.lives {
-		oldest = max(oldest, e.lives[i].age())
-	}
-	how, owner := e.how()
+	oldest := max(e.oldest(true), e.oldest(false))
+	how, _ := e.how()
 	closed := fmt.Sprintf("%d of %d streams were closed", len(e.deaths), len(e.lives))
 	switch e.why {
 	case endAge:
-		low, high := e.age.bounds()
-		if owner == result.OwnerPath {
-			owner = "" // servers cut as well, where a time limit is the socket's
+		low, high := e.age.bounds(len(e.deaths))
+		owner := e.ager()
+		if owner == result.OwnerTarget {
+			how += ": a limit on their age, or all that there was to say"
+		} else {
 			how += ", as by a proxy, or by a server with a time limit on its sockets"
 		}
-		return found(ageID, ageTitle, low, high, "s", owner, "%s when they were %s old, after silences of %s, by %s", closed, e.age, e.silence, how)
+		return lifeAge.found(low, high, owner, "%s when they were %s old, after silences of %s, by %s", closed, e.age, e.silence, how)
 	case endEither:
-		return undecided(ageID, ageTitle, "s", v.hook(), "%s", v.either())
+		return lifeAge.undecided(v.hook(), "%s", v.either())
 	case endMixed:
-		return undecided(ageID, ageTitle, "s", "", "%s", v.mixed())
+		return lifeAge.undecided("", "%s", v.mixed())
 	case endIdle, endQuiet:
 		closed += " for their silence"
 	case endOnce:
@@ -57,15 +56,23 @@ func (v *vigil) maxAge() result.Limit {
 	case endFew:
 		closed += ", others as old were not"
 	default:
-		return none(ageID, ageTitle, oldest.Seconds(), "s", "all of %d streams were open to the end, up to %s old", len(e.lives), seconds(oldest))
+		return lifeAge.none(inSeconds(oldest), "all of %d streams were open to the end, up to %s old", len(e.lives), seconds(oldest))
 	}
-	return none(ageID, ageTitle, oldest.Seconds(), "s", "%s; the oldest stream was %s old", closed, seconds(oldest))
+	return lifeAge.none(inSeconds(oldest), "%s; the oldest stream was %s old", closed, seconds(oldest))
+}
+
+// ager is whose doing it is that streams end at an age: servers cut them as well as proxies do, where the limit is on their sockets.
+func (e *ends) ager() string {
+	if _, owner := e.how(); owner == result.OwnerTarget {
+		return owner
+	}
+	return ""
 }
 
 func (v *vigil) jitter() result.Limit {
 	e := &v.ends
 	if e.why != endAge || len(e.deaths) < 3 {
-		return undecided(jitterID, jitterTitle, "s", "", "no limit on the age of streams was met by enough of them to compare")
+		return lifeJitter.undecided("", "no limit on the age of streams was met by enough of them to compare")
 	}
 	ages := make([]time.Duration, 0, len(e.deaths))
 	for i := range e.deaths {
@@ -75,8 +82,7 @@ func (v *vigil) jitter() result.Limit {
 	n, spread := len(ages), e.age.width()
 	says := fmt.Sprintf("of %d streams a quarter ended by the age of %s, half by %s, three quarters by %s, all by %s", n, seconds(ages[(n-1)/4]), seconds(ages[(n-1)/2]), seconds(ages[(n-1)*3/4]), seconds(ages[n-1]))
 	if spread <= slack(ages[0]) {
-		return none(jitterID, jitterTitle, spread.Seconds(), "s", "no jitter, so that streams that were opened together end together and come back together: %s", says)
+		return lifeJitter.none(inSeconds(spread), "no jitter, so that streams that were opened together end together and come back together: %s", says)
 	}
-	_, owner := e.how()
-	return found(jitterID, jitterTitle, spread.Seconds(), spread.Seconds(), "s", owner, "the ages differ by %s: %s", seconds(spread), says)
+	return lifeJitter.found(inSeconds(spread), inSeconds(spread), e.ager(), "the ages differ by %s: %s", seconds(spread), says)
 }

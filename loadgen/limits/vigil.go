@@ -71,6 +71,7 @@ type beats struct {
 	events, comments int
 	low, high        time.Duration // apart
 	first            time.Duration // the longest silence before the first
+	after            time.Duration // and the longest after the last
 }
 
 const (
@@ -118,7 +119,7 @@ func (s *Session) vigil(ctx context.Context) *vigil {
 func vigilRequests(s *Session, within time.Duration) int {
 	n := firstStreams + laterStreams
 	if s.config.Publisher != nil {
-		n += len(ladder) + busyStreams + int(within/time.Second) + 20
+		n += len(ladder) + busyStreams + int(within/time.Second) + 160
 	}
 	return n
 }
@@ -128,7 +129,7 @@ func (v *vigil) keep(ctx context.Context) {
 	defer cancel()
 	defer v.close()
 	whole := v.s.left()
-	patience := min(5*time.Second, whole/10)
+	patience := min(5*time.Second, whole/5)
 	lead, end := time.Now().Add(whole/8), time.Now().Add(whole-patience)
 
 	v.open(ctx, min(firstStreams, max(1, v.s.config.Streams/3)))
@@ -137,7 +138,11 @@ func (v *vigil) keep(ctx context.Context) {
 	}
 	var every time.Duration // between two events that keep streams busy; 0: none do
 	if v.s.config.Publisher != nil && v.alive() > 0 {
-		if _, v.unfed = v.call(ctx, v.living(), patience); v.unfed == "" {
+		if _, v.unfed = v.call(ctx, v.living(), patience); v.unfed != "" {
+			v.halve(ctx) // the streams may have taken all places, and left none to publish from
+			_, v.unfed = v.call(ctx, v.living(), patience)
+		}
+		if v.unfed == "" {
 			v.fed, every = true, min(max(whole/160, glance), time.Second)
 		}
 	}
@@ -146,7 +151,7 @@ func (v *vigil) keep(ctx context.Context) {
 		return
 	}
 	v.wait(ctx, lead, every, nil)
-	if v.fed {
+	if v.fed && v.alive() > 0 {
 		missed, _ := v.call(ctx, v.living(), patience)
 		v.deaf = len(missed)
 	}
@@ -169,6 +174,10 @@ func (v *vigil) keep(ctx context.Context) {
 	default:
 		if e := endsOf(v.lives()); e.why == endIdle || e.why == endQuiet || e.why == endEither {
 			v.open(ctx, busyStreams)
+			// Thirty times the silence, so that nothing is published more than 120 times.
+			if most := time.Now().Add(30 * e.silence.low); most.Before(end) {
+				end = most
+			}
 			v.wait(ctx, end, max(min(every, e.silence.low/4), glance/5), nil)
 		}
 	}
@@ -263,6 +272,11 @@ func (v *vigil) hush(quiet bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.quiet = quiet
+	for _, w := range v.streams {
+		if !quiet && w.own > 0 && w.Alive() {
+			v.beats.after = max(v.beats.after, time.Since(w.seen.last))
+		}
+	}
 }
 
 // wait waits until a moment, or until no stream is left. It publishes every so often, where that is not 0, and opens the rungs of the ladder when it is their time.

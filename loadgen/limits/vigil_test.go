@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,8 +36,14 @@ type mortal struct {
 	cut      bool          // without the end of the response
 	beat     time.Duration // comments
 	tick     time.Duration // events
+	once     time.Duration // a comment at that age
+	pieces   bool          // comments come in two
+	loses    time.Duration // an event after such a silence
+	resets   bool          // a forgotten stream is reset when there is something for it
+	held     bool          // heads come when something is published
 	deaf     bool          // what is published comes nowhere
 	places   int           // streams at once; 0: any
+	workers  int           // requests at once; the others wait
 	leave    time.Duration // when the user has seen enough
 }
 
@@ -61,7 +70,7 @@ func (m *mortals) stream(f *feed) {
 		end     = after(life)
 		restart = after(m.restart - time.Since(m.began))
 		last    = time.Now()
-		beats   = after(m.beat)
+		beats   = after(max(m.beat, m.once))
 		ticks   = after(m.tick)
 		dead    bool
 	)
@@ -81,13 +90,20 @@ func (m *mortals) stream(f *feed) {
 			if !ok {
 				return
 			}
+			if dead && m.resets {
+				panic(http.ErrAbortHandler)
+			}
+			if m.loses > 0 && time.Since(last) > m.loses {
+				last = time.Now()
+				continue
+			}
 			if !dead && !m.deaf {
 				f.event(data)
 				last = time.Now()
 			}
 			continue
 		case <-beats:
-			f.comment()
+			f.comment(m.pieces)
 			beats = after(m.beat)
 			if !m.comments {
 				last = time.Now()
@@ -115,9 +131,46 @@ func (m *mortals) stream(f *feed) {
 	}
 }
 
-func (f *feed) comment() {
-	io.WriteString(f.w, ": beat\n\n")
+func (f *feed) comment(pieces bool) {
+	text := ": beat\n\n"
+	if pieces {
+		io.WriteString(f.w, text)
+		http.NewResponseController(f.w).Flush()
+		time.Sleep(time.Millisecond)
+	}
+	io.WriteString(f.w, text)
 	http.NewResponseController(f.w).Flush()
+}
+
+// held is p with heads that come when something is published.
+func (p *planted) held() http.Handler {
+	var mu sync.Mutex
+	published := make(chan struct{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		next := published
+		if r.Method == http.MethodPost {
+			close(published)
+			published = make(chan struct{})
+		}
+		mu.Unlock()
+		select {
+		case <-next:
+			p.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	})
+}
+
+// resetting is a connection whose end looks like a reset.
+type resetting struct{ net.Conn }
+
+func (c resetting) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err == io.EOF {
+		err = syscall.ECONNRESET
+	}
+	return n, err
 }
 
 // said is what is wanted of one limit: found around a value, or none up to at least one, or undecided by a flag.
@@ -172,7 +225,28 @@ func ages(t *testing.T, serve mortal, proto wire.Proto, hook bool, probes ...str
 				p.ServeHTTP(w, r)
 			})
 		}
+		if m.workers > 0 {
+			free := make(chan struct{}, m.workers)
+			handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				select {
+				case free <- struct{}{}:
+					defer func() { <-free }()
+					p.ServeHTTP(w, r)
+				case <-r.Context().Done():
+				}
+			})
+		}
+		if m.held {
+			handler = p.held()
+		}
 		l := make(memory)
+		dial := l.dial
+		if m.resets {
+			dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				c, err := l.dial(ctx, network, addr)
+				return resetting{c}, err
+			}
+		}
 		server := &http.Server{Handler: handler, Protocols: new(http.Protocols)}
 		server.Protocols.SetHTTP1(true)
 		server.Protocols.SetUnencryptedHTTP2(true)
@@ -184,7 +258,7 @@ func ages(t *testing.T, serve mortal, proto wire.Proto, hook bool, probes ...str
 			t.Fatal(err)
 		}
 		c := limits.Config{Probes: probes, Budget: 150 * time.Second, Streams: 100}
-		c.Plan = plan.Plan{Targets: []plan.Target{{URL: u.String(), Request: &wire.Request{URL: u}, Dialer: &wire.Dialer{NetDial: l.dial, Proto: proto}}}}
+		c.Plan = plan.Plan{Targets: []plan.Target{{URL: u.String(), Request: &wire.Request{URL: u}, Dialer: &wire.Dialer{NetDial: dial, Proto: proto, HeadTimeout: 10 * time.Second}}}}
 		if hook {
 			if c.Publisher, err = publish.Compile(publish.Hook{HTTP: "POST http://limits.test/publish", Transport: client}); err != nil {
 				t.Fatal(err)
@@ -232,25 +306,33 @@ func TestAges(t *testing.T) {
 		"none":             {mortal{}, false, map[string]said{"idle/timeout": upTo(120*s, "something came again"), "idle/silent-drop": upTo(120*s, "an event came on all"), "idle/heartbeat": upTo(120*s, "nothing came by itself"), "lifetime/max": upTo(140*s, "open to the end"), "lifetime/jitter": open("", "")}},
 		"none, no hook":    {mortal{}, true, map[string]said{"idle/timeout": upTo(140*s, "open after a silence"), "idle/silent-drop": open("--publish", ""), "lifetime/max": upTo(140*s, "")}},
 		"deaf":             {mortal{deaf: true}, false, map[string]said{"idle/timeout": upTo(120*s, "open after a silence"), "idle/silent-drop": open("--publish", "what was published came on no stream within 5s"), "lifetime/max": upTo(120*s, "")}},
-		"idle 500 ms":      {mortal{idle: s / 2}, false, map[string]said{"idle/timeout": is(s/2, target, "the last chunk"), "lifetime/max": upTo(20*s, "for their silence")}},
-		"idle 5 s":         {mortal{idle: 5 * s}, false, map[string]said{"idle/timeout": is(5*s, target, "the last chunk"), "idle/silent-drop": upTo(4*s, "the end of streams came through"), "lifetime/max": upTo(100*s, "for their silence"), "lifetime/jitter": open("", "")}},
-		"idle 60 s":        {mortal{idle: 60 * s}, false, map[string]said{"idle/timeout": is(60*s, target, ""), "idle/silent-drop": upTo(58*s, "an event came on all"), "lifetime/max": upTo(75*s, "")}},
+		"idle 500 ms":      {mortal{idle: s / 2}, false, map[string]said{"idle/timeout": is(s/2, target, "the last chunk"), "lifetime/max": upTo(15*s, "for their silence")}},
+		"idle 5 s":         {mortal{idle: 5 * s}, false, map[string]said{"idle/timeout": is(5*s, target, "those that were kept busy lived on"), "idle/silent-drop": upTo(4*s, "the end of streams came through"), "lifetime/max": upTo(100*s, "for their silence"), "lifetime/jitter": open("", "")}},
+		"idle 60 s":        {mortal{idle: 60 * s}, false, map[string]said{"idle/timeout": is(60*s, target, ""), "idle/silent-drop": upTo(59500*time.Millisecond, "the end of streams came through"), "lifetime/max": upTo(75*s, "")}},
 		"idle 60 s, cut":   {mortal{idle: 60 * s, cut: true}, false, map[string]said{"idle/timeout": is(60*s, path, "FIN before the last chunk"), "lifetime/max": upTo(75*s, "")}},
 		"idle 100 s":       {mortal{idle: 100 * s}, false, map[string]said{"idle/timeout": is(100*s, target, ""), "lifetime/max": upTo(110*s, "")}},
 		"idle 60 s, swept": {mortal{idle: 60 * s, sweep: 2 * s}, false, map[string]said{"idle/timeout": is(61*s, target, ""), "lifetime/max": upTo(75*s, "")}},
 		"idle, no hook":    {mortal{idle: 60 * s}, true, map[string]said{"idle/timeout": open("--publish", "a limit on silence or on age"), "lifetime/max": open("--publish", "60 s old and after 60 s of silence")}},
 		"idle, few places": {mortal{idle: 60 * s, places: 6}, false, map[string]said{"idle/timeout": is(60*s, target, ""), "lifetime/max": upTo(75*s, "")}},
-		"idle, 8 places":   {mortal{idle: 60 * s, places: 8}, false, map[string]said{"idle/timeout": is(60*s, target, ""), "lifetime/max": upTo(75*s, "")}},
-		"beats":            {mortal{idle: 60 * s, beat: 15 * s}, false, map[string]said{"idle/timeout": upTo(15*s, "the target itself"), "idle/silent-drop": quiet, "idle/heartbeat": is(15*s, target, "comments come by themselves every 15 s"), "lifetime/max": upTo(140*s, "")}},
-		"beats, no hook":   {mortal{beat: 15 * s}, true, map[string]said{"idle/timeout": upTo(15*s, "the target itself"), "idle/silent-drop": upTo(15*s, "on each stream"), "idle/heartbeat": is(15*s, target, ""), "lifetime/max": upTo(140*s, "")}},
+		"idle, 8 places":   {mortal{idle: 100 * s, places: 8}, false, map[string]said{"idle/timeout": is(100*s, target, ""), "lifetime/max": upTo(75*s, "")}},
+		"8 workers":        {mortal{idle: 60 * s, workers: 8}, false, map[string]said{"idle/timeout": is(60*s, target, ""), "lifetime/max": upTo(75*s, "")}},
+		"beats":            {mortal{idle: 60 * s, beat: 15 * s}, false, map[string]said{"idle/timeout": upTo(15*s, "what the target sends by itself"), "idle/silent-drop": quiet, "idle/heartbeat": is(15*s, target, "comments come by themselves every 15 s"), "lifetime/max": upTo(140*s, "")}},
+		"beats, no hook":   {mortal{beat: 15 * s}, true, map[string]said{"idle/timeout": upTo(15*s, "what the target sends by itself"), "idle/silent-drop": upTo(15*s, "on each stream"), "idle/heartbeat": is(15*s, target, ""), "lifetime/max": upTo(140*s, "")}},
 		"one beat":         {mortal{beat: 100 * s}, false, map[string]said{"idle/heartbeat": is(100*s, target, "once")}},
+		"beats, in pieces": {mortal{beat: 15 * s, pieces: true}, true, map[string]said{"idle/heartbeat": is(15001*time.Millisecond, target, "")}},
+		"held":             {mortal{idle: 60 * s, held: true}, false, map[string]said{"idle/timeout": is(60*s, target, ""), "lifetime/max": upTo(75*s, "")}},
+		"lost once":        {mortal{loses: 100 * s}, false, map[string]said{"idle/silent-drop": upTo(120*s, "an event came on all")}},
+		"dead, then reset": {mortal{idle: 30 * s, drops: true, resets: true}, false, map[string]said{"idle/timeout": upTo(28*s, ""), "idle/silent-drop": {verdict: result.LimitFound, about: 30 * s, wide: 2 * s, says: "none of these had been closed"}, "lifetime/max": upTo(140*s, "")}},
+		"jitter and ticks": {mortal{life: 60 * s, jitter: 12 * s, tick: 5 * s}, true, map[string]said{"idle/timeout": upTo(5*s, "for their age"), "lifetime/max": {verdict: result.LimitFound, about: 65 * s, wide: 18 * s, owner: target}}},
+		"a greeting":       {mortal{once: s / 2}, false, map[string]said{"idle/heartbeat": upTo(120*s, "nothing came by itself")}},
+		"a late greeting":  {mortal{once: 3 * s}, false, map[string]said{"idle/timeout": upTo(120*s, "something came again"), "idle/heartbeat": upTo(120*s, "nothing in the")}},
 		"beats in vain":    {mortal{idle: 40 * s, beat: 15 * s, comments: true}, false, map[string]said{"idle/timeout": is(40*s, target, "comments that came meanwhile did not help"), "lifetime/max": upTo(55*s, "for their silence")}},
 		"in vain, no hook": {mortal{idle: 40 * s, beat: 15 * s, comments: true}, true, map[string]said{"idle/timeout": open("--publish", "comments came, which need not count"), "lifetime/max": open("--publish", "")}},
-		"dead":             {mortal{idle: 30 * s, drops: true}, false, map[string]said{"idle/timeout": upTo(28*s, ""), "idle/silent-drop": {verdict: result.LimitFound, about: 30 * s, wide: 2 * s, says: "none of these was closed"}, "lifetime/max": upTo(140*s, "")}},
+		"dead":             {mortal{idle: 30 * s, drops: true}, false, map[string]said{"idle/timeout": upTo(28*s, ""), "idle/silent-drop": {verdict: result.LimitFound, about: 30 * s, wide: 2 * s, says: "none of these had been closed"}, "lifetime/max": upTo(140*s, "")}},
 		"dead at once":     {mortal{idle: 3 * s, drops: true}, false, map[string]said{"idle/timeout": upTo(s, ""), "idle/silent-drop": {verdict: result.LimitFound, about: 3 * s, wide: 3 * s}}},
 		"life 5 s":         {mortal{life: 5 * s}, false, map[string]said{"idle/timeout": upTo(4*s, "for their age"), "idle/silent-drop": open("", "no stream was left"), "lifetime/max": is(5*s, target, "the last chunk"), "lifetime/jitter": upTo(0, "come back together")}},
 		"life 60 s":        {mortal{life: 60 * s}, false, map[string]said{"idle/timeout": upTo(55*s, "for their age"), "lifetime/max": is(60*s, target, ""), "lifetime/jitter": upTo(0, "come back together")}},
-		"life, jitter":     {mortal{life: 60 * s, jitter: 12 * s}, false, map[string]said{"idle/timeout": upTo(55*s, "for their age"), "lifetime/max": {verdict: result.LimitFound, about: 65 * s, wide: 12 * s, owner: target}, "lifetime/jitter": is(11*s, target, "half by 6")}},
+		"life, jitter":     {mortal{life: 60 * s, jitter: 12 * s}, false, map[string]said{"idle/timeout": upTo(55*s, "for their age"), "lifetime/max": {verdict: result.LimitFound, about: 65 * s, wide: 18 * s, owner: target}, "lifetime/jitter": is(11*s, target, "half by 6")}},
 		"life 100 s, cut":  {mortal{life: 100 * s, cut: true}, false, map[string]said{"idle/timeout": upTo(90*s, "for their age"), "lifetime/max": is(100*s, "", "as by a proxy, or by a server with a time limit"), "lifetime/jitter": upTo(0, "")}},
 		"life, no hook":    {mortal{life: 60 * s}, true, map[string]said{"idle/timeout": open("--publish", "a limit on silence or on age"), "lifetime/max": open("--publish", ""), "lifetime/jitter": open("", "")}},
 		"life, ticks":      {mortal{life: 60 * s, tick: s}, true, map[string]said{"idle/timeout": upTo(s, "for their age"), "idle/heartbeat": is(s, target, "events come by themselves every 1 s"), "lifetime/max": is(60*s, target, "")}},
@@ -261,7 +343,7 @@ func TestAges(t *testing.T) {
 		"one bad":          {mortal{unlucky: 5}, false, map[string]said{"idle/timeout": upTo(120*s, "others at the same silence were not"), "lifetime/max": upTo(140*s, "others as old were not")}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, proto := range []wire.Proto{wire.HTTP11, wire.H2C} {
+			for _, proto := range []wire.Proto{wire.HTTP11, wire.H2C}[:tt.serve.protos()] {
 				for _, l := range ages(t, tt.serve, proto, !tt.mute, "idle", "lifetime") {
 					want, listed := tt.want[l.ID]
 					if proto == wire.H2C { // ends look otherwise there, and a PING tells whose connection it is
@@ -299,4 +381,12 @@ func TestLifetimeAlone(t *testing.T) {
 func show(l *result.Limit) string {
 	b, _ := json.Marshal(l)
 	return string(b)
+}
+
+// protos is how many protocols it speaks: over HTTP/2 a stream is reset by a peer that knows it.
+func (m mortal) protos() int {
+	if m.resets {
+		return 1
+	}
+	return 2
 }
