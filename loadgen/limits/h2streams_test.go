@@ -351,7 +351,7 @@ func TestH2Streams(t *testing.T) {
 		"kept to": {&h2Server{advertise: 7, perConn: 7, over: "REFUSED_STREAM"}, true, 0, []string{
 			"h2/max-concurrent-streams found 7..7 target: SETTINGS_MAX_CONCURRENT_STREAMS is 7",
 			"h2/served-streams found 7..7 target: all of 7 streams were served; each got what was published; the one too many: the stream is reset with REFUSED_STREAM",
-			"h2/slot-release found 0..0 target: a stream was served again 0s after",
+			"h2/slot-release found 0..0 target: a stream was served again 0 µs after",
 		}},
 		"breach": {&h2Server{advertise: 7, perConn: 7, over: "PROTOCOL_ERROR"}, false, 0, []string{
 			"h2/max-concurrent-streams found 7..7", "h2/served-streams found 7..7 target: all of 7 streams were served; whether each gets events was not tried (--publish); the one too many: the stream is reset with PROTOCOL_ERROR", "h2/slot-release found 0..0",
@@ -420,7 +420,7 @@ func TestH2Streams(t *testing.T) {
 			"h2/max-concurrent-streams found 3..3", "h2/served-streams found 3..3", "h2/slot-release found 1.8",
 		}},
 		"late, and queued": {&h2Server{advertise: 3, perConn: 3, over: "queue", release: 3 * time.Second}, true, 0, []string{
-			"h2/max-concurrent-streams found 3..3", "h2/served-streams found 3..3", "h2/slot-release found 2..3 target",
+			"h2/max-concurrent-streams found 3..3", "h2/served-streams found 3..3", "h2/slot-release found 2.8..3 target",
 		}},
 		"never": {&h2Server{advertise: 3, perConn: 3, over: "REFUSED_STREAM", release: -1}, true, 0, []string{
 			"h2/max-concurrent-streams found 3..3", "h2/served-streams found 3..3", "h2/slot-release found 2 ... no stream was served within 2",

@@ -26,6 +26,7 @@ type h2Wave struct {
 	conn     *wire.Conn
 	requests int           // that may still be made
 	quiet    time.Duration // how long an answer is waited for
+	usual    time.Duration // that an answer takes
 
 	declared uint32 // math.MaxUint32: SETTINGS name no limit
 	open     []*Listener
@@ -180,7 +181,8 @@ func (w *h2Wave) ask(ctx context.Context, n int) (no Fingerprint) {
 		no = printOf(goaway) // what is beyond its last stream counts as refused
 	}
 	if len(w.open) == 1 && n == 1 && no.Cause == "" {
-		w.quiet = min(max(quiet, 4*time.Since(began)), 10*time.Second) // the target may be far or slow
+		w.usual = time.Since(began)
+		w.quiet = min(max(quiet, 4*w.usual), 10*time.Second) // the target may be far or slow
 	}
 	w.open = w.living()
 	w.peak = max(w.peak, len(w.open))
