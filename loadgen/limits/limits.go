@@ -50,6 +50,7 @@ func Probes() []Probe {
 		{Name: "lifetime", Title: "how old streams become, and whether all of them the same", Weight: 20, Most: 12 * time.Minute, Watches: true, Requests: lifetimeRequests, run: lifetime},
 		{Name: "per-client", Title: "streams from one address, and whether the limit is each client's or all clients' together", Weight: 4, Most: 2 * time.Minute, Requests: perClientRequests, run: perClient},
 		{Name: "streams", Title: "streams at once: how many are held and served before the first wall, and whose wall that is", Weight: 8, Most: 5 * time.Minute, Requests: streamRequests, run: streams},
+		{Name: "resets", Title: "streams opened and reset on one HTTP/2 connection, as each page that is left does", Weight: 2, Most: time.Minute, OptIn: true, Requests: resetRequests, run: resets},
 	}
 }
 
@@ -62,6 +63,8 @@ type Config struct {
 	Probes    []string           // by name; none: all that need not be named
 	Budget    time.Duration      // wall clock for all of them
 	Streams   int                // at most so many at once
+	// RemoteResets lets the probe of resets run at a target that is not on this machine.
+	RemoteResets bool
 }
 
 // Step is what the search is going to do, to be said before it begins.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,49 +117,59 @@ func (m memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
+// counted is a connection as its handlers see it.
+type counted struct {
+	net.Conn
+	resets atomic.Int64
+}
+
+type connKey struct{}
+
 // probe runs one probe against a server in memory, in a bubble where waiting takes no time.
-func probe(t *testing.T, name string, p *planted) (limits []result.Limit) {
+func probe(t *testing.T, name string, p *planted) []result.Limit {
+	t.Helper()
+	p.feeds = map[*feed]bool{}
+	return probeOf(t, name, p, func(*limits.Config) {})
+}
+
+func probeOf(t *testing.T, name string, h http.Handler, set func(*limits.Config)) (found []result.Limit) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p.feeds = map[*feed]bool{}
 		m := make(memory)
-		server := &http.Server{Handler: p}
+		server := &http.Server{Handler: h, Protocols: new(http.Protocols)}
+		server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, &counted{Conn: c})
+		}
+		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetUnencryptedHTTP2(true)
 		over := make(chan error)
 		go func() { over <- server.Serve(m) }()
 		client := &http.Transport{DialContext: m.dial}
-		limits = search(t, name, m.dial, client)
+
+		u, err := url.Parse("http://limits.test/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := limits.Config{Probes: []string{name}, Budget: 10 * time.Minute, Streams: 100}
+		c.Plan = plan.Plan{Targets: []plan.Target{{URL: u.String(), Request: &wire.Request{URL: u}, Dialer: &wire.Dialer{NetDial: m.dial, HeadTimeout: 10 * time.Second}}}}
+		if c.Publisher, err = publish.Compile(publish.Hook{HTTP: "POST http://limits.test/publish", Transport: client}); err != nil {
+			t.Fatal(err)
+		}
+		set(&c)
+		s, err := limits.New(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := s.Run(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = out.Limits
 		client.CloseIdleConnections()
 		server.Close()
 		<-over
 	})
-	return limits
-}
-
-// search runs one probe of what dial leads to; client nil: nothing can be published.
-func search(t *testing.T, name string, dial func(context.Context, string, string) (net.Conn, error), client http.RoundTripper) []result.Limit {
-	t.Helper()
-	u, err := url.Parse("http://limits.test/events")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := limits.Config{Probes: []string{name}, Budget: 10 * time.Minute, Streams: 100}
-	c.Plan = plan.Plan{Targets: []plan.Target{{URL: u.String(), Request: &wire.Request{URL: u}, Dialer: &wire.Dialer{NetDial: dial, HeadTimeout: 10 * time.Second}}}}
-	if client != nil {
-		hook, err := publish.Compile(publish.Hook{HTTP: "POST http://limits.test/publish", Transport: client})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Publisher = hook
-	}
-	s, err := limits.New(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := s.Run(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out.Limits
+	return found
 }
 
 // holds tells whether l was found and lies around value.
