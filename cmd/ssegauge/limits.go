@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -29,6 +32,7 @@ type limitsFlags struct {
 	streams int
 	engine  string
 	sources []string
+	remote  bool // resets at a target elsewhere too
 
 	thresholds []string
 }
@@ -44,6 +48,10 @@ may take at most, is said before it begins. Ctrl-C ends it with what is known by
 
 Probes:
 ` + probeHelp() + `
+The probe of resets does what every EventSource that is closed, and every page that is left, does over HTTP/2, ever more often
+on one connection and until the first sign that the target has had enough. It can look like an attack: at a target that is not
+on this machine it needs --remote-resets.
+
 Many probes need to publish (--publish or --publish-cmd): what they leave undecided names the flag that decides it.
 
 A --threshold holds a limit, by the id that the report names, against a bound (<, <=, >, >=, ==, !=): a count (k, M), a
@@ -65,6 +73,7 @@ undecided fails its threshold, and says why.`,
 	f.StringVar(&l.engine, "engine", engine.Auto, "what reads the sockets of many streams: auto|epoll|portable")
 	f.StringSliceVar(&l.sources, "source", nil, "local `address` or CIDR to connect from, in turn")
 	f.StringArrayVar(&l.thresholds, "threshold", nil, "`expression` that must hold of a limit, as in 'streams/total >= 1000' (repeatable)")
+	f.BoolVar(&l.remote, "remote-resets", false, "let --probe resets run at a target that is not on this machine: have leave for it")
 	l.output.add(cmd)
 	return cmd
 }
@@ -99,7 +108,10 @@ func (l *limitsFlags) config(cmd *cobra.Command, rawURL string) (limits.Config, 
 	case l.streams < 1:
 		return c, usagef("--streams %d: at least 1 is wanted", l.streams)
 	}
-	c = limits.Config{Probes: l.probes, Budget: l.budget, Streams: l.streams}
+	if slices.Contains(l.probes, "resets") && !l.remote && !atHome(cmp.Or(dialer.ConnectTo, req.URL.Host)) {
+		return c, usagef("--probe resets can look like an attack, and the target is not on this machine: give --remote-resets too if you may")
+	}
+	c = limits.Config{Probes: l.probes, Budget: l.budget, Streams: l.streams, RemoteResets: l.remote}
 	c.Plan = plan.Plan{
 		Targets: []plan.Target{{URL: rawURL, HTTP: l.target.http, Request: req, Dialer: dialer, Insecure: l.target.insecure, CACert: l.target.caCert, Cert: l.target.cert, Key: l.target.key}},
 		Engine:  l.engine, Sources: l.sources, Timeout: l.target.timeout,
@@ -119,6 +131,13 @@ func (l *limitsFlags) config(cmd *cobra.Command, rawURL string) (limits.Config, 
 		return c, usagef("%v", err)
 	}
 	return c, nil
+}
+
+// atHome tells whether a host, perhaps with a port, is this machine by its name or address alone.
+func atHome(host string) bool {
+	u := url.URL{Host: host}
+	name := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || net.ParseIP(name).IsLoopback()
 }
 
 func (l *limitsFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawURL string) error {

@@ -9,8 +9,8 @@ import (
 	"ssegauge/reports/result"
 )
 
-// resetting is a server that looks, for each stream, at how many its client has reset on that connection; false: the stream is over.
-func resetting(look func(resets int64, c *counted, w http.ResponseWriter, _ *http.Request) bool) http.Handler {
+// countsResets is a server that looks, for each stream, at how many its client has reset on that connection; false: the stream is over.
+func countsResets(look func(resets int64, c *counted, w http.ResponseWriter, _ *http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := r.Context().Value(connKey{}).(*counted)
 		if r.Method != http.MethodGet || !look(c.resets.Load(), c, w, r) {
@@ -59,7 +59,7 @@ func TestResets(t *testing.T) {
 		{"counts nothing", func(int64, *counted, http.ResponseWriter, *http.Request) bool { return true }, result.LimitNone, "up to 200 a second"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := probeOf(t, "resets", resetting(tt.look), func(c *limits.Config) { c.RemoteResets = true })[0]
+			l := probeOf(t, "resets", countsResets(tt.look), func(c *limits.Config) { c.RemoteResets = true })[0]
 			if l.Verdict != tt.verdict || !strings.Contains(l.Evidence, tt.says) || l.Found && (*l.Low > most+1 || *l.High < most || *l.High > most+3) {
 				t.Errorf("%+v; want %s: %s", l, tt.verdict, tt.says)
 			}
@@ -75,7 +75,7 @@ func TestResetsRemote(t *testing.T) {
 		}
 		return true
 	}
-	l := probeOf(t, "resets", resetting(asked), func(*limits.Config) {})[0]
+	l := probeOf(t, "resets", countsResets(asked), func(*limits.Config) {})[0]
 	if l.Verdict != result.LimitUndecided || l.DecidedBy != "--remote-resets" {
 		t.Errorf("%+v", l)
 	}
