@@ -21,7 +21,10 @@ type ending struct {
 }
 
 func endingOf(s *wire.Stream, err error) *ending {
-	var fault *wire.Fault
+	var (
+		fault *wire.Fault
+		reset *wire.ResetError
+	)
 	h2 := s.Conn.Proto() != wire.HTTP11
 	switch {
 	case err == io.EOF && h2:
@@ -32,6 +35,8 @@ func endingOf(s *wire.Stream, err error) *ending {
 		return &ending{how: "the last of the bytes that Content-Length promised", clean: true}
 	case err == io.EOF:
 		return &ending{how: "FIN, which ends a response without length or chunks as well as it cuts one", blank: true}
+	case errors.As(err, &reset):
+		return &ending{how: "RST_STREAM " + reset.Code.String()}
 	case errors.As(err, &fault) && !h2:
 		return &ending{how: "FIN before the last chunk"}
 	}

@@ -71,8 +71,13 @@ func (e *ends) ager() string {
 
 func (v *vigil) jitter() result.Limit {
 	e := &v.ends
-	if e.why != endAge || len(e.deaths) < 3 {
-		return lifeJitter.undecided("", "no limit on the age of streams was met by enough of them to compare")
+	switch {
+	case e.why == endEither, e.why == endMixed:
+		return lifeJitter.undecided(v.hook(), "it is not known whether the age of streams is limited")
+	case e.why != endAge:
+		return lifeJitter.inapplicable("no limit on the age of streams was met")
+	case len(e.deaths) < 3:
+		return lifeJitter.undecided("", "too few streams met the limit on their age to compare them")
 	}
 	ages := make([]time.Duration, 0, len(e.deaths))
 	for i := range e.deaths {

@@ -298,16 +298,17 @@ func TestAges(t *testing.T) {
 		path   = result.OwnerPath
 	)
 	quiet := said{verdict: result.LimitNone}
+	inapplicable := said{verdict: result.LimitNotApplicable}
 	for name, tt := range map[string]struct {
 		serve mortal
 		mute  bool // nothing can be published
 		want  map[string]said
 	}{
-		"none":             {mortal{}, false, map[string]said{"idle/timeout": upTo(120*s, "something came again"), "idle/silent-drop": upTo(120*s, "an event came on all"), "idle/heartbeat": upTo(120*s, "nothing came by itself"), "lifetime/max": upTo(140*s, "open to the end"), "lifetime/jitter": open("", "")}},
+		"none":             {mortal{}, false, map[string]said{"idle/timeout": upTo(120*s, "something came again"), "idle/silent-drop": upTo(120*s, "an event came on all"), "idle/heartbeat": upTo(120*s, "nothing came by itself"), "lifetime/max": upTo(140*s, "open to the end"), "lifetime/jitter": inapplicable}},
 		"none, no hook":    {mortal{}, true, map[string]said{"idle/timeout": upTo(140*s, "open after a silence"), "idle/silent-drop": open("--publish", ""), "lifetime/max": upTo(140*s, "")}},
 		"deaf":             {mortal{deaf: true}, false, map[string]said{"idle/timeout": upTo(120*s, "open after a silence"), "idle/silent-drop": open("--publish", "what was published came on no stream within 5s"), "lifetime/max": upTo(120*s, "")}},
 		"idle 500 ms":      {mortal{idle: s / 2}, false, map[string]said{"idle/timeout": is(s/2, target, "the last chunk"), "lifetime/max": upTo(15*s, "for their silence")}},
-		"idle 5 s":         {mortal{idle: 5 * s}, false, map[string]said{"idle/timeout": is(5*s, target, "those that were kept busy lived on"), "idle/silent-drop": upTo(4*s, "the end of streams came through"), "lifetime/max": upTo(100*s, "for their silence"), "lifetime/jitter": open("", "")}},
+		"idle 5 s":         {mortal{idle: 5 * s}, false, map[string]said{"idle/timeout": is(5*s, target, "those that were kept busy lived on"), "idle/silent-drop": upTo(4*s, "the end of streams came through"), "lifetime/max": upTo(100*s, "for their silence"), "lifetime/jitter": inapplicable}},
 		"idle 60 s":        {mortal{idle: 60 * s}, false, map[string]said{"idle/timeout": is(60*s, target, ""), "idle/silent-drop": upTo(59500*time.Millisecond, "the end of streams came through"), "lifetime/max": upTo(75*s, "")}},
 		"idle 60 s, cut":   {mortal{idle: 60 * s, cut: true}, false, map[string]said{"idle/timeout": is(60*s, path, "FIN before the last chunk"), "lifetime/max": upTo(75*s, "")}},
 		"idle 100 s":       {mortal{idle: 100 * s}, false, map[string]said{"idle/timeout": is(100*s, target, ""), "lifetime/max": upTo(110*s, "")}},
@@ -334,10 +335,10 @@ func TestAges(t *testing.T) {
 		"life 60 s":        {mortal{life: 60 * s}, false, map[string]said{"idle/timeout": upTo(55*s, "for their age"), "lifetime/max": is(60*s, target, ""), "lifetime/jitter": upTo(0, "come back together")}},
 		"life, jitter":     {mortal{life: 60 * s, jitter: 12 * s}, false, map[string]said{"idle/timeout": upTo(55*s, "for their age"), "lifetime/max": {verdict: result.LimitFound, about: 65 * s, wide: 18 * s, owner: target}, "lifetime/jitter": is(11*s, target, "half by 6")}},
 		"life 100 s, cut":  {mortal{life: 100 * s, cut: true}, false, map[string]said{"idle/timeout": upTo(90*s, "for their age"), "lifetime/max": is(100*s, "", "as by a proxy, or by a server with a time limit"), "lifetime/jitter": upTo(0, "")}},
-		"life, no hook":    {mortal{life: 60 * s}, true, map[string]said{"idle/timeout": open("--publish", "a limit on silence or on age"), "lifetime/max": open("--publish", ""), "lifetime/jitter": open("", "")}},
+		"life, no hook":    {mortal{life: 60 * s}, true, map[string]said{"idle/timeout": open("--publish", "a limit on silence or on age"), "lifetime/max": open("--publish", ""), "lifetime/jitter": open("--publish", "")}},
 		"life, ticks":      {mortal{life: 60 * s, tick: s}, true, map[string]said{"idle/timeout": upTo(s, "for their age"), "idle/heartbeat": is(s, target, "events come by themselves every 1 s"), "lifetime/max": is(60*s, target, "")}},
 		"life, rare ticks": {mortal{life: 61 * s, tick: 15 * s}, true, map[string]said{"idle/timeout": upTo(15*s, "for their age"), "lifetime/max": is(61*s, target, "")}},
-		"restart":          {mortal{restart: 70 * s}, false, map[string]said{"idle/timeout": upTo(40*s, "at the same moment"), "lifetime/max": upTo(60*s, "at the same moment"), "lifetime/jitter": open("", "")}},
+		"restart":          {mortal{restart: 70 * s}, false, map[string]said{"idle/timeout": upTo(40*s, "at the same moment"), "lifetime/max": upTo(60*s, "at the same moment"), "lifetime/jitter": inapplicable}},
 		"interrupted":      {mortal{idle: 30 * s, leave: 60 * s}, false, map[string]said{"idle/timeout": is(30*s, target, ""), "lifetime/max": upTo(40*s, "")}},
 		"interrupted soon": {mortal{idle: 30 * s, leave: 20 * s}, false, map[string]said{"idle/timeout": upTo(s/2, ""), "idle/silent-drop": open("", ""), "lifetime/max": upTo(19*s, "")}},
 		"one bad":          {mortal{unlucky: 5}, false, map[string]said{"idle/timeout": upTo(120*s, "others at the same silence were not"), "lifetime/max": upTo(140*s, "others as old were not")}},
