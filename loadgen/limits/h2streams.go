@@ -26,6 +26,8 @@ var (
 	h2Release    = kind{"h2/slot-release", "time until the place of a closed HTTP/2 stream is free", "s"}
 )
 
+var h2Kinds = []kind{h2Advertised, h2Served, h2Release}
+
 // kind is a limit as a probe looks for it.
 type kind struct{ id, title, unit string }
 
@@ -56,16 +58,15 @@ func h2Requests(s *Session, _ time.Duration) int {
 // h2Streams compares what SETTINGS_MAX_CONCURRENT_STREAMS promises (RFC 9113 5.1.2) with how many streams are served at once, looks at what the one too many gets, and at how soon
 // the place of a stream that was closed is free again. The connection is one of ours that keeps to no limit: what others would hide by opening a second one is seen.
 func h2Streams(ctx context.Context, s *Session) []result.Limit {
-	kinds := []kind{h2Advertised, h2Served, h2Release}
 	var out []result.Limit
 	switch {
 	case s.target.h2 == 0 && s.target.dialer.Proto == wire.HTTP11:
-		for _, k := range kinds {
+		for _, k := range h2Kinds {
 			out = append(out, k.undecided("--http auto", "HTTP/2 was not tried: HTTP/1.1 was asked for"))
 		}
 		return out
 	case s.target.h2 == 0:
-		for _, k := range kinds {
+		for _, k := range h2Kinds {
 			out = append(out, k.inapplicable("the target speaks HTTP/1.1 only"))
 		}
 		return out
@@ -75,7 +76,7 @@ func h2Streams(ctx context.Context, s *Session) []result.Limit {
 	w := &h2Wave{session: s, requests: h2Requests(s, 0), quiet: quiet}
 	defer func() { w.close() }()
 	if err := w.dial(ctx); err != nil {
-		for _, k := range kinds {
+		for _, k := range h2Kinds {
 			out = append(out, k.undecided("", "no HTTP/2 connection: %s", printOf(err).Says))
 		}
 		return out
@@ -250,7 +251,10 @@ func (w *h2Wave) release(ctx context.Context, n int) result.Limit {
 // reach publishes, and tells how many of the open streams get it: a head is no event yet. told is false where nothing follows from what was seen.
 func (w *h2Wave) reach(ctx context.Context) (got int, says string, told bool) {
 	s := w.session
-	if s.config.Publisher == nil {
+	switch {
+	case s.mute != "":
+		return 0, "whether each gets events was not tried: the publish hook fails", false
+	case s.config.Publisher == nil:
 		return 0, "whether each gets events was not tried (--publish)", false
 	}
 	open := w.living()

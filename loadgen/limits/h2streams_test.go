@@ -433,7 +433,7 @@ func TestH2Streams(t *testing.T) {
 			"h2/max-concurrent-streams found 6..6", "h2/served-streams undecided -..- --publish: the head of a response comes with the first event only", none,
 		}},
 		"nothing may be published": {&h2Server{advertise: 6, perConn: 6, over: "REFUSED_STREAM", refuses: true}, true, 0, []string{
-			"h2/max-concurrent-streams found 6..6", "h2/served-streams found 6..6 target ... whether each gets events could not be tried: the hook refuses the event", "h2/slot-release found 0..0",
+			"h2/max-concurrent-streams found 6..6", "h2/served-streams found 6..6 target ... whether each gets events was not tried: the publish hook fails", "h2/slot-release found 0..0",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"ssegauge/loadgen"
 	"ssegauge/loadgen/plan"
 	"ssegauge/reference/publish"
 	"ssegauge/reports/result"
@@ -30,12 +29,14 @@ type Probe struct {
 	Most   time.Duration
 	// Watches tells that it only holds a few streams and waits: such probes run side by side.
 	Watches bool
-	OptIn   bool   // only where it is named
-	Needs   string // the flag without which it says nothing, or little: "--publish"
+	OptIn   bool          // only where it is named
+	Needs   string        // the flag without which it says nothing, or little: "--publish"
+	Least   time.Duration // with less than that it says nothing and does not begin; 0: it goes as far as it comes
 	// Requests says how many requests and streams it makes at most, given the time it has.
 	Requests func(s *Session, within time.Duration) int
 
 	run func(ctx context.Context, s *Session) []result.Limit
+	aim aim
 }
 
 // Probes lists every probe in the order in which they run: first those that disturb nobody.
@@ -67,25 +68,12 @@ type Config struct {
 	RemoteResets bool
 }
 
-// Step is what the search is going to do, to be said before it begins.
-type Step struct {
-	Probe    Probe
-	Within   time.Duration // at most
-	Requests int           // at most
-}
-
-// Progress is where a search stands.
-type Progress struct {
-	Probe         string
-	Note          string
-	Elapsed, Plan time.Duration
-}
-
 // Search is a search for limits at a target that was reached.
 type Search struct {
 	config Config
 	probes []Probe
 	target contact
+	mute   string // why nothing can be published though a hook was given; "": it can
 
 	kept  sync.Mutex // guards watch
 	watch *vigil     // that the probes idle and lifetime share
@@ -96,7 +84,7 @@ func New(ctx context.Context, c Config) (*Search, error) {
 	s := &Search{config: c}
 	for _, p := range Probes() {
 		if len(c.Probes) == 0 && !p.OptIn || slices.Contains(c.Probes, p.Name) {
-			s.probes = append(s.probes, p)
+			s.probes = append(s.probes, aimed(p))
 		}
 	}
 	var err error
@@ -110,107 +98,6 @@ func New(ctx context.Context, c Config) (*Search, error) {
 func (s *Search) Target() result.Target {
 	return result.Target{URL: result.Mask(s.target.request.URL.String()), HTTP: s.target.proto.String()}
 }
-
-// Steps says what Run will do.
-func (s *Search) Steps() []Step {
-	var steps []Step
-	left := s.config.Budget
-	for i := 0; i < len(s.probes); {
-		batch := s.batch(i)
-		within := s.share(i, left)
-		for _, p := range batch {
-			d := min(within, p.Most)
-			steps = append(steps, Step{p, d, p.Requests(&Session{Search: s, probe: p}, d)})
-		}
-		left -= longest(batch, within)
-		i += len(batch)
-	}
-	return steps
-}
-
-// batch is the probe at i, or it and those after it that run side by side.
-func (s *Search) batch(i int) []Probe {
-	n := i + 1
-	for s.probes[i].Watches && n < len(s.probes) && s.probes[n].Watches {
-		n++
-	}
-	return s.probes[i:n]
-}
-
-// share is the time that the batch at i has when so much is left for it and all after it.
-func (s *Search) share(i int, left time.Duration) time.Duration {
-	sum, own := 0, 0
-	for n := i; n < len(s.probes); {
-		w := 0
-		batch := s.batch(n)
-		for _, p := range batch {
-			w = max(w, p.Weight)
-		}
-		if n == i {
-			own = w
-		}
-		sum += w
-		n += len(batch)
-	}
-	return max(0, left*time.Duration(own)/time.Duration(sum))
-}
-
-func longest(batch []Probe, within time.Duration) (d time.Duration) {
-	for _, p := range batch {
-		d = max(d, min(within, p.Most))
-	}
-	return d
-}
-
-// Run runs the probes and calls progress with each thing that is worth telling. Where ctx is done before, the result is what is known by then and the error is ctx's.
-func (s *Search) Run(ctx context.Context, progress func(Progress)) (*result.Limits, error) {
-	out := &result.Limits{BudgetMS: float64(s.config.Budget.Microseconds()) / 1000, Limits: []result.Limit{}, Curve: []result.Rung{}, Machine: loadgen.Environment()}
-	began := time.Now()
-	var mu sync.Mutex
-	sessions := map[string]*Session{}
-	for i := 0; i < len(s.probes) && ctx.Err() == nil; {
-		batch := s.batch(i)
-		within := s.share(i, s.config.Budget-time.Since(began))
-		found := make([][]result.Limit, len(batch))
-		var running sync.WaitGroup
-		for k, p := range batch {
-			end := time.Now().Add(min(within, p.Most))
-			// A probe keeps to its end by itself, so that it can say what it knows; the context is for one that is held up.
-			probing, cancel := context.WithDeadline(ctx, end.Add(grace))
-			session := &Session{Search: s, probe: p, End: end, note: func(note string) {
-				mu.Lock()
-				defer mu.Unlock()
-				if progress != nil {
-					progress(Progress{Probe: p.Name, Note: note, Elapsed: time.Since(began), Plan: s.config.Budget})
-				}
-			}}
-			sessions[p.Name] = session
-			session.Note("begins")
-			running.Go(func() {
-				defer cancel()
-				found[k] = p.run(probing, session)
-			})
-		}
-		running.Wait()
-		for k, p := range batch {
-			for _, l := range found[k] {
-				l.Probe, l.Found = p.Name, l.Verdict == result.LimitFound
-				l.Evidence = result.Escape(result.MaskText(l.Evidence))
-				out.Limits = append(out.Limits, l)
-			}
-			out.Curve = append(out.Curve, sessions[p.Name].curve...)
-			if sessions[p.Name].knee != nil {
-				out.Knee = sessions[p.Name].knee
-			}
-		}
-		i += len(batch)
-	}
-	slices.SortFunc(out.Curve, func(a, b result.Rung) int { return a.Streams - b.Streams })
-	return out, context.Cause(ctx)
-}
-
-// grace is how long after its end a probe may still be closing what it opened.
-const grace = 5 * time.Second
 
 // Known tells whether there is a probe of that name, and which there are.
 func Known(name string) (names string, ok bool) {

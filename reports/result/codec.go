@@ -229,10 +229,7 @@ func (r *Run) Complete() *Run {
 	}
 	if r.Limits != nil {
 		l := *r.Limits
-		l.Expect = make([]string, len(r.Expect))
-		for i, s := range r.Expect {
-			l.Expect[i] = MaskText(s)
-		}
+		l.Expect, l.Remarks = maskedAll(r.Expect), maskedAll(r.Remarks)
 		l.Limits = append([]Limit{}, l.Limits...)
 		for i := range l.Limits {
 			x := &l.Limits[i]
@@ -246,6 +243,15 @@ func (r *Run) Complete() *Run {
 		out.Limits = &l
 	}
 	return &out
+}
+
+// maskedAll masks each of several texts; the result is never nil.
+func maskedAll(all []string) []string {
+	out := make([]string, len(all))
+	for i, s := range all {
+		out[i] = MaskText(s)
+	}
+	return out
 }
 
 func completed(findings []Finding) []Finding {

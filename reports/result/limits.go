@@ -16,6 +16,7 @@ type Limits struct {
 	Curve    []Rung   `json:"curve"`  // what many streams did, from few to many; never null
 	Knee     *Knee    `json:"knee,omitempty"`
 	BudgetMS float64  `json:"budget_ms"`
+	Remarks  []string `json:"remarks"` // what the search itself ran into: sentences
 	// Machine is the one that the search was made on.
 	Machine    Environment `json:"machine"`
 	Thresholds []Gate      `json:"thresholds,omitempty"` // what was asked of limits, with the outcome
@@ -117,7 +118,7 @@ func (l *Limits) ByVerdict() []Limit {
 	return out
 }
 
-// OpenSentence is "3 limits undecided; --publish would decide 2 of them.", "" if all were decided.
+// OpenSentence is "3 limits undecided; --publish would decide 2 of them.", and what the search itself ran into; "" if all were decided and nothing was.
 func (l *Limits) OpenSentence() string {
 	total, by := 0, map[string]int{}
 	for _, x := range l.Limits {
@@ -126,19 +127,23 @@ func (l *Limits) OpenSentence() string {
 			by[x.DecidedBy]++
 		}
 	}
-	if total == 0 {
-		return ""
-	}
-	delete(by, "")
-	s := Plural(int64(total), "limit") + " undecided"
-	for i, flag := range slices.SortedFunc(maps.Keys(by), func(a, b string) int { return cmp.Or(by[b]-by[a], strings.Compare(a, b)) }) {
-		if i == 0 {
-			s += fmt.Sprintf("; %s would decide %d of them", Escape(flag), by[flag])
-		} else {
-			s += fmt.Sprintf(", %s %d", Escape(flag), by[flag])
+	var all []string
+	if total > 0 {
+		delete(by, "")
+		s := Plural(int64(total), "limit") + " undecided"
+		for i, flag := range slices.SortedFunc(maps.Keys(by), func(a, b string) int { return cmp.Or(by[b]-by[a], strings.Compare(a, b)) }) {
+			if i == 0 {
+				s += fmt.Sprintf("; %s would decide %d of them", Escape(flag), by[flag])
+			} else {
+				s += fmt.Sprintf(", %s %d", Escape(flag), by[flag])
+			}
 		}
+		all = append(all, s+".")
 	}
-	return s + "."
+	for _, s := range l.Remarks {
+		all = append(all, Escape(s))
+	}
+	return strings.Join(all, " ")
 }
 
 // Inapplicable groups the limits that the target cannot have by the reason, in their order.

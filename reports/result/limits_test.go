@@ -148,7 +148,10 @@ func TestOpenSentence(t *testing.T) {
 		}
 		return l
 	}
+	failing := by("")
+	failing.Remarks = []string{"The hook \x1b[31mfails."}
 	for want, l := range map[string]*Limits{
+		"1 limit undecided. The hook \\x1b[31mfails.": failing,
 		"":                    by(),
 		"1 limit undecided.":  by(""),
 		"2 limits undecided.": by("", ""),
@@ -162,7 +165,7 @@ func TestOpenSentence(t *testing.T) {
 
 // No list of a search is null in its file, whoever filled it masks nothing, and no member has the name of one of a check or a load run: both would be dropped.
 func TestLimitsStored(t *testing.T) {
-	r := &Run{Schema: SchemaLimits, Limits: &Limits{Expect: []string{"see http://u:s3cret@h/"}, Limits: []Limit{{Title: "http://h/?token=s3cret", Evidence: "asked http://u:s3cret@h/", Verdict: LimitFound}}}}
+	r := &Run{Schema: SchemaLimits, Limits: &Limits{Expect: []string{"see http://u:s3cret@h/"}, Remarks: []string{"see http://u:s3cret@h/"}, Limits: []Limit{{Title: "http://h/?token=s3cret", Evidence: "asked http://u:s3cret@h/", Verdict: LimitFound}}}}
 	var b bytes.Buffer
 	if err := Encode(&b, r, &Run{Schema: SchemaLimits, Limits: new(Limits)}); err != nil {
 		t.Fatal(err)
@@ -171,7 +174,7 @@ func TestLimitsStored(t *testing.T) {
 	if strings.Contains(s, "s3cret") || !strings.Contains(s, `"found": true`) {
 		t.Error(s)
 	}
-	for _, list := range []string{"expect", "limits", "curve"} {
+	for _, list := range []string{"expect", "remarks", "limits", "curve"} {
 		if !strings.Contains(s, `"`+list+`": []`) {
 			t.Errorf("%s is not empty: %s", list, s)
 		}

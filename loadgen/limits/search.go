@@ -1,0 +1,362 @@
+package limits
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ssegauge/loadgen"
+	"ssegauge/reports/result"
+)
+
+// Step is what the search is going to do, to be said before it begins.
+type Step struct {
+	Probe    Probe
+	Within   time.Duration // at most
+	Requests int           // at most
+	Why      string        // it is not going to be done, and why; "": it is
+}
+
+// Progress is where a search stands.
+type Progress struct {
+	Probe         string
+	Number, Of    int    // which probe it is of how many
+	Note          string // what it is at
+	Elapsed, Plan time.Duration
+	Found         []result.Limit // of a probe that has ended: what it says; nil: it goes on
+}
+
+// Steps says what Run will do.
+func (s *Search) Steps() []Step {
+	var steps []Step
+	left := s.config.Budget
+	for i := 0; i < len(s.probes); {
+		batch := s.batch(i)
+		within := s.share(i, left)
+		for _, p := range batch {
+			d := min(within, p.Most)
+			if d < p.Least {
+				steps = append(steps, Step{Probe: p, Within: d, Why: p.tooShort(d)})
+				continue
+			}
+			steps = append(steps, Step{Probe: p, Within: d, Requests: p.Requests(&Session{Search: s, probe: p}, d)})
+		}
+		left -= longest(batch, within)
+		i += len(batch)
+	}
+	return steps
+}
+
+// aim is what a probe looks for: where it is kept from it, each of these limits is undecided.
+type aim struct {
+	kinds  []kind
+	finite bool // it says something also of streams that end by themselves, as answers do
+}
+
+var aims = map[string]aim{
+	"h1-hosts":   {kinds: []kind{h1Conns, h1Seventh}},
+	"h2-streams": {kinds: h2Kinds, finite: true},
+	"requests":   {kinds: []kind{{"conn/requests-h1", "requests on one HTTP/1.1 connection", "requests"}, {"conn/requests-h2", "requests on one HTTP/2 connection", "requests"}}, finite: true},
+	"event-size": {kinds: []kind{{"event/size", "data of one event", "bytes"}}},
+	"buffering":  {kinds: []kind{{"buffering/size", "bytes held back", "bytes"}, {"buffering/gzip", "bytes held back, compressed", "bytes"}}},
+	"idle":       {kinds: []kind{idleClosed, idleDropped, idleBeat}},
+	"lifetime":   {kinds: []kind{lifeAge, lifeJitter}},
+	"per-client": {kinds: []kind{{"streams/per-client", "streams from one address", "streams"}}},
+	"streams":    {kinds: []kind{{"streams/total", "streams at once", "streams"}}},
+}
+
+// aimed is p with what it looks for; one that is not among aims looks for one limit.
+func aimed(p Probe) Probe {
+	if a, ok := aims[p.Name]; ok {
+		p.aim = a
+		return p
+	}
+	title, _, _ := strings.Cut(p.Title, ":")
+	p.aim = aim{kinds: []kind{{"probe/" + p.Name, title, ""}}}
+	return p
+}
+
+// batch is the probe at i, or it and those after it that run side by side.
+func (s *Search) batch(i int) []Probe {
+	n := i + 1
+	for s.probes[i].Watches && n < len(s.probes) && s.probes[n].Watches {
+		n++
+	}
+	return s.probes[i:n]
+}
+
+// share is the time that the batch at i has when so much is left for it and all after it.
+func (s *Search) share(i int, left time.Duration) time.Duration {
+	sum, own := 0, 0
+	for n := i; n < len(s.probes); {
+		w := 0
+		batch := s.batch(n)
+		for _, p := range batch {
+			w = max(w, p.Weight)
+		}
+		if n == i {
+			own = w
+		}
+		sum += w
+		n += len(batch)
+	}
+	return max(0, left*time.Duration(own)/time.Duration(sum))
+}
+
+// longest is the time that a batch takes at most.
+func longest(batch []Probe, within time.Duration) (d time.Duration) {
+	for _, p := range batch {
+		if most := min(within, p.Most); most >= p.Least {
+			d = max(d, most)
+		}
+	}
+	return d
+}
+
+// run is a search under way.
+type run struct {
+	*Search
+	began    time.Time
+	progress func(Progress) // one at a time
+	out      *result.Limits
+	gone     string // why no stream can be opened any more; "": one can
+}
+
+// Run runs the probes and calls progress with each thing that is worth telling. Where ctx is done before, the result is what is known by then and the error is ctx's.
+func (s *Search) Run(ctx context.Context, progress func(Progress)) (*result.Limits, error) {
+	r := &run{Search: s, began: time.Now()}
+	r.out = &result.Limits{BudgetMS: float64(s.config.Budget.Microseconds()) / 1000, Limits: []result.Limit{}, Curve: []result.Rung{}, Machine: loadgen.Environment()}
+	var mu sync.Mutex
+	r.progress = func(p Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		if progress != nil {
+			p.Of, p.Elapsed, p.Plan = len(s.probes), time.Since(r.began), s.config.Budget
+			p.Note = result.Escape(result.MaskText(p.Note))
+			progress(p)
+		}
+	}
+	r.tryHook(ctx)
+	for i := 0; i < len(s.probes); {
+		batch := s.batch(i)
+		r.together(ctx, i, batch)
+		i += len(batch)
+	}
+	slices.SortFunc(r.out.Curve, func(a, b result.Rung) int { return a.Streams - b.Streams })
+	return r.out, context.Cause(ctx)
+}
+
+// together runs probes side by side, the first of which is the i-th.
+func (r *run) together(ctx context.Context, i int, batch []Probe) {
+	within := r.share(i, r.config.Budget-time.Since(r.began))
+	found := make([][]result.Limit, len(batch))
+	sessions := make([]*Session, len(batch))
+	var running sync.WaitGroup
+	for k, p := range batch {
+		d := min(within, p.Most)
+		if by, why := r.kept(ctx, p, d); why != "" {
+			for _, kind := range p.aim.kinds {
+				found[k] = append(found[k], kind.undecided(by, "%s", why))
+			}
+			continue
+		}
+		end := time.Now().Add(d)
+		// A probe keeps to its end by itself, so that it can say what it knows; the context is for one that is held up.
+		probing, cancel := context.WithDeadline(ctx, end.Add(grace))
+		session := &Session{Search: r.Search, probe: p, End: end, note: func(note string) {
+			r.progress(Progress{Probe: p.Name, Number: i + k + 1, Note: note})
+		}}
+		sessions[k] = session
+		session.Note("begins")
+		running.Go(func() {
+			defer cancel()
+			found[k] = p.run(probing, session)
+			r.unsaid(ctx, p, &found[k])
+		})
+	}
+	running.Wait()
+	r.look(ctx, batch, found, i+len(batch) < len(r.probes))
+	for k, p := range batch {
+		for n := range found[k] {
+			l := &found[k][n]
+			l.Probe, l.Found = p.Name, l.Verdict == result.LimitFound
+			r.hooked(l)
+			l.Evidence = result.Escape(result.MaskText(l.Evidence))
+		}
+		r.out.Limits = append(r.out.Limits, found[k]...)
+		if s := sessions[k]; s != nil {
+			r.out.Curve = append(r.out.Curve, s.curve...)
+			if s.knee != nil {
+				r.out.Knee = s.knee
+			}
+		}
+		r.progress(Progress{Probe: p.Name, Number: i + k + 1, Found: found[k]})
+	}
+}
+
+// grace is how long after its end a probe may still be closing what it opened.
+const grace = 5 * time.Second
+
+// kept tells what keeps a probe from beginning, and the flag that would help.
+func (r *run) kept(ctx context.Context, p Probe, within time.Duration) (by, why string) {
+	switch {
+	case ctx.Err() != nil:
+		return "", "the search was interrupted before"
+	case r.gone != "":
+		return "", r.gone
+	case within <= 0:
+		return "--budget", "no time was left for it"
+	case within < p.Least:
+		return "--budget", p.tooShort(within)
+	}
+	return "", ""
+}
+
+func (p *Probe) tooShort(within time.Duration) string {
+	return fmt.Sprintf("it takes %s or more, and has %s", p.Least, within.Round(100*time.Millisecond))
+}
+
+// unsaid adds what a probe that was interrupted did not come to say.
+func (r *run) unsaid(ctx context.Context, p Probe, limits *[]result.Limit) {
+	for _, k := range p.aim.kinds {
+		if ctx.Err() != nil && !slices.ContainsFunc(*limits, func(l result.Limit) bool { return l.ID == k.id }) {
+			*limits = append(*limits, k.undecided("", "the search was interrupted before it was known"))
+		}
+	}
+}
+
+// recovery is how long a target may refuse streams after a probe.
+const recovery = 10 * time.Second
+
+// look looks after a batch whether the target still is there: what was seen of one that is not may come of that.
+func (r *run) look(ctx context.Context, batch []Probe, found [][]result.Limit, more bool) {
+	met := slices.ContainsFunc(found, func(limits []result.Limit) bool {
+		return slices.ContainsFunc(limits, func(l result.Limit) bool { return l.Verdict == result.LimitFound && l.Owner != result.OwnerGenerator })
+	})
+	if r.gone != "" || !met && !more {
+		return
+	}
+	err := r.there(ctx)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	var names []string
+	for _, p := range batch {
+		names = append(names, p.Name)
+	}
+	r.gone = fmt.Sprintf("no stream can be opened since %s: %s", strings.Join(names, " and "), printOf(err).Says)
+	r.out.Remarks = append(r.out.Remarks, fmt.Sprintf("No stream could be opened for %s after %s: %s. What was not looked for by then is undecided.", recovery, strings.Join(names, " and "), printOf(err).Says))
+	for k := range found {
+		for n := range found[k] {
+			l := &found[k][n]
+			if l.Verdict != result.LimitFound || l.Owner == result.OwnerGenerator {
+				continue
+			}
+			if l.Unit == "s" { // a target that ends ends all streams
+				*l = kind{l.ID, l.Title, l.Unit}.undecided("", "%s; but the target is gone since, and that may be why", l.Evidence)
+				continue
+			}
+			l.Evidence += "; no stream can be opened since"
+		}
+	}
+}
+
+// there waits until a stream can be opened; the error is why none can.
+func (r *run) there(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, recovery)
+	defer cancel()
+	s := &Session{Search: r.Search}
+	var last error
+	for {
+		err := s.visit(ctx)
+		if err == nil {
+			return nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err // and not that the time is over
+		}
+		if pause(ctx, recovery/20); ctx.Err() != nil {
+			return last
+		}
+	}
+}
+
+// visit opens a stream and closes it, or connects where a stream is not to be had for the asking.
+func (s *Session) visit(ctx context.Context) error {
+	if s.target.held {
+		conn, err := s.dial(ctx, s.target.proto)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}
+	return s.glance(ctx)
+}
+
+// tryHook publishes an event before the first probe: a hook that fails is no reason to run the probes that need it, and no flag would decide what they leave.
+func (r *run) tryHook(ctx context.Context) {
+	if r.config.Publisher == nil || ctx.Err() != nil {
+		return
+	}
+	s := &Session{Search: r.Search}
+	r.progress(Progress{Note: "the publish hook is tried"})
+	stream, err := s.open(ctx) // there are hooks that refuse what nobody listens to
+	if err == nil {
+		defer stream.Close()
+	}
+	m := event(0)
+	var came <-chan Arrival
+	if err == nil {
+		came = stream.Await(m.Marker)
+	}
+	for try := range 2 {
+		if try > 0 {
+			pause(ctx, time.Second)
+		}
+		receipt, err := s.publish(ctx, m)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			r.mute = short(err.Error())
+			continue
+		case receipt.Refused:
+			r.mute = fmt.Sprintf("it is refused with %d", receipt.Status)
+			continue
+		}
+		r.mute = ""
+		break
+	}
+	if r.mute != "" {
+		r.config.Publisher, r.config.Plan.Publish = nil, nil
+		r.out.Remarks = append(r.out.Remarks, result.Escape(result.MaskText("The publish hook fails: "+r.mute+". Nothing was published.")))
+		return
+	}
+	if came == nil {
+		return
+	}
+	waiting, cancel := context.WithTimeout(ctx, headPatience)
+	defer cancel()
+	if _, err := stream.await(waiting, came); err != nil && ctx.Err() == nil {
+		r.out.Remarks = append(r.out.Remarks, fmt.Sprintf("What the hook published did not come on a stream within %s: is it the same channel?", headPatience))
+	}
+}
+
+// hooked keeps a limit from naming the flag that was given.
+func (r *run) hooked(l *result.Limit) {
+	switch {
+	case !strings.HasPrefix(l.DecidedBy, "--publish"):
+	case r.mute != "":
+		l.DecidedBy = ""
+		if l.Evidence != errNoHook.Error() {
+			l.Evidence += "; nothing could be published: the hook fails"
+			return
+		}
+		l.Evidence = "nothing could be published: the hook fails"
+	case r.config.Publisher != nil && l.DecidedBy == "--publish":
+		l.DecidedBy = ""
+	}
+}
