@@ -8,16 +8,17 @@ import (
 	"ssegauge/reports/result"
 )
 
-// level is one line of a chart against streams.
-type level struct {
+// stageLine is one line of a chart against streams.
+type stageLine struct {
+	n      int // 1 to 6: the class that gives colour and dashes
 	name   string
 	values []float64 // one for each number of streams, NaN where there is none
 }
 
 // latencies of each number of streams, in microseconds.
-func latencies(curve []result.Rung) []level {
-	lines := []level{{name: "delivery, p50"}, {name: "delivery, p99"}, {name: "opening, p99"}}
-	for _, r := range curve {
+func latencies(stages []result.Stage) []stageLine {
+	lines := []stageLine{{n: 1, name: "delivery, p50"}, {n: 2, name: "delivery, p99"}, {n: 3, name: "opening, p99"}}
+	for _, r := range stages {
 		for i, us := range []*float64{r.DeliverP50US, r.DeliverP99US, r.OpenP99US} {
 			lines[i].values = append(lines[i].values, drawable(us))
 		}
@@ -26,12 +27,12 @@ func latencies(curve []result.Rung) []level {
 }
 
 // rates are events delivered a second.
-func rates(curve []result.Rung) []level {
-	measured := level{name: "measured"}
-	for _, r := range curve {
+func rates(stages []result.Stage) []stageLine {
+	measured := stageLine{n: 1, name: "measured"}
+	for _, r := range stages {
 		measured.values = append(measured.values, drawable(&r.EventsPerSecond))
 	}
-	return []level{measured}
+	return []stageLine{measured}
 }
 
 // drawable is v, NaN where it has no place in a chart.
@@ -43,14 +44,14 @@ func drawable(v *float64) float64 {
 }
 
 // against draws what was measured of each number of streams, once for a wide and once for a narrow page, and where the knee is; nil where nothing was.
-func against(id, title, yTitle string, l *result.Limits, lines []level, fit func(n float64) float64, write func(float64) string) []*chart {
-	var drawn []level
+func against(id, title, yTitle string, stages []result.Stage, lines []stageLine, knee *result.Knee, fit func(n float64) float64, write func(float64) string) []*chart {
+	var drawn []stageLine
 	few, many, low, high := math.Inf(1), 0.0, math.Inf(1), 0.0
 	for _, line := range lines {
 		shown := false
 		for i, v := range line.values {
 			if !math.IsNaN(v) {
-				n := max(1, float64(l.Curve[i].Streams))
+				n := max(1, float64(stages[i].Streams))
 				few, many, low, high, shown = min(few, n), max(many, n), min(low, v), max(high, v), true
 			}
 		}
@@ -61,12 +62,20 @@ func against(id, title, yTitle string, l *result.Limits, lines []level, fit func
 	if len(drawn) == 0 {
 		return nil
 	}
+	var fitted []point
+	for i := 0; fit != nil && i <= fitSteps; i++ {
+		n := few * math.Pow(many/few, float64(i)/fitSteps)
+		if v := fit(n); v > 0 && v < 1e18 {
+			fitted = append(fitted, point{n, v})
+			low, high = min(low, v), max(high, v)
+		}
+	}
 	var said strings.Builder
 	for _, line := range drawn {
 		fmt.Fprintf(&said, "%s: ", line.name)
 		for i, v := range line.values {
 			if !math.IsNaN(v) {
-				fmt.Fprintf(&said, "%s with %s; ", write(v), result.Plural(int64(l.Curve[i].Streams), "stream"))
+				fmt.Fprintf(&said, "%s with %s; ", write(v), result.Plural(int64(stages[i].Streams), "stream"))
 			}
 		}
 	}
@@ -74,7 +83,7 @@ func against(id, title, yTitle string, l *result.Limits, lines []level, fit func
 	for _, c := range out {
 		c.Title, c.Desc = title, strings.TrimSuffix(said.String(), "; ")+"."
 		legend := len(drawn)
-		if fit != nil {
+		if fitted != nil {
 			legend++
 		}
 		perRow := max(1, int((c.W-c.Left-c.Right)/150))
@@ -82,11 +91,11 @@ func against(id, title, yTitle string, l *result.Limits, lines []level, fit func
 		x := scale(few, many, c.Left, c.W-c.Right, func(v float64) string { return result.Count(int64(math.Round(v))) })
 		y := scale(low, high, c.H-c.Bottom, c.Top, write)
 		c.X, c.Y, c.XTitle, c.YTitle = thinned(x.ticks, c.W), y.ticks, "streams at once"+x.note(), yTitle+y.note()
-		for i, line := range drawn {
-			c.Lines = append(c.Lines, levelLine(i+1, line, l.Curve, x.at, y.at))
+		for _, line := range drawn {
+			c.Lines = append(c.Lines, pathOf(line, stages, x.at, y.at))
 		}
-		if fit != nil {
-			c.Lines = append(c.Lines, fitLine(fit, few, many, x, y))
+		if fitted != nil {
+			c.Lines = append(c.Lines, fitLine(fitted, x, y))
 		}
 		for i, d := range c.Lines {
 			d.LegendX = c.Left + float64(i%perRow)*(c.W-c.Right-c.Left)/float64(perRow)
@@ -95,61 +104,63 @@ func against(id, title, yTitle string, l *result.Limits, lines []level, fit func
 				d.LegendMark = shape(d.N, d.LegendX+13, d.LegendY-4)
 			}
 		}
-		c.Crosses = crosses(drawn, l.Curve, x.at, y.at, c.H-c.Bottom)
-		c.markKnee(l.Knee, x)
+		c.Crosses = crosses(drawn, stages, x.at, y.at)
+		c.markKnee(knee, x)
 	}
 	return out
 }
 
-// levelLine makes the path of a line, broken where there is no value, and its marks.
-func levelLine(n int, of level, curve []result.Rung, x, y func(float64) float64) *line {
-	d := &line{N: n, Name: of.name}
+// pathOf makes the path of a line through what was measured of it, and its marks.
+func pathOf(of stageLine, stages []result.Stage, x, y func(float64) float64) *line {
+	d := &line{N: of.n, Name: of.name}
 	var path strings.Builder
 	op := 'M'
 	for i, v := range of.values {
 		if math.IsNaN(v) {
-			op = 'M'
 			continue
 		}
-		at, up := x(float64(curve[i].Streams)), y(v)
+		at, up := x(float64(stages[i].Streams)), y(v)
 		fmt.Fprintf(&path, "%c%.1f %.1f", op, at, up)
 		op = 'L'
-		if len(curve) <= 60 { // more would hide the line
-			d.Marks = append(d.Marks, shape(n, at, up))
+		if len(stages) <= 60 { // more would hide the line
+			d.Marks = append(d.Marks, shape(of.n, at, up))
 		}
 	}
 	d.Path = path.String()
 	return d
 }
 
-// fitLine makes the path of the fitted law within what was measured.
-func fitLine(fit func(n float64) float64, few, many float64, x, y *axis) *line {
-	const steps = 80
+// fitSteps are the stretches of which the line of a fitted law is made, within what was measured.
+const fitSteps = 80
+
+type point struct{ x, y float64 }
+
+func fitLine(points []point, x, y *axis) *line {
 	var path strings.Builder
 	op := 'M'
-	for i := range steps + 1 {
-		n := few * math.Pow(many/few, float64(i)/steps)
-		if v := fit(n); v > 0 && v < 1e18 {
-			fmt.Fprintf(&path, "%c%.1f %.1f", op, x.at(n), y.at(v))
-			op = 'L'
-		}
+	for _, p := range points {
+		fmt.Fprintf(&path, "%c%.1f %.1f", op, x.at(p.x), y.at(p.y))
+		op = 'L'
 	}
 	return &line{N: ownLine, Name: "fitted law", Path: path.String()}
 }
 
-// crosses marks the numbers of streams that did not hold, at the highest of their points.
-func crosses(lines []level, curve []result.Rung, x, y func(float64) float64, bottom float64) string {
+// crosses marks the numbers of streams that did not hold, at the highest of their points, if they have any.
+func crosses(lines []stageLine, stages []result.Stage, x, y func(float64) float64) string {
 	const r = 6
 	var path strings.Builder
-	for i, c := range curve {
+	for i, c := range stages {
 		if c.Holds {
 			continue
 		}
-		at, up := x(float64(c.Streams)), bottom
+		at, up := x(float64(c.Streams)), math.Inf(1)
 		for _, line := range lines {
 			if v := line.values[i]; !math.IsNaN(v) {
 				up = min(up, y(v))
 			}
+		}
+		if math.IsInf(up, 1) {
+			continue
 		}
 		fmt.Fprintf(&path, "M%.1f %.1fL%.1f %.1fM%.1f %.1fL%.1f %.1f", at-r, up-r, at+r, up+r, at-r, up+r, at+r, up-r)
 	}

@@ -28,8 +28,9 @@ func (v *view) limits() {
 		v.LimitRows = append(v.LimitRows, row)
 	}
 	v.gates(v.Thresholds)
-	v.Ladders = append(v.Ladders, against(v.ID+"-latency", "Latency against streams", "latency", v.Limits, latencies(v.Curve), nil, short))
-	v.Ladders = append(v.Ladders, against(v.ID+"-rate", "Events delivered a second, against streams", "events a second", v.Limits, rates(v.Curve), law(v.Knee), result.Number))
+	v.Stages, v.Doubt = v.Limits.Stages()
+	v.Ladders = append(v.Ladders, against(v.ID+"-latency", "Latency against streams", "latency", v.Stages, latencies(v.Stages), v.Knee, nil, short))
+	v.Ladders = append(v.Ladders, against(v.ID+"-rate", "Events delivered a second, against streams", "events a second", v.Stages, rates(v.Stages), v.Knee, law(v.Knee), result.Number))
 }
 
 // law is the scalability law of a knee, nil where there is none.

@@ -33,6 +33,8 @@ type view struct {
 
 	LimitRows []limitRow
 	Ladders   [][]*chart // what was measured against streams
+	Stages    []result.Stage
+	Doubt     string // of all measurements
 }
 
 type tally struct {

@@ -36,12 +36,13 @@ func (p *report) limits() {
 
 // curve is latency against streams.
 func (p *report) curve() {
-	if len(p.Curve) == 0 {
+	stages, doubt := p.Stages()
+	if len(stages) == 0 {
 		return
 	}
 	var rows [][]string
-	for i := range p.Curve {
-		r := &p.Curve[i]
+	for i := range stages {
+		r := &stages[i]
 		verdict := "✅"
 		if !r.Holds {
 			verdict = "❌"
@@ -52,6 +53,9 @@ func (p *report) curve() {
 	}
 	p.linef("### Latency against streams\n")
 	p.table([]string{"", "streams", "open, p99", "delivery, p50", "delivery, p99", "events a second", "what went wrong"}, "lrrrrrl", rows)
+	if doubt != "" {
+		p.linef("All measurements are %s.\n", escape(doubt))
+	}
 	if p.Knee != nil {
 		p.linef("Knee: %s\n", escape(p.Knee.Said()))
 	}

@@ -285,6 +285,53 @@ func (k *Knee) Said() string {
 	return fmt.Sprintf("about %s (95 %%: %s to %s)", Quantity(math.Round(*k.Peak), "streams"), Number(math.Round(k.CI95[0])), Number(math.Round(k.CI95[1])))
 }
 
+// Stage is all that was measured of one number of streams: of several tries the worst, and the mean of the events delivered a second.
+type Stage struct {
+	Rung
+	Tries, Held int
+}
+
+// Stages are the numbers of streams that were tried, from few to many. Where all measurements are in the same doubt it is said once: "suspect".
+func (l *Limits) Stages() (stages []Stage, doubt string) {
+	worst := func(a, b *float64) *float64 {
+		if a == nil || b != nil && *b > *a {
+			return b
+		}
+		return a
+	}
+	index, rates := map[int]int{}, map[int]int{} // by streams; tries that delivered something
+	for _, r := range l.Curve {
+		at, known := index[r.Streams]
+		if !known {
+			at = len(stages)
+			index[r.Streams] = at
+			stages = append(stages, Stage{Rung: Rung{Streams: r.Streams, Opened: r.Opened, Validity: r.Validity}})
+		}
+		v := &stages[at]
+		v.Opened, v.Failed, v.Lost = min(v.Opened, r.Opened), max(v.Failed, r.Failed), max(v.Lost, r.Lost)
+		v.OpenP99US, v.DeliverP50US, v.DeliverP99US = worst(v.OpenP99US, r.OpenP99US), worst(v.DeliverP50US, r.DeliverP50US), worst(v.DeliverP99US, r.DeliverP99US)
+		if r.EventsPerSecond > 0 {
+			rates[r.Streams]++
+			v.EventsPerSecond += (r.EventsPerSecond - v.EventsPerSecond) / float64(rates[r.Streams])
+		}
+		if graver(r.Validity) > graver(v.Validity) {
+			v.Validity = r.Validity
+		}
+		if v.Tries++; r.Holds {
+			v.Held++
+		}
+		v.Holds = v.Held == v.Tries
+	}
+	slices.SortStableFunc(stages, func(a, b Stage) int { return cmp.Compare(a.Streams, b.Streams) })
+	if len(stages) > 1 && graver(stages[0].Validity) > 0 && !slices.ContainsFunc(stages, func(v Stage) bool { return v.Validity != stages[0].Validity }) {
+		doubt = doubtful(stages[0].Validity)
+		for i := range stages {
+			stages[i].Validity = Valid
+		}
+	}
+	return stages, doubt
+}
+
 // Rate writes the events delivered a second for people, "–" where there were none.
 func (r *Rung) Rate() string {
 	if r.EventsPerSecond == 0 {
@@ -294,23 +341,44 @@ func (r *Rung) Rate() string {
 }
 
 // Trouble says in one line what a number of streams did not bear, "" if nothing: "41 failed, 3,120 lost, suspect".
-func (r *Rung) Trouble() string {
+func (v *Stage) Trouble() string {
 	var parts []string
-	if r.Failed > 0 {
-		parts = append(parts, Count(int64(r.Failed))+" failed")
+	if v.Failed > 0 {
+		parts = append(parts, Count(int64(v.Failed))+" failed")
 	}
-	if r.Lost > 0 {
-		parts = append(parts, Count(r.Lost)+" lost")
+	if v.Lost > 0 {
+		parts = append(parts, Count(v.Lost)+" lost")
 	}
-	switch r.Validity {
-	case Valid, "":
-	case Invalid:
-		parts = append(parts, "not valid")
-	default:
-		parts = append(parts, Escape(r.Validity))
+	if v.Held > 0 && v.Held < v.Tries {
+		parts = append(parts, fmt.Sprintf("held in %d of %d tries", v.Held, v.Tries))
 	}
-	if len(parts) == 0 && !r.Holds {
+	if s := doubtful(v.Validity); s != "" {
+		parts = append(parts, s)
+	}
+	if len(parts) == 0 && !v.Holds {
 		return "did not hold"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// graver orders verdicts on a measurement.
+func graver(validity string) int {
+	switch validity {
+	case Valid, "":
+		return 0
+	case Suspect:
+		return 1
+	}
+	return 2
+}
+
+// doubtful is why a measurement is not to be trusted, "" if it is.
+func doubtful(validity string) string {
+	switch validity {
+	case Valid, "":
+		return ""
+	case Invalid:
+		return "not valid"
+	}
+	return Escape(validity)
 }

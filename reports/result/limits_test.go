@@ -119,6 +119,37 @@ func TestLimitsSentence(t *testing.T) {
 	}
 }
 
+// Tries of one number of streams are one stage, of which the worst counts; a doubt that all share is said once.
+func TestStages(t *testing.T) {
+	l := &Limits{Curve: []Rung{
+		{Streams: 20, Opened: 20, OpenP99US: new(9.0), DeliverP50US: new(2.0), EventsPerSecond: 10, Validity: Valid, Holds: true},
+		{Streams: 10, Opened: 10, Validity: Valid, Holds: true},
+		{Streams: 20, Opened: 18, Failed: 2, OpenP99US: new(7.0), DeliverP99US: new(4.0), Validity: Invalid},
+		{Streams: 20, Opened: 20, Lost: 3, EventsPerSecond: 20, Validity: Suspect, Holds: true},
+	}}
+	stages, doubt := l.Stages()
+	if len(stages) != 2 || doubt != "" || stages[0].Streams != 10 || stages[0].Trouble() != "" || stages[0].Rate() != "–" {
+		t.Errorf("%+v, %q", stages, doubt)
+	}
+	s := stages[1]
+	if s.Opened != 18 || *s.OpenP99US != 9 || *s.DeliverP50US != 2 || *s.DeliverP99US != 4 || s.EventsPerSecond != 15 || s.Holds {
+		t.Errorf("%+v", s)
+	}
+	if got := s.Trouble(); got != "2 failed, 3 lost, held in 2 of 3 tries, not valid" {
+		t.Error(got)
+	}
+	for i := range l.Curve {
+		l.Curve[i].Validity = Suspect
+	}
+	stages, doubt = l.Stages()
+	if doubt != "suspect" || stages[1].Trouble() != "2 failed, 3 lost, held in 2 of 3 tries" {
+		t.Errorf("%q, %q", doubt, stages[1].Trouble())
+	}
+	if s := (Stage{Tries: 1}); s.Trouble() != "did not hold" {
+		t.Error(s.Trouble())
+	}
+}
+
 func TestByVerdict(t *testing.T) {
 	l := &Limits{Limits: []Limit{
 		{ID: "undecided", Verdict: LimitUndecided},

@@ -13,52 +13,61 @@ import (
 // maxNote is how wide what a number of streams did not bear may be to stand beside its row, not below.
 const maxNote = 14
 
-// picture draws latency against streams: a row for each number of streams, from its median to its p99; what did not hold is marked, and the knee stands between the rows
-// where it lies.
+// picture draws latency against streams: a row for each number of streams, what did not hold marked, and the knee between the rows where it lies.
 func (p *report) picture() {
-	if len(p.Curve) == 0 {
+	stages, doubt := p.Stages()
+	if len(stages) == 0 {
 		return
 	}
-	rungs, of := p.spans()
-	a := newAxis(rungs)
-	streams, value, note := len("streams"), 0, 0
-	for i, r := range rungs {
-		streams = max(streams, len(result.Count(int64(p.Curve[i].Streams))))
-		value = max(value, twwidth.Width(r.said))
-		if w := twwidth.Width(r.note); w <= maxNote {
+	values, drawn := p.drawn(stages)
+	a := newAxis(values)
+	streams, value, note := len("streams"), len(drawn.column), 0
+	said := make([]string, len(stages))
+	for i := range stages {
+		if said[i] = "-"; !math.IsNaN(values[i][drawn.said]) {
+			said[i] = result.Micros(values[i][drawn.said])
+		}
+		streams = max(streams, len(result.Count(int64(stages[i].Streams))))
+		value = max(value, twwidth.Width(said[i]))
+		if w := twwidth.Width(stages[i].Trouble()); w <= maxNote {
 			note = max(note, w)
 		}
 	}
 	a.width = max(12, p.Width-streams-4-2-value-2-note)
-	title := "Latency against streams"
+	p.section("Latency against streams")
+	legend := strings.Join(drawn.legend, ", ")
 	if a.log {
-		of += ", log scale"
+		legend += "; log scale"
 	}
-	p.section(title)
-	p.hanging(strings.Repeat(" ", streams+4), streams+4, of)
-	p.linef("%*s   %s", streams, "streams", a.labels())
+	if doubt != "" {
+		legend += "; all measurements are " + doubt
+	}
+	p.hanging(strings.Repeat(" ", streams+4), streams+4, legend)
+	p.linef("%*s   %s  %*s", streams, "streams", a.labels(), value, drawn.column)
 	knee := p.Knee
 	kneeRow := func() {
 		s := strings.Repeat("┄", streams+3) + " knee: " + knee.Said() + " "
 		p.line(p.paint(yellow, s+strings.Repeat("┄", max(0, streams+4+a.width-twwidth.Width(s)))))
 		knee = nil
 	}
-	for i, r := range rungs {
-		if knee != nil && knee.Peak != nil && float64(p.Curve[i].Streams) > *knee.Peak {
+	for i := range stages {
+		v := &stages[i]
+		if knee != nil && knee.Peak != nil && float64(v.Streams) > *knee.Peak {
 			kneeRow()
 		}
 		mark, color := " ", style("")
-		if !p.Curve[i].Holds {
+		if !v.Holds {
 			mark, color = "✕", red
 		}
-		beside := r.note
+		trouble := v.Trouble()
+		beside := trouble
 		if twwidth.Width(beside) > maxNote {
 			beside = ""
 		}
-		p.line(fmt.Sprintf("%*s %s ", streams, result.Count(int64(p.Curve[i].Streams)), p.paint(color, mark)) + a.row(r) + "  " +
-			fmt.Sprintf("%*s", value+len(r.said)-twwidth.Width(r.said), r.said) + "  " + p.paint(color, beside))
-		if beside != r.note {
-			for _, l := range wrap(r.note, p.Width-streams-4) {
+		p.line(fmt.Sprintf("%*s %s %s  %*s  %s", streams, result.Count(int64(v.Streams)), p.paint(color, mark), a.row(values[i]),
+			value+len(said[i])-twwidth.Width(said[i]), said[i], p.paint(color, beside)))
+		if beside != trouble {
+			for _, l := range wrap(trouble, p.Width-streams-4) {
 				p.line(strings.Repeat(" ", streams+4) + p.paint(color, l))
 			}
 		}
@@ -68,40 +77,45 @@ func (p *report) picture() {
 	}
 }
 
-// span is one row: from the median to the p99 in microseconds, NaN where there is none.
-type span struct {
-	p50, p99   float64
-	said, note string
+// marks of the latencies of a stage, in their order: p50 and p99 of delivery, p99 of opening.
+var marks = [...]rune{'○', '●', '◆'}
+
+// drawing is what a picture shows.
+type drawing struct {
+	legend []string
+	said   int // which of the latencies stands beside the rows
+	column string
 }
 
-// spans are what is drawn, and what it is.
-func (p *report) spans() (rungs []span, of string) {
-	value := func(us *float64) float64 {
-		if us == nil || *us < 0 || math.IsInf(*us, 0) {
-			return math.NaN()
+// drawn are the latencies of each stage in microseconds, NaN where there is none, and what there is of them: delivery, if anything was delivered, and opening.
+func (p *report) drawn(stages []result.Stage) (values [][len(marks)]float64, d drawing) {
+	seen := [len(marks)]bool{}
+	for i := range stages {
+		var row [len(marks)]float64
+		for k, us := range []*float64{stages[i].DeliverP50US, stages[i].DeliverP99US, stages[i].OpenP99US} {
+			row[k] = math.NaN()
+			if us != nil && *us >= 0 && !math.IsInf(*us, 0) {
+				row[k], seen[k] = *us, true
+			}
 		}
-		return *us
+		values = append(values, row)
 	}
-	delivered := false
-	for _, r := range p.Curve {
-		delivered = delivered || r.DeliverP50US != nil || r.DeliverP99US != nil
+	switch {
+	case seen[0] && seen[1]:
+		d = drawing{[]string{"○ p50 and ● p99 of delivery"}, 1, "p99"}
+	case seen[1]:
+		d = drawing{[]string{"● p99 of delivery"}, 1, "p99"}
+	case seen[0]:
+		d = drawing{[]string{"○ p50 of delivery (too few events for p99)"}, 0, "p50"}
+	case seen[2]:
+		return values, drawing{[]string{"◆ p99 of opening; nothing was published"}, 2, "p99"}
+	default:
+		return values, drawing{[]string{"nothing was measured"}, 2, ""}
 	}
-	of = "○ p50 and ● p99 of delivery"
-	if !delivered {
-		of = "● p99 of opening; nothing was published"
+	if seen[2] {
+		d.legend = append(d.legend, "◆ p99 of opening")
 	}
-	for i := range p.Curve {
-		r := &p.Curve[i]
-		s := span{value(r.DeliverP50US), value(r.DeliverP99US), "-", r.Trouble()}
-		if !delivered {
-			s.p50, s.p99 = math.NaN(), value(r.OpenP99US)
-		}
-		if !math.IsNaN(s.p99) {
-			s.said = result.Micros(s.p99)
-		}
-		rungs = append(rungs, s)
-	}
-	return rungs, of
+	return values, d
 }
 
 // axis places latencies in the columns of a picture.
@@ -112,10 +126,10 @@ type axis struct {
 	width    int
 }
 
-func newAxis(rungs []span) *axis {
+func newAxis(stages [][len(marks)]float64) *axis {
 	low, high := math.Inf(1), 0.0
-	for _, r := range rungs {
-		for _, v := range []float64{r.p50, r.p99} {
+	for _, values := range stages {
+		for _, v := range values {
 			if !math.IsNaN(v) {
 				low, high = min(low, max(v, 1)), max(high, v, 1)
 			}
@@ -191,23 +205,21 @@ func (a *axis) labels() string {
 	return string(line)
 }
 
-// row draws one span over the grid.
-func (a *axis) row(s span) string {
+// row draws the latencies of one stage over the grid.
+func (a *axis) row(values [len(marks)]float64) string {
 	cells := []rune(strings.Repeat(" ", a.width))
 	for _, v := range a.ticks {
 		cells[a.column(v)] = '┊'
 	}
-	switch has50, has99 := !math.IsNaN(s.p50), !math.IsNaN(s.p99); {
-	case has50 && has99:
-		from, to := a.column(s.p50), a.column(s.p99)
-		for i := from; i < to; i++ {
+	if p50, p99 := values[0], values[1]; !math.IsNaN(p50) && !math.IsNaN(p99) {
+		for i := a.column(p50); i < a.column(p99); i++ {
 			cells[i] = '━'
 		}
-		cells[from], cells[to] = '○', '●'
-	case has50:
-		cells[a.column(s.p50)] = '○'
-	case has99:
-		cells[a.column(s.p99)] = '●'
+	}
+	for _, k := range []int{2, 0, 1} { // delivery over opening
+		if !math.IsNaN(values[k]) {
+			cells[a.column(values[k])] = marks[k]
+		}
 	}
 	return string(cells)
 }

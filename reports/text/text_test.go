@@ -86,7 +86,9 @@ func TestPicture(t *testing.T) {
 			r := reporttest.Limits()
 			for i := range r.Curve {
 				c := &r.Curve[i]
-				c.DeliverP50US, c.DeliverP99US = new(*c.DeliverP50US*scale), new(*c.DeliverP99US*scale)
+				if c.DeliverP50US != nil {
+					c.DeliverP50US, c.DeliverP99US = new(*c.DeliverP50US*scale), new(*c.DeliverP99US*scale)
+				}
 			}
 			got := render(t, r, text.Options{Width: width})
 			for line := range strings.Lines(got) {
@@ -95,13 +97,41 @@ func TestPicture(t *testing.T) {
 				}
 			}
 			_, picture, _ := strings.Cut(got, "Latency against streams")
-			if n := strings.Count(picture, "●"); n != 1+len(r.Curve) || strings.Count(picture, "✕") != 2 {
+			if n := strings.Count(picture, "●"); n != 1+8 || strings.Count(picture, "✕") != 2 {
 				t.Errorf("%d marks of p99:\n%s", n, picture)
 			}
 			before, after := strings.Index(picture, "\n  1,000"), strings.Index(picture, "\n  1,500")
 			if knee := strings.Index(picture, "knee: about 1,429 streams"); before < 0 || knee < before || after < knee {
 				t.Errorf("the knee stands at %d, not between %d and %d:\n%s", knee, before, after, picture)
 			}
+		}
+	}
+	for _, c := range []struct {
+		p50, p99, open bool
+		want           string
+	}{
+		{true, true, true, "○ p50 and ● p99 of delivery, ◆ p99 of opening"},
+		{true, false, false, "○ p50 of delivery (too few events for p99)"},
+		{false, true, false, "● p99 of delivery"},
+		{false, false, true, "◆ p99 of opening; nothing was published"},
+		{false, false, false, "nothing was measured"},
+	} {
+		r := reporttest.Limits()
+		for i := range r.Curve {
+			r.Curve[i].Validity = result.Suspect
+			if !c.p50 {
+				r.Curve[i].DeliverP50US = nil
+			}
+			if !c.p99 {
+				r.Curve[i].DeliverP99US = nil
+			}
+			if !c.open {
+				r.Curve[i].OpenP99US = nil
+			}
+		}
+		got := strings.Join(strings.Fields(render(t, r, text.Options{})), " ")
+		if !strings.Contains(got, c.want) || !strings.Contains(got, "all measurements are suspect") || strings.Contains(got, "lost, suspect") {
+			t.Errorf("no %q in %s", c.want, got)
 		}
 	}
 	r := reporttest.Limits()

@@ -83,6 +83,11 @@ func Limits() *result.Run {
 		})
 	}
 	r.Limits.Curve[7].Validity = result.Suspect
+	r.Limits.Curve = append(r.Limits.Curve, []result.Rung{ // opened once more, without publishing
+		{Streams: 2250, Opened: 2250, OpenP99US: p(38_000), Validity: result.Valid, Holds: true},
+		{Streams: 2364, Opened: 2364, OpenP99US: p(41_000), Validity: result.Valid, Holds: true},
+		{Streams: 2364, Opened: 2330, Failed: 34, OpenP99US: p(45_000), Validity: result.Valid},
+	}...)
 	r.Limits.Knee = &result.Knee{Lambda: 10.1, Sigma: 0.00001, Kappa: 4.9e-7, Peak: p(1428.6), CI95: [2]float64{1181, 1790}, Max: 3375}
 	return r
 }
