@@ -83,16 +83,12 @@ func (l *Limits) Decided() (n int) {
 	return n
 }
 
-// First is the limit that a growing number of streams meets first, nil where none was found: of those of the path and the target that are counts of streams or connections the least;
-// where there is none of these, the first that was found. A limit of the generator is nothing that production meets.
+// First is the limit that a growing number of streams meets first, nil where none was found: of those of the path and the target that are counts of streams or connections the least.
+// A limit of the generator is nothing that production meets.
 func (l *Limits) First() (first *Limit) {
 	for i := range l.Limits {
 		x := &l.Limits[i]
-		if x.Verdict != LimitFound || x.Owner == OwnerGenerator || x.Low == nil {
-			continue
-		}
-		switch counts := x.Unit == "streams" || x.Unit == "connections"; {
-		case first == nil, counts && first.Unit != "streams" && first.Unit != "connections", counts && *x.Low < *first.Low:
+		if x.Verdict == LimitFound && x.Owner != OwnerGenerator && x.Low != nil && (x.Unit == "streams" || x.Unit == "connections") && (first == nil || *x.Low < *first.Low) {
 			first = x
 		}
 	}
@@ -195,6 +191,15 @@ func (l *Limit) Shown() string {
 		return "not applicable"
 	}
 	return Escape(l.Verdict)
+}
+
+// named is the limit with its title and whose it is: "streams at once, 600 streams (target)".
+func (l *Limit) named() string {
+	s := Escape(l.Title) + ", " + l.Shown()
+	if l.Owner != "" {
+		s += " (" + Escape(l.Owner) + ")"
+	}
+	return s
 }
 
 // Brief writes a limit for a column among others: "500 to 524", "≥ 10,000", "8 KiB", "?", "–".

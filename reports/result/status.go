@@ -343,9 +343,10 @@ func (r *Run) limitsSentence() string {
 	case found == 0:
 		s = fmt.Sprintf("no limit found of %s looked for", Count(all))
 	case first != nil:
-		s += "; the first that production meets: " + Escape(first.Title) + ", " + first.Shown()
-		if first.Owner != "" {
-			s += " (" + Escape(first.Owner) + ")"
+		s += "; the first that production meets: " + first.named()
+	default:
+		for _, x := range r.ByVerdict()[:min(found, 2)] {
+			s += "; " + x.named()
 		}
 	}
 	if undecided > 0 {
