@@ -20,8 +20,8 @@ demo: build ## check and load the reference server, under a minute; writes ssega
 
 test: ## all tests, under the race detector where a C compiler is installed
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
-	$(GO) vet ./...
-	$(GO) test $(RACE) -timeout 10m ./...
+	$(GO) test $(RACE) -timeout 10m -parallel 4 ./...
+	$(if $(RACE),$(GO) test ./loadgen/measure)
 
 lint: ## gofumpt, vet and staticcheck
 	@out=$$($(GO) tool gofumpt -l cmd conformance loadgen reference reports); [ -z "$$out" ] || { echo "not gofumpt'ed:" $$out; exit 1; }
