@@ -77,7 +77,9 @@ type trial struct {
 	closed, ended, missed bool
 	// told: those that did not open were refused in so many words, by the target or by this machine's system, whatever the pace of the measurement.
 	told bool
-	wall *loadgen.LimitError
+	// crowded: no processor of this machine was free, though it is not this process that had them all. If the target runs here too, what took too long may be both's doing.
+	crowded bool
+	wall    *loadgen.LimitError
 }
 
 // try runs the stage and judges it. An error is ctx's, and the trial is nothing then.
@@ -183,14 +185,11 @@ func (v level) judge(l *result.Load) trial {
 	}
 	// What was answered was answered; what only took too long may have done so here.
 	if !o.told {
-		switch why, ours := v.disturbed(l); {
-		case ours:
+		if why, ours := v.disturbed(l); ours {
 			o.owner = result.OwnerGenerator
 			o.why += ", and this machine was not fit to measure it: " + why
-		case o.owner == result.OwnerTarget && shared(l):
-			o.owner = ""
-			o.why += "; no processor of this machine was free: if the target runs on it too, it cannot be told whose limit that is"
 		}
+		o.crowded = o.owner == result.OwnerTarget && shared(l)
 	}
 	return o
 }

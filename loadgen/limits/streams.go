@@ -373,7 +373,13 @@ func (c *climb) verdict() result.Limit {
 	case bad != nil && bad.ended && bad.mortal:
 		return none(totalID, totalTitle, float64(good), "streams", "%s", evidence())
 	case bad != nil:
-		return found(totalID, totalTitle, float64(good), float64(bad.streams-1), "streams", bad.owner, "%s", evidence())
+		owner := bad.owner
+		// As many each time is no matter of processors.
+		if bad.crowded && !(bad.closed && bad.served == good && good == bad.streams-1) {
+			owner = ""
+			say("no processor of this machine was free: if the target runs on it too, it cannot be told whose limit that is")
+		}
+		return found(totalID, totalTitle, float64(good), float64(bad.streams-1), "streams", owner, "%s", evidence())
 	case c.ours != nil && (c.ours.wall == nil || good >= c.most):
 		var l result.Limit
 		switch {

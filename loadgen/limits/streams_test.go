@@ -131,7 +131,7 @@ func TestJudge(t *testing.T) {
 		{"no answer", load(60, 0, map[string]int{"head: timeout": 40}), false, false, 60, "target", "not answered in time"},
 		{"no answer, when the measurement is none", with(load(60, 0, map[string]int{"head: timeout": 40}), notValid), false, false, 60, "generator", "openings began"},
 		{"no answer, when all processors were ours", with(load(60, 0, map[string]int{"connect: timeout": 40}), busy), false, false, 60, "generator", "90 %"},
-		{"no answer, when all processors were others'", with(load(60, 0, map[string]int{"head: timeout": 40}), full), false, false, 60, "", "cannot be told"},
+		{"no answer, when all processors were others'", with(load(60, 0, map[string]int{"head: timeout": 40}), full), false, false, 60, "target", "crowded"},
 		{"none opened: such a run is called invalid", with(load(0, 0, map[string]int{"head: timeout": n}), notValid), false, false, 0, "target", ""},
 		{"dropped requests for a connection", with(load(60, 0, map[string]int{"connect: timeout": 40}), func(l *result.Load) {
 			l.LatencyUS["tcp_connect"] = of(300, 400, 1_020_000, 1_030_000, 3_050_000, 7_100_000, 2_500_000)
@@ -149,6 +149,11 @@ func TestJudge(t *testing.T) {
 	} {
 		v := level{streams: n, bound: time.Second, publish: true, deliver: true, mortal: c.mortal}
 		o := v.judge(c.load)
+		if crowded := c.says == "crowded"; o.crowded != crowded {
+			t.Errorf("%s: crowded %v", c.name, o.crowded)
+		} else if crowded {
+			c.says = ""
+		}
 		if c.says == "whatever" {
 			if strings.Contains(o.why, "connections took") {
 				t.Errorf("%s: %s", c.name, o.why)
@@ -194,7 +199,7 @@ func inWords(l result.Limit) string {
 	n := func(p *float64) string { return strconv.Itoa(int(*p)) }
 	switch l.Verdict {
 	case result.LimitFound:
-		return "found " + n(l.Low) + " to " + n(l.High) + ", " + l.Owner
+		return "found " + n(l.Low) + " to " + n(l.High) + strings.TrimSuffix(", "+l.Owner, " ")
 	case result.LimitNone:
 		return strings.TrimSuffix("none up to "+n(l.Low)+", "+l.Owner, ", ")
 	}
@@ -207,6 +212,7 @@ type simulated struct {
 	release time.Duration // after which closed streams count no more
 	pace    float64       // streams a second that it opens; 0: any
 	soft    int           // from so many on some deliveries are late
+	crowded bool          // no processor is free
 	evicts  bool          // a stream too many ends an old one
 	breaks  bool          // overload breaks it for good: half of cap from then on
 	age     time.Duration // of a stream at its end; 0: none
@@ -238,7 +244,7 @@ func (m *simulated) run(ctx context.Context, v level) (trial, error) {
 	if m.pace > 0 && pace > m.pace {
 		o.served = min(o.served, int(float64(v.streams)*m.pace/pace))
 	}
-	o.closed, o.told = o.served < v.streams, true
+	o.closed, o.told, o.crowded = o.served < v.streams, !m.crowded, m.crowded
 	if m.evicts && o.closed {
 		o.closed, o.ended = false, true
 	}
@@ -289,6 +295,8 @@ func TestStreamsSearch(t *testing.T) {
 		{"pace and number", simulated{pace: 500, cap: 333}, time.Hour, "found 333 to 333, target", "a second"},
 		{"closed streams count for long, and as many fit in beside them", simulated{cap: 676, release: 1500 * time.Millisecond}, time.Hour, "found 676 to 676, target", ""},
 		{"delivery", simulated{soft: 3000}, time.Hour, "found 2971 to 3050, target", "in 3 of 3"},
+		{"delivery, on a machine that is shared", simulated{soft: 3000, crowded: true}, time.Hour, "found 2971 to 3050,", "cannot be told"},
+		{"no answer, on a machine that is shared", simulated{cap: 777, crowded: true}, time.Hour, "found 777 to 777, target", ""},
 		{"no delivery at all", simulated{soft: 1, cap: 200}, time.Hour, "found 200 to 200, target", "delivery is not judged"},
 		{"the oldest gives way", simulated{cap: 200, evicts: true}, time.Hour, "found 200 to 200, target", ""},
 		{"streams end by themselves", simulated{age: 2500 * time.Millisecond, cap: 200}, time.Hour, "found 200 to 200, target", "streams end by themselves"},
