@@ -51,6 +51,7 @@ func Probes() []Probe {
 		{Name: "lifetime", Title: "how old streams become, and whether all of them the same", Weight: 20, Most: 12 * time.Minute, Watches: true, Requests: lifetimeRequests, run: lifetime},
 		{Name: "per-client", Title: "streams from one address, and whether the limit is each client's or all clients' together", Weight: 4, Most: 2 * time.Minute, Requests: perClientRequests, run: perClient},
 		{Name: "streams", Title: "streams at once: how many are held and served before the first wall, and whose wall that is", Weight: 8, Most: 5 * time.Minute, Requests: streamRequests, run: streams},
+		{Name: "knee", Title: "streams beyond which more bring no more events a second", Weight: 5, Most: 2 * time.Minute, Needs: "--publish", Requests: kneeRequests, run: knee},
 		{Name: "resets", Title: "streams opened and reset on one HTTP/2 connection, as each page that is left does", Weight: 2, Most: time.Minute, OptIn: true, Requests: resetRequests, run: resets},
 	}
 }
@@ -74,6 +75,7 @@ type Search struct {
 	probes []Probe
 	target contact
 	mute   string // why nothing can be published though a hook was given; "": it can
+	held   int    // streams that were seen to be held at once; 0: it was not looked for
 
 	kept  sync.Mutex // guards watch
 	watch *vigil     // that the probes idle and lifetime share

@@ -65,7 +65,8 @@ var aims = map[string]aim{
 	"idle":       {kinds: []kind{idleClosed, idleDropped, idleBeat}},
 	"lifetime":   {kinds: []kind{lifeAge, lifeJitter}},
 	"per-client": {kinds: []kind{{"streams/per-client", "streams from one address", "streams"}}},
-	"streams":    {kinds: []kind{{"streams/total", "streams at once", "streams"}}},
+	"streams":    {kinds: []kind{{totalID, totalTitle, "streams"}}},
+	"knee":       {kinds: []kind{{kneeID, kneeTitle, "streams"}}},
 }
 
 // aimed is p with what it looks for; one that is not among aims looks for one limit.

@@ -98,6 +98,7 @@ func (c *climb) search(ctx context.Context) result.Limit {
 		c.narrow(ctx)
 		c.repeat(ctx)
 	}
+	c.session.held, _ = c.bounds()
 	return c.verdict()
 }
 

@@ -71,6 +71,8 @@ type Knee struct {
 	Peak   *float64   `json:"peak"`   // N* = sqrt((1-sigma)/kappa) streams; null: none within twice what was measured
 	CI95   [2]float64 `json:"peak_ci95"`
 	Max    int        `json:"measured"` // the most streams that were measured
+	// Levels are what it was fitted to: as many events as the target delivered, so that latencies are those of a full target.
+	Levels []Rung `json:"levels,omitempty"`
 }
 
 // Decided counts the limits of which something can be said.
