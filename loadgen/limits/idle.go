@@ -64,7 +64,7 @@ func (v *vigil) idleTimeout() result.Limit {
 		low, high := e.silence.bounds(len(e.deaths))
 		says := fmt.Sprintf("%s when nothing had come for %s, at ages of %s, by %s", closed, e.silence, e.age, how)
 		if e.why == endQuiet {
-			says = fmt.Sprintf("%s when no event had come for %s, at ages of %s, by %s: the comments that came meanwhile did not help", closed, e.silence, e.age, how)
+			says = fmt.Sprintf("%s when no event had come for %s, at ages of %s, by %s: %s", closed, e.silence, e.age, how, commentsInVain)
 		}
 		if busy := e.oldest(false); busy > e.age.high+slack(e.age.high) {
 			says += fmt.Sprintf("; those that were kept busy lived on, for %s when it was over", seconds(busy))
@@ -98,6 +98,9 @@ func (v *vigil) idleTimeout() result.Limit {
 	}
 	return idleClosed.none(inSeconds(longest), "%s", says)
 }
+
+// commentsInVain is what is seen where only events count against silence.
+const commentsInVain = "the comments that came meanwhile did not help"
 
 // either says what streams ended of where that may be silence or age.
 func (v *vigil) either() string {

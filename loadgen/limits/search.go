@@ -147,6 +147,7 @@ func (s *Search) Run(ctx context.Context, progress func(Progress)) (*result.Limi
 		i += len(batch)
 	}
 	slices.SortFunc(r.out.Curve, func(a, b result.Rung) int { return a.Streams - b.Streams })
+	r.out.Expect = expect(r.out.Limits)
 	return r.out, context.Cause(ctx)
 }
 
