@@ -22,6 +22,7 @@ type contact struct {
 	h1      bool       // it speaks HTTP/1.1
 	held    bool       // the head comes with the first event only: to open a stream is to publish
 	head    *wire.Head // nil: held
+	finite  string     // why streams are taken to end by themselves; "": they stay open
 	remote  netip.AddrPort
 	bind    func(netip.Addr) dialFunc // how to connect from a local address
 }
@@ -67,6 +68,9 @@ func meet(ctx context.Context, c *Config) (t contact, err error) {
 		t.request, t.head, t.proto = s.Request, s.Head, s.Conn.Proto()
 		if f, bad := ofHead(s.Head); bad {
 			return t, &AnswerError{result.Mask(request.URL.String()), f.Says}
+		}
+		if err := t.attend(ctx, c, &d, s); err != nil {
+			return t, err
 		}
 	case !silent(err) || d.HeadTimeout < headPatience:
 		var e *wire.Error

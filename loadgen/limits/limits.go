@@ -8,6 +8,7 @@
 package limits
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -73,7 +74,9 @@ type Config struct {
 type Search struct {
 	config Config
 	probes []Probe
+	unfit  []Probe // that make no sense of this target
 	target contact
+	known  result.Secrets
 	mute   string // why nothing can be published though a hook was given; "": it can
 	held   int    // streams that were seen to be held at once; 0: it was not looked for
 
@@ -93,12 +96,51 @@ func New(ctx context.Context, c Config) (*Search, error) {
 	if s.target, err = meet(ctx, &c); err != nil {
 		return nil, err
 	}
+	s.known = lent(&c)
+	if s.target.finite != "" {
+		s.unfit = slices.DeleteFunc(slices.Clone(s.probes), func(p Probe) bool { return p.aim.finite })
+		s.probes = slices.DeleteFunc(s.probes, func(p Probe) bool { return !p.aim.finite })
+	}
 	return s, nil
+}
+
+// lent are the credentials that a target is given, and can send back.
+func lent(c *Config) (known result.Secrets) {
+	request := c.Plan.Targets[0].Request
+	if request == nil {
+		return nil
+	}
+	known = result.URLSecrets(request.URL.String())
+	for _, f := range request.Header {
+		known = append(known, result.FieldSecrets(f.Name, f.Value)...)
+	}
+	if c.Publisher != nil {
+		_, u, header, _, _ := c.Publisher.Request(publish.Message{})
+		known = append(known, result.URLSecrets(u)...)
+		for _, f := range header {
+			known = append(known, result.FieldSecrets(f[0], f[1])...)
+		}
+	}
+	return known
+}
+
+// plain is a line of ours with words of the target in it as it may be shown.
+func (s *Search) plain(line string) string {
+	return result.Escape(s.known.Conceal(result.MaskText(line)))
 }
 
 // Target is what was reached, as a report names it.
 func (s *Search) Target() result.Target {
 	return result.Target{URL: result.Mask(s.target.request.URL.String()), HTTP: s.target.proto.String()}
+}
+
+// First is the request that the target was met with, as it may be shown.
+func (s *Search) First() (request string, fields []string) {
+	r := s.target.request
+	for _, f := range r.Header {
+		fields = append(fields, result.Escape(f.Name+": "+result.MaskHeader(f.Name, f.Value)))
+	}
+	return cmp.Or(r.Method, "GET") + " " + result.Mask(r.URL.String()), fields
 }
 
 // Known tells whether there is a probe of that name, and which there are.

@@ -32,6 +32,9 @@ type Progress struct {
 // Steps says what Run will do.
 func (s *Search) Steps() []Step {
 	var steps []Step
+	for _, p := range s.unfit {
+		steps = append(steps, Step{Probe: p, Why: s.target.finite})
+	}
 	left := s.config.Budget
 	for i := 0; i < len(s.probes); {
 		batch := s.batch(i)
@@ -57,7 +60,7 @@ type aim struct {
 }
 
 var aims = map[string]aim{
-	"h1-hosts":   {kinds: []kind{h1Conns, h1Seventh}},
+	"h1-hosts":   {kinds: []kind{h1Conns, h1Seventh}, finite: true},
 	"h2-streams": {kinds: h2Kinds, finite: true},
 	"requests":   {kinds: []kind{{"conn/requests-h1", "requests on one HTTP/1.1 connection", "requests"}, {"conn/requests-h2", "requests on one HTTP/2 connection", "requests"}}, finite: true},
 	"event-size": {kinds: []kind{{"event/size", "data of one event", "bytes"}}},
@@ -136,8 +139,15 @@ func (s *Search) Run(ctx context.Context, progress func(Progress)) (*result.Limi
 		defer mu.Unlock()
 		if progress != nil {
 			p.Of, p.Elapsed, p.Plan = len(s.probes), time.Since(r.began), s.config.Budget
-			p.Note = result.Escape(result.MaskText(p.Note))
+			p.Note = s.plain(p.Note)
 			progress(p)
+		}
+	}
+	for _, p := range r.unfit {
+		for _, kind := range p.aim.kinds {
+			l := kind.inapplicable("%s", r.target.finite)
+			l.Probe = p.Name
+			r.out.Limits = append(r.out.Limits, l)
 		}
 	}
 	r.tryHook(ctx)
@@ -186,7 +196,7 @@ func (r *run) together(ctx context.Context, i int, batch []Probe) {
 			l := &found[k][n]
 			l.Probe, l.Found = p.Name, l.Verdict == result.LimitFound
 			r.hooked(l)
-			l.Evidence = result.Escape(result.MaskText(l.Evidence))
+			l.Evidence = r.plain(l.Evidence)
 		}
 		r.out.Limits = append(r.out.Limits, found[k]...)
 		if s := sessions[k]; s != nil {
@@ -197,6 +207,11 @@ func (r *run) together(ctx context.Context, i int, batch []Probe) {
 		}
 		r.progress(Progress{Probe: p.Name, Number: i + k + 1, Found: found[k]})
 	}
+}
+
+// remark adds a sentence on the search itself.
+func (r *run) remark(format string, args ...any) {
+	r.out.Remarks = append(r.out.Remarks, r.plain(fmt.Sprintf(format, args...)))
 }
 
 // grace is how long after its end a probe may still be closing what it opened.
@@ -250,7 +265,7 @@ func (r *run) look(ctx context.Context, batch []Probe, found [][]result.Limit, m
 		names = append(names, p.Name)
 	}
 	r.gone = fmt.Sprintf("no stream can be opened since %s: %s", strings.Join(names, " and "), printOf(err).Says)
-	r.out.Remarks = append(r.out.Remarks, fmt.Sprintf("No stream could be opened for %s after %s: %s. What was not looked for by then is undecided.", recovery, strings.Join(names, " and "), printOf(err).Says))
+	r.remark("No stream could be opened for %s after %s: %s. What was not looked for by then is undecided.", recovery, strings.Join(names, " and "), printOf(err).Says)
 	for k := range found {
 		for n := range found[k] {
 			l := &found[k][n]
@@ -288,7 +303,7 @@ func (r *run) there(ctx context.Context) error {
 
 // visit opens a stream and closes it, or connects where a stream is not to be had for the asking.
 func (s *Session) visit(ctx context.Context) error {
-	if s.target.held {
+	if s.target.held || s.target.finite != "" {
 		conn, err := s.dial(ctx, s.target.proto)
 		if err == nil {
 			conn.Close()
@@ -300,7 +315,7 @@ func (s *Session) visit(ctx context.Context) error {
 
 // tryHook publishes an event before the first probe: a hook that fails is no reason to run the probes that need it, and no flag would decide what they leave.
 func (r *run) tryHook(ctx context.Context) {
-	if r.config.Publisher == nil || ctx.Err() != nil {
+	if r.config.Publisher == nil || len(r.probes) == 0 || r.target.finite != "" || ctx.Err() != nil {
 		return
 	}
 	s := &Session{Search: r.Search}
@@ -334,7 +349,7 @@ func (r *run) tryHook(ctx context.Context) {
 	}
 	if r.mute != "" {
 		r.config.Publisher, r.config.Plan.Publish = nil, nil
-		r.out.Remarks = append(r.out.Remarks, result.Escape(result.MaskText("The publish hook fails: "+r.mute+". Nothing was published.")))
+		r.remark("The publish hook fails: %s. Nothing was published.", r.mute)
 		return
 	}
 	if came == nil {
@@ -343,7 +358,7 @@ func (r *run) tryHook(ctx context.Context) {
 	waiting, cancel := context.WithTimeout(ctx, headPatience)
 	defer cancel()
 	if _, err := stream.await(waiting, came); err != nil && ctx.Err() == nil {
-		r.out.Remarks = append(r.out.Remarks, fmt.Sprintf("What the hook published did not come on a stream within %s: is it the same channel?", headPatience))
+		r.remark("What the hook published did not come on a stream within %s: is it the same channel?", headPatience)
 	}
 }
 
