@@ -5,12 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,6 +32,8 @@ type limitsFlags struct {
 	engine  string
 	sources []string
 	remote  bool // resets at a target elsewhere too
+	finite  bool
+	dryRun  bool
 
 	thresholds []string
 }
@@ -44,7 +45,7 @@ func newLimits(a *app) *cobra.Command {
 		Short: "Find out which limit is met first, and whose it is",
 		Long: `Looks for the limits of a target, one kind after the other, and says for each how much it is, from what
 was seen, and whose it is: the target's, of the path to it, or of this machine. What is going to be sent, and how long it
-may take at most, is said before it begins. Ctrl-C ends it with what is known by then.
+may take at most, is said before it begins (--dry-run: no more than that). Ctrl-C ends it with what is known by then.
 
 Probes:
 ` + probeHelp() + `
@@ -53,6 +54,7 @@ on one connection and until the first sign that the target has had enough. It ca
 on this machine it needs --remote-resets.
 
 Many probes need to publish (--publish or --publish-cmd): what they leave undecided names the flag that decides it.
+Streams that end by themselves (the first one did, --finite, or a method other than GET) are not held: most probes do not apply.
 
 A --threshold holds a limit, by the id that the report names, against a bound (<, <=, >, >=, ==, !=): a count (k, M), a
 time (ms, s, m, h), a size (B, KiB, MiB) or a share (%). Where no limit was met it is at least what was tried; one that is
@@ -72,6 +74,8 @@ undecided fails its threshold, and says why.`,
 	f.IntVar(&l.streams, "streams", 10_000, "open at most so many at once")
 	f.StringVar(&l.engine, "engine", engine.Auto, "what reads the sockets of many streams: auto|epoll|portable")
 	f.StringSliceVar(&l.sources, "source", nil, "local `address` or CIDR to connect from, in turn")
+	f.BoolVar(&l.finite, "finite", false, "streams are meant to end by themselves, as answers of language models do (default: where the first one does, or the method is another than GET)")
+	f.BoolVar(&l.dryRun, "dry-run", false, "print what would be done; only what the target is, is found out: a few requests")
 	f.StringArrayVar(&l.thresholds, "threshold", nil, "`expression` that must hold of a limit, as in 'streams/total >= 1000' (repeatable)")
 	f.BoolVar(&l.remote, "remote-resets", false, "let --probe resets run at a target that is not on this machine: have leave for it")
 	l.output.add(cmd)
@@ -99,7 +103,7 @@ func (l *limitsFlags) config(cmd *cobra.Command, rawURL string) (limits.Config, 
 	}
 	for _, name := range l.probes {
 		if names, ok := limits.Known(name); !ok {
-			return c, usagef("--probe %q is unknown: %s are right", name, names)
+			return c, usagef("--probe %q is unknown: %s are right%s", name, strings.Join(names, ", "), alike(name, names))
 		}
 	}
 	switch {
@@ -126,11 +130,61 @@ func (l *limitsFlags) config(cmd *cobra.Command, rawURL string) (limits.Config, 
 			return c, err
 		}
 	}
+	if cmd.Flags().Changed("finite") {
+		c.Plan.Finite = &l.finite
+	}
 	trial := c.Plan // whatever is wrong with it is said before anything is sent
 	if err := trial.Validate(); err != nil {
-		return c, usagef("%v", err)
+		return c, ofFlags(err)
 	}
-	return c, nil
+	return c, bindable(&c.Plan)
+}
+
+// ofFlags names the flag, where a plan's complaint is about one.
+func ofFlags(err error) error {
+	var bad *plan.Error
+	if errors.As(err, &bad) {
+		flag, _, _ := strings.Cut(bad.Where, "[")
+		switch flag {
+		case "sources":
+			return usagef("--source: %s", bad.What)
+		case "engine":
+			return usagef("--engine %s", bad.What)
+		}
+	}
+	return usagef("%v", err)
+}
+
+// bindable complains about a source that is not an address of this machine.
+func bindable(p *plan.Plan) error {
+	sources, err := p.SourceAddrs()
+	if err != nil {
+		return ofFlags(err)
+	}
+	for _, a := range sources {
+		c, err := net.ListenUDP("udp", &net.UDPAddr{IP: a.AsSlice(), Zone: a.Zone()})
+		if errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return usagef("--source %s is no address of this machine", a)
+		}
+		if err == nil {
+			c.Close()
+		}
+	}
+	return nil
+}
+
+// alike suggests what may have been meant by a name that is not among those that are known.
+func alike(name string, known []string) string {
+	var near []string
+	for _, k := range known {
+		if name != "" && (strings.Contains(k, name) || strings.Contains(name, k)) {
+			near = append(near, k)
+		}
+	}
+	if len(near) == 0 || len(near) > 3 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(near, " or ") + "?"
 }
 
 // atHome tells whether a host, perhaps with a port, is this machine by its name or address alone.
@@ -144,6 +198,9 @@ func (l *limitsFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawUR
 	if err := l.output.check(); err != nil {
 		return err
 	}
+	if l.dryRun && (l.output.format != "text" || len(l.output.reports) > 0) {
+		return usagef("--dry-run prints text, and there is nothing to report")
+	}
 	config, err := l.config(cmd, rawURL)
 	if err != nil {
 		return err
@@ -156,12 +213,14 @@ func (l *limitsFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawUR
 		return err
 	}
 	started := time.Now()
-	search, err := limits.New(ctx, config)
-	if err != nil {
+	search, err := met(ctx, a, config, l.output.quiet)
+	switch {
+	case err != nil:
 		return limitsError(err)
-	}
-	if !l.output.quiet {
-		announce(a.stderr, search)
+	case l.dryRun:
+		return l.rehearsed(a.stdout, search)
+	case !l.output.quiet:
+		l.announce(a.stderr, search)
 	}
 	found, err := searched(ctx, a, search, l.output.quiet)
 	run := &result.Run{Schema: result.SchemaLimits, Tool: tool(), Target: search.Target(), Started: started, DurationMS: float64(time.Since(started).Microseconds()) / 1000, Limits: found}
@@ -186,24 +245,4 @@ func limitsError(err error) error {
 		return &outcome{exitInconclusive, err.Error()}
 	}
 	return loadError(err)
-}
-
-// announce says what is going to be done.
-func announce(w io.Writer, search *limits.Search) {
-	fmt.Fprintf(w, "probes of %s, with at most so many requests and in at most so much time:\n", search.Target().URL)
-	for _, s := range search.Steps() {
-		fmt.Fprintf(w, "  %-12s %9s  %6s\n", s.Probe.Name, result.Count(int64(s.Requests)), s.Within.Round(time.Second))
-	}
-}
-
-// searched runs the search with progress on stderr.
-func searched(ctx context.Context, a *app, search *limits.Search, quiet bool) (*result.Limits, error) {
-	var latest atomic.Pointer[limits.Progress]
-	latest.Store(&limits.Progress{})
-	shown := startProgress(a.stderr, quiet, "limits", func() step {
-		p := latest.Load()
-		return step{int64(p.Elapsed), int64(p.Plan), p.Probe + ": " + p.Note}
-	})
-	defer shown.finish()
-	return search.Run(ctx, func(p limits.Progress) { latest.Store(&p) })
 }

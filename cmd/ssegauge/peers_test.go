@@ -72,6 +72,16 @@ var peers = map[string]func(net.Conn){
 			time.Sleep(time.Second)
 		}
 	},
+	"one-line": func(c net.Conn) { // a gigabyte of it
+		readHead(c)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: ")
+		line := bytes.Repeat([]byte("x"), 1<<20)
+		for range 1 << 10 {
+			if _, err := c.Write(line); err != nil {
+				return
+			}
+		}
+	},
 	"silent": func(c net.Conn) { io.Copy(io.Discard, c) },
 	"garbage": func(c net.Conn) {
 		readHead(c)

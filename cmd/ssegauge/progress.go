@@ -15,6 +15,7 @@ import (
 // hot paths only keep their counters.
 type progress struct {
 	stop chan struct{}
+	said chan string // nil: nothing is shown
 	done sync.WaitGroup
 }
 
@@ -30,6 +31,7 @@ func startProgress(w io.Writer, quiet bool, name string, state func() step) *pro
 	if quiet {
 		return p
 	}
+	p.said = make(chan string)
 	show := p.lines
 	if isTerminal(w) {
 		show = p.bar
@@ -44,6 +46,13 @@ func (p *progress) finish() {
 	p.done.Wait()
 }
 
+// say writes a line that stays. It is not to be called after finish.
+func (p *progress) say(line string) {
+	if p.said != nil {
+		p.said <- line
+	}
+}
+
 func (p *progress) lines(w io.Writer, name string, state func() step) {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
@@ -51,6 +60,8 @@ func (p *progress) lines(w io.Writer, name string, state func() step) {
 		select {
 		case <-p.stop:
 			return
+		case line := <-p.said:
+			fmt.Fprintln(w, line)
 		case <-tick.C:
 			s := state()
 			fmt.Fprintf(w, "%s: %3d %%  %s\n", name, 100*s.current/max(s.total, 1), s.note)
@@ -59,10 +70,15 @@ func (p *progress) lines(w io.Writer, name string, state func() step) {
 }
 
 func (p *progress) bar(w io.Writer, name string, state func() step) {
-	select {
-	case <-p.stop:
-		return
-	case <-time.After(300 * time.Millisecond):
+	for begin := time.After(300 * time.Millisecond); begin != nil; {
+		select {
+		case <-p.stop:
+			return
+		case line := <-p.said:
+			fmt.Fprintln(w, line)
+		case <-begin:
+			begin = nil
+		}
 	}
 	var (
 		mu   sync.Mutex
@@ -84,6 +100,8 @@ func (p *progress) bar(w io.Writer, name string, state func() step) {
 			bar.Abort(true) // also when it is full: Wait hangs on a bar that neither completed nor was aborted
 			bars.Wait()
 			return
+		case line := <-p.said:
+			_, _ = fmt.Fprintln(bars, line) // above the bar
 		case <-tick.C:
 			s := state()
 			mu.Lock()

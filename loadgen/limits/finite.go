@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,21 @@ const (
 	doneTime = 9 * time.Second
 )
 
+// dear is from how many requests on a probe has to be named where each of them may cost: streams that end by themselves and are not to be had for a GET are calls.
+const dear = 100
+
+// costs tells why a probe is not run though it could: it would make so many calls.
+func (s *Search) costs(p *Probe, requests int) string {
+	if s.target.finite == "" || requests <= dear || len(s.config.Probes) > 0 {
+		return ""
+	}
+	method := cmp.Or(s.target.request.Method, "GET")
+	if method == "GET" || method == "HEAD" {
+		return ""
+	}
+	return fmt.Sprintf("it would make up to %s calls (%s): --probe %s", result.Count(int64(requests)), result.Escape(short(method)), p.Name)
+}
+
 // attend watches the first stream, and tells whether streams end by themselves: t.finite says why that is so. The error is an *[AnswerError] where what comes is no stream.
 func (t *contact) attend(ctx context.Context, c *Config, d *wire.Dialer, first *wire.Stream) error {
 	if finite := c.Plan.Finite; finite != nil {
@@ -33,7 +49,7 @@ func (t *contact) attend(ctx context.Context, c *Config, d *wire.Dialer, first *
 	}
 	for s := first; ; {
 		f, done := t.glimpse(ctx, s, min(doneTime, c.Budget/20))
-		age := f.Ended.Sub(f.Opened).Round(time.Millisecond)
+		age := result.Quantity(f.Ended.Sub(f.Opened).Round(time.Millisecond).Seconds(), "s")
 		switch {
 		case f.Events == 0 && f.Bytes > mostEvent:
 			return &AnswerError{result.Mask(t.request.URL.String()), fmt.Sprintf("%s came, and not one event was complete", result.Bytes(float64(f.Bytes)))}

@@ -32,7 +32,7 @@ func TestFinite(t *testing.T) {
 		err    string
 	}{
 		"stays":                    {serve: stream, says: open},
-		"ends":                     {serve: func(w http.ResponseWriter, r *http.Request) { event(w, "x") }, says: "one did after 0s; --finite=false"},
+		"ends":                     {serve: func(w http.ResponseWriter, r *http.Request) { event(w, "x") }, says: "one did after 0 µs; --finite=false"},
 		"ends, it is said":         {finite: new(bool), serve: func(w http.ResponseWriter, r *http.Request) { event(w, "x") }, says: open},
 		"stays, it is said to end": {finite: new(true), serve: stream, says: "(--finite)"},
 		"is posted":                {method: "POST", serve: stream, says: "that answer a POST end by themselves (--finite=false"},
@@ -46,7 +46,7 @@ func TestFinite(t *testing.T) {
 			event(w, "x")
 			time.Sleep(5 * time.Second)
 			event(w, "[DONE]")
-		}, says: "one did after 5s, with [DONE]"},
+		}, says: "one did after 5 s, with [DONE]"},
 		"ends after a while": {serve: func(w http.ResponseWriter, r *http.Request) {
 			event(w, "x")
 			time.Sleep(5 * time.Second)

@@ -12,7 +12,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -144,13 +143,11 @@ func (s *Search) First() (request string, fields []string) {
 }
 
 // Known tells whether there is a probe of that name, and which there are.
-func Known(name string) (names string, ok bool) {
-	var all []string
+func Known(name string) (names []string, ok bool) {
 	for _, p := range Probes() {
-		all = append(all, p.Name)
-		ok = ok || p.Name == name
+		names = append(names, p.Name)
 	}
-	return strings.Join(all, ", "), ok
+	return names, slices.Contains(names, name)
 }
 
 // AnswerError is a target that was reached and answers with something else than a stream.

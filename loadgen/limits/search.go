@@ -41,16 +41,30 @@ func (s *Search) Steps() []Step {
 		within := s.share(i, left)
 		for _, p := range batch {
 			d := min(within, p.Most)
-			if d < p.Least {
-				steps = append(steps, Step{Probe: p, Within: d, Why: p.tooShort(d)})
-				continue
+			step := Step{Probe: p, Within: d, Requests: p.Requests(&Session{Search: s, probe: p}, d)}
+			if step.Why = s.costs(&p, step.Requests); d < p.Least {
+				step.Why = p.tooShort(d)
 			}
-			steps = append(steps, Step{Probe: p, Within: d, Requests: p.Requests(&Session{Search: s, probe: p}, d)})
+			steps = append(steps, step)
 		}
 		left -= longest(batch, within)
 		i += len(batch)
 	}
 	return steps
+}
+
+// Most is the budget beyond which more would tell nothing more.
+func (s *Search) Most() (most time.Duration) {
+	for i := 0; i < len(s.probes); {
+		batch := s.batch(i)
+		i += len(batch)
+		var longest time.Duration
+		for _, p := range batch {
+			longest = max(longest, p.Most)
+		}
+		most += longest
+	}
+	return most
 }
 
 // aim is what a probe looks for: where it is kept from it, each of these limits is undecided.
@@ -182,7 +196,7 @@ func (r *run) together(ctx context.Context, i int, batch []Probe) {
 			r.progress(Progress{Probe: p.Name, Number: i + k + 1, Note: note})
 		}}
 		sessions[k] = session
-		session.Note("begins")
+		session.Note("")
 		running.Go(func() {
 			defer cancel()
 			found[k] = p.run(probing, session)
@@ -228,6 +242,9 @@ func (r *run) kept(ctx context.Context, p Probe, within time.Duration) (by, why 
 		return "--budget", "no time was left for it"
 	case within < p.Least:
 		return "--budget", p.tooShort(within)
+	}
+	if why = r.costs(&p, p.Requests(&Session{Search: r.Search, probe: p}, within)); why != "" {
+		return "--probe", why
 	}
 	return "", ""
 }
