@@ -18,7 +18,7 @@ func TestExpect(t *testing.T) {
 	}
 	no := func(id string, low float64, unit string) result.Limit { return none(id, "", low, unit, "") }
 	open := func(id, by string) result.Limit { return undecided(id, "", "", by, "") }
-	six, ever := f("h1/connections-per-host", 6, 6, "connections", "", ""), atLeast(f("h1/seventh-wait", 20, 20, "s", "", ""))
+	six, ever := f("h1/connections-per-host", 6, 6, "connections", result.OwnerBrowser, ""), atLeast(f("h1/seventh-wait", 20, 20, "s", "", ""))
 	takesH2 := inapplicable("h1/connections-per-host", "", "", "")
 	allows := func(n float64) result.Limit { return f("h2/max-concurrent-streams", n, n, "streams", target, "") }
 	serves := func(n float64) result.Limit { return f("h2/served-streams", n, n, "streams", target, "") }

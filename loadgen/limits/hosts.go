@@ -65,7 +65,7 @@ func hosts(ctx context.Context, s *Session) []result.Limit {
 	all := time.Now()
 	first := h.ended(ctx, min(hostWatch, s.left()/2))
 	seventh := h.seventh(ctx, all, first)
-	return []result.Limit{h1Conns.found(browserConns, browserConns, "", "the browser's limit: six to a host, all tabs together; %s", h.past(ctx)), seventh}
+	return []result.Limit{h1Conns.found(browserConns, browserConns, result.OwnerBrowser, "the browser's limit: six to a host, all tabs together; %s", h.past(ctx)), seventh}
 }
 
 // noHosts tells where no browser holds six connections, or it was not asked for.
@@ -220,12 +220,12 @@ func (h *tabs) seventh(ctx context.Context, all time.Time, first Facts) result.L
 	}
 	if !first.Ended.IsZero() {
 		waits := max(0, first.Ended.Sub(all)).Seconds()
-		return h1Seventh.found(waits, waits, "", "one of the six ended by itself %s after it was opened%s", first.Ended.Sub(first.Opened).Round(time.Millisecond), after)
+		return h1Seventh.found(waits, waits, result.OwnerBrowser, "one of the six ended by itself %s after it was opened%s", first.Ended.Sub(first.Opened).Round(time.Millisecond), after)
 	}
 	if ctx.Err() != nil {
 		return h1Seventh.undecided("--budget", "the search ended before it was known whether one of the six ends")
 	}
-	l := h1Seventh.found(watched.Seconds(), 0, "", "none of the six ended by itself within %s: without that it waits for ever%s", watched.Round(100*time.Millisecond), after)
+	l := h1Seventh.found(watched.Seconds(), 0, result.OwnerBrowser, "none of the six ended by itself within %s: without that it waits for ever%s", watched.Round(100*time.Millisecond), after)
 	l.High = nil
 	return l
 }

@@ -57,14 +57,14 @@ func TestHosts(t *testing.T) {
 		want    []string
 	}{
 		"streams stay": {stream, wire.HTTP11, 0, []string{
-			"h1/connections-per-host found 6..6: the browser's limit: six to a host, all tabs together; 12 were open at once at the target",
-			"h1/seventh-wait found 20..-: none of the six ended by itself within 20s: without that it waits for ever; it is served 0 µs after one was closed",
+			"h1/connections-per-host found 6..6 browser: the browser's limit: six to a host, all tabs together; 12 were open at once at the target",
+			"h1/seventh-wait found 20..- browser: none of the six ended by itself within 20s: without that it waits for ever; it is served 0 µs after one was closed",
 		}},
 		"streams end": {brief(7 * time.Second), wire.HTTP11, 0, []string{
-			"h1/connections-per-host found 6..6", "h1/seventh-wait found 7..7: one of the six ended by itself 7s after it was opened; it is served 0 µs after one ended",
+			"h1/connections-per-host found 6..6", "h1/seventh-wait found 7..7 browser: one of the six ended by itself 7s after it was opened; it is served 0 µs after one ended",
 		}},
 		"streams end at once": {brief(0), wire.HTTP11, 0, []string{
-			"h1/connections-per-host found 6..6", "h1/seventh-wait found 0..0: one of the six ended by itself 0s after it was opened",
+			"h1/connections-per-host found 6..6", "h1/seventh-wait found 0..0 browser: one of the six ended by itself 0s after it was opened",
 		}},
 		"one worker": {few(1, 0), wire.HTTP11, 0, []string{
 			"h1/connections-per-host found 1..1 target: of the six that a browser opens the target serves 1 at once; the next: not answered within 10s; it was served 0 µs after one was closed",
@@ -74,10 +74,10 @@ func TestHosts(t *testing.T) {
 			"h1/connections-per-host found 4..4 target ... the next: answered 503 Service Unavailable; it was served", "h1/seventh-wait not-applicable",
 		}},
 		"six": {few(6, 0), wire.HTTP11, 0, []string{
-			"h1/connections-per-host found 6..6: the browser's limit ... 6 were open at once at the target; the next: not answered within 2s", "h1/seventh-wait found 20..- ... it is served 0 µs after one was closed",
+			"h1/connections-per-host found 6..6 browser: the browser's limit ... 6 were open at once at the target; the next: not answered within 2s", "h1/seventh-wait found 20..- ... it is served 0 µs after one was closed",
 		}},
 		"eight, and 503": {few(8, 503), wire.HTTP11, 0, []string{
-			"h1/connections-per-host found 6..6: the browser's limit ... 8 were open at once at the target; the next: answered 503", "h1/seventh-wait found 20..-",
+			"h1/connections-per-host found 6..6 browser: the browser's limit ... 8 were open at once at the target; the next: answered 503", "h1/seventh-wait found 20..-",
 		}},
 		"no time": {few(1, 0), wire.HTTP11, 2 * time.Second, []string{
 			"h1/connections-per-host undecided -..-: of 6 streams 1 were opened", "h1/seventh-wait undecided",

@@ -13,6 +13,7 @@ const (
 	OwnerPath      = "path"      // the network and what stands in it
 	OwnerTarget    = "target"
 	OwnerHook      = "publish hook"
+	OwnerBrowser   = "browser" // of limits: what every browser keeps to, whatever the target
 )
 
 // Cause is why streams failed or ended, or publishes failed, with what is known of it.

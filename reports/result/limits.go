@@ -34,7 +34,7 @@ type Limit struct {
 	Low       *float64 `json:"low"`
 	High      *float64 `json:"high"`
 	Unit      string   `json:"unit"`                 // "streams", "connections", "requests", "s", "bytes", "ratio", "events/s"
-	Owner     string   `json:"owner"`                // generator, path, target: whose limit was met; "" where there is none, or it cannot be told
+	Owner     string   `json:"owner"`                // generator, path, target, browser: whose limit was met; "" where there is none, or it cannot be told
 	Evidence  string   `json:"evidence"`             // one line: what was seen; why nothing can be said
 	DecidedBy string   `json:"decided_by,omitempty"` // undecided: the flag that would decide it, "--publish"
 }
