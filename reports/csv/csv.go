@@ -94,10 +94,10 @@ func check(c *result.Check) [][]string {
 }
 
 func limits(l *result.Limits) [][]string {
-	rows := [][]string{{"id", "probe", "title", "verdict", "low", "high", "unit", "owner", "decided_by", "evidence"}}
+	rows := [][]string{{"id", "probe", "title", "verdict", "low", "high", "unit", "owner", "decided_by", "evidence", "fact"}}
 	for _, x := range l.Limits {
 		rows = append(rows, []string{
-			text(x.ID), text(x.Probe), text(x.Title), text(x.Verdict), optional(x.Low), optional(x.High), text(x.Unit), text(x.Owner), result.Escape(x.DecidedBy), text(x.Evidence),
+			text(x.ID), text(x.Probe), text(x.Title), text(x.Verdict), optional(x.Low), optional(x.High), text(x.Unit), text(x.Owner), result.Escape(x.DecidedBy), text(x.Evidence), strconv.FormatBool(x.Fact),
 		})
 	}
 	return rows

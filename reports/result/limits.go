@@ -30,7 +30,8 @@ type Limit struct {
 	Probe     string   `json:"probe"` // as --probe names it
 	Title     string   `json:"title"` // what is limited: "streams on one HTTP/2 connection"
 	Verdict   string   `json:"verdict"`
-	Found     bool     `json:"found"` // Verdict is found
+	Found     bool     `json:"found"`          // Verdict is found
+	Fact      bool     `json:"fact,omitempty"` // a figure worth knowing that stops nobody, as the time between heartbeats; counted among no limits
 	Low       *float64 `json:"low"`
 	High      *float64 `json:"high"`
 	Unit      string   `json:"unit"`                 // "streams", "connections", "requests", "s", "bytes", "ratio", "events/s"
@@ -86,30 +87,32 @@ func (l *Limits) Decided() (n int) {
 }
 
 // First is the limit that a growing number of streams meets first, nil where none was found: of those of the path and the target that are counts of streams or connections the least.
-// A limit of the generator is nothing that production meets.
+// A limit of the generator is nothing that production meets, nor is a fact.
 func (l *Limits) First() (first *Limit) {
 	for i := range l.Limits {
 		x := &l.Limits[i]
-		if x.Verdict == LimitFound && x.Owner != OwnerGenerator && x.Low != nil && (x.Unit == "streams" || x.Unit == "connections") && (first == nil || *x.Low < *first.Low) {
+		if x.Verdict == LimitFound && !x.Fact && x.Owner != OwnerGenerator && x.Low != nil && (x.Unit == "streams" || x.Unit == "connections") && (first == nil || *x.Low < *first.Low) {
 			first = x
 		}
 	}
 	return first
 }
 
-// ByVerdict are the limits as a person wants to read them: first those that were found, of them those of this machine last, then where none was met, then what is undecided.
+// ByVerdict are the limits as a person wants to read them: first those that were found, of them those of this machine and then facts last; then where none was met, then what is undecided.
 // What does not apply is not among them: [Limits.Inapplicable] groups that.
 func (l *Limits) ByVerdict() []Limit {
 	rank := func(x Limit) int {
 		switch {
-		case x.Verdict == LimitFound && x.Owner != OwnerGenerator:
-			return 0
-		case x.Verdict == LimitFound:
-			return 1
-		case x.Verdict == LimitNone:
+		case x.Verdict == LimitFound && x.Fact:
 			return 2
+		case x.Verdict == LimitFound && x.Owner == OwnerGenerator:
+			return 1
+		case x.Verdict == LimitFound:
+			return 0
+		case x.Verdict == LimitNone:
+			return 3
 		}
-		return 3
+		return 4
 	}
 	out := slices.DeleteFunc(slices.Clone(l.Limits), func(x Limit) bool { return x.Verdict == LimitNotApplicable })
 	slices.SortStableFunc(out, func(a, b Limit) int { return rank(a) - rank(b) })

@@ -92,6 +92,8 @@ func TestLimitsSentence(t *testing.T) {
 		return Limit{ID: id, Title: "number of " + id, Verdict: LimitFound, Low: &v, High: &v, Unit: unit, Owner: owner}
 	}
 	open, none, inapplicable := Limit{Verdict: LimitUndecided, DecidedBy: "--publish"}, Limit{Verdict: LimitNone, Low: new(9.0)}, Limit{Verdict: LimitNotApplicable}
+	fact := found("a heartbeat", "streams", OwnerTarget, 1)
+	fact.Fact = true
 	for _, c := range []struct {
 		limits     []Limit
 		thresholds []Gate
@@ -107,6 +109,8 @@ func TestLimitsSentence(t *testing.T) {
 			"5 limits found of 5 looked for; the first that production meets: number of d, 6 streams (path).",
 		},
 		{[]Limit{found("a", "s", "", 5), none}, nil, "searched", "1 limit found of 2 looked for; number of a, 5 s."},
+		{[]Limit{fact, found("a", "streams", "", 5), open}, nil, "searched", "1 limit found of 2 looked for; the first that production meets: number of a, 5 streams; 1 undecided."},
+		{[]Limit{fact}, nil, "searched", "no limit found of 0 looked for."},
 		{[]Limit{found("b", "streams", OwnerGenerator, 2)}, nil, "searched", "1 limit found of 1 looked for; number of b, 2 streams (generator)."},
 		{[]Limit{none}, []Gate{{Pass: true}}, "passed", "no limit found of 1 looked for; 1 threshold met."},
 		{[]Limit{none}, []Gate{{Pass: true}, {}}, "failed", "no limit found of 1 looked for; 1 of 2 thresholds failed."},
@@ -155,6 +159,7 @@ func TestByVerdict(t *testing.T) {
 		{ID: "undecided", Verdict: LimitUndecided},
 		{ID: "none", Verdict: LimitNone},
 		{ID: "ours", Verdict: LimitFound, Owner: OwnerGenerator},
+		{ID: "fact", Verdict: LimitFound, Fact: true},
 		{ID: "gone", Verdict: LimitNotApplicable},
 		{ID: "first", Verdict: LimitFound, Owner: OwnerTarget},
 		{ID: "second", Verdict: LimitFound},
@@ -163,7 +168,7 @@ func TestByVerdict(t *testing.T) {
 	for _, x := range l.ByVerdict() {
 		ids = append(ids, x.ID)
 	}
-	if got := strings.Join(ids, " "); got != "first second ours none undecided" {
+	if got := strings.Join(ids, " "); got != "first second ours fact none undecided" {
 		t.Error(got)
 	}
 	if l.Limits[0].ID != "undecided" {

@@ -325,12 +325,12 @@ func gatesMet(gates []Gate) string {
 func (r *Run) limitsSentence() string {
 	var found, undecided, all int64
 	for i := range r.Limits.Limits {
-		switch r.Limits.Limits[i].Verdict {
-		case LimitNotApplicable:
+		switch x := &r.Limits.Limits[i]; {
+		case x.Fact, x.Verdict == LimitNotApplicable:
 			continue
-		case LimitFound:
+		case x.Verdict == LimitFound:
 			found++
-		case LimitUndecided:
+		case x.Verdict == LimitUndecided:
 			undecided++
 		}
 		all++
