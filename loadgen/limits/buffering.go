@@ -79,7 +79,7 @@ func (s *Session) openPacked(ctx context.Context) (*Listener, error) {
 	r.Header = slices.DeleteFunc(slices.Clone(r.Header), func(f wire.Field) bool { return strings.EqualFold(f.Name, "Accept-Encoding") })
 	r.Header = append(r.Header, wire.Field{Name: "Accept-Encoding", Value: "gzip"})
 	defer s.knock(ctx)()
-	l, err := s.ask(ctx, conn, &r, maxEvent)
+	l, err := s.ask(ctx, conn, &r, maxEvent, nil)
 	if err != nil {
 		conn.Close()
 		return nil, err

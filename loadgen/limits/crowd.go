@@ -35,11 +35,16 @@ const (
 type crowd struct {
 	session *Session
 	from    netip.Addr // zero: the system's choice
+	opens   func(ctx context.Context) (*Listener, error)
 	open    []*Listener
 	slowest time.Duration // to a head
 	latest  time.Time     // when the last one was served
 	refused Fingerprint   // the last refusal; zero: none
 	ended   Fingerprint   // of the last that ended by itself
+}
+
+func newCrowd(s *Session, from netip.Addr) *crowd {
+	return &crowd{session: s, from: from, opens: func(ctx context.Context) (*Listener, error) { return s.openFrom(ctx, from, h2MaxEvent) }}
 }
 
 func (c *crowd) size() int { return len(c.open) }
@@ -62,7 +67,7 @@ func (c *crowd) ask(ctx context.Context, n int) int {
 	for range n {
 		go func() {
 			began := time.Now()
-			l, err := c.session.openFrom(asking, c.from, h2MaxEvent)
+			l, err := c.opens(asking)
 			answers <- answer{l, err, time.Since(began)}
 		}()
 	}

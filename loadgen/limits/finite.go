@@ -78,7 +78,7 @@ func (t *contact) attend(ctx context.Context, c *Config, d *wire.Dialer, first *
 
 // glimpse reads a stream for a while, and longer where events come. done tells that its last event was [DONE].
 func (t *contact) glimpse(ctx context.Context, s *wire.Stream, more time.Duration) (f Facts, done bool) {
-	l := listen(s, func() {}, mostEvent)
+	l := listen(s, func() {}, mostEvent, nil)
 	defer l.Close()
 	last := l.Await("[DONE]")
 	for _, d := range []time.Duration{answerTime, more} {

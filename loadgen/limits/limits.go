@@ -52,6 +52,7 @@ func Probes() []Probe {
 		{Name: "per-client", Title: "streams from one address, and whether the limit is each client's or all clients' together", Weight: 4, Most: 2 * time.Minute, Requests: perClientRequests, run: perClient},
 		{Name: "streams", Title: "streams at once: how many are held and served before the first wall, and whose wall that is", Weight: 8, Most: 5 * time.Minute, Requests: streamRequests, run: streams},
 		{Name: "knee", Title: "streams beyond which more bring no more events a second", Weight: 5, Most: 2 * time.Minute, Needs: "--publish", Requests: kneeRequests, run: knee},
+		{Name: "storm", Title: "half of the streams lost at once and asked for again: how soon they are back, and with what they missed", Weight: 3, Most: 90 * time.Second, Requests: stormRequests, run: storm},
 		{Name: "resets", Title: "streams opened and reset on one HTTP/2 connection, as each page that is left does", Weight: 2, Most: time.Minute, OptIn: true, Requests: resetRequests, run: resets},
 	}
 }

@@ -27,7 +27,10 @@ type Listener struct {
 	events  int64
 	awaited map[string]chan Arrival
 	hears   func(at time.Time, event bool)
-	err     error // why it ended; nil: it has not
+	each    func(data []byte) // called with every event
+	id      []byte            // last event ID
+	retry   time.Duration     // below 0: none was sent
+	err     error             // why it ended; nil: it has not
 	ended   time.Time
 	done    chan struct{}
 }
@@ -45,14 +48,20 @@ type Facts struct {
 	Bytes  int64     // of content
 	Last   time.Time // when the last of them came; Opened if there were none
 	Events int64
-	Ended  time.Time // zero: it has not
-	Err    error     // why it ended: io.EOF where the response ended as it should
+	Ended  time.Time     // zero: it has not
+	Err    error         // why it ended: io.EOF where the response ended as it should
+	ID     string        // the last event ID, unless it is longer than anyone would send back
+	Retry  time.Duration // the reconnection time that was set last; below 0: none was
 }
 
+// maxLastID bounds a last event ID that is sent back, in bytes.
+const maxLastID = 4 << 10
+
 // listen reads s. Of an event no more is held than so many bytes. A larger one ends the reading; where that is less than [maxEvent] it goes on, but tells of no events any more.
-func listen(s *wire.Stream, end context.CancelFunc, most int) *Listener {
+// each, where there is one, is called with the data of every event from the first.
+func listen(s *wire.Stream, end context.CancelFunc, most int, each func(data []byte)) *Listener {
 	now := s.Timing.Start.Add(s.Timing.Head)
-	l := &Listener{Stream: s, end: end, opened: now, last: now, awaited: map[string]chan Arrival{}, done: make(chan struct{})}
+	l := &Listener{Stream: s, end: end, opened: now, last: now, awaited: map[string]chan Arrival{}, each: each, retry: -1, done: make(chan struct{})}
 	go l.read(most)
 	return l
 }
@@ -82,12 +91,21 @@ func (l *Listener) read(most int) {
 				break
 			}
 			l.events++
+			if l.each != nil {
+				l.each(ev.Data)
+			}
 			for m, ch := range l.awaited {
 				if bytes.Contains(ev.Data, []byte(m)) {
 					ch <- Arrival{at, bytes.Clone(ev.Data), ev.End}
 					delete(l.awaited, m)
 				}
 			}
+		}
+		if r, ok := d.Retry(); ok {
+			l.retry = r
+		}
+		if id := d.LastEventID(); len(id) <= maxLastID {
+			l.id = append(l.id[:0], id...)
 		}
 		if err != nil {
 			l.err, l.ended = err, at
@@ -123,7 +141,7 @@ func (l *Listener) Await(marker string) <-chan Arrival {
 func (l *Listener) Facts() Facts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Facts{l.opened, l.bytes, l.last, l.events, l.ended, l.err}
+	return Facts{l.opened, l.bytes, l.last, l.events, l.ended, l.err, string(l.id), l.retry}
 }
 
 // Done is closed when the stream has ended.

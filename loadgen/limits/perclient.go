@@ -24,7 +24,7 @@ func perClient(ctx context.Context, s *Session) []result.Limit {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	p := &perClientProbe{Session: s, from: s.sources()}
-	p.first = &crowd{session: s, from: p.from[0]}
+	p.first = newCrowd(s, p.from[0])
 	defer p.first.close()
 	l := p.look(ctx)
 	return []result.Limit{l}
@@ -60,7 +60,7 @@ func (p *perClientProbe) look(ctx context.Context) result.Limit {
 		}
 		return p.undecided(by, "%d streams from one address were served, the next was not: %s; whether that is the limit of one address or of all is not known: %s", n, first.refused.Says, only)
 	}
-	other := &crowd{session: p.Session, from: p.from[1]}
+	other := newCrowd(p.Session, p.from[1])
 	defer other.close()
 	if !other.oneMore(ctx, refusalStays) {
 		return p.together(ctx, other)

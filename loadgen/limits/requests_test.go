@@ -74,7 +74,7 @@ func TestRequests(t *testing.T) {
 		{"none", planted(server.Config{}), "none 2000", "none 2000", "2000 HEAD requests", "2000 HEAD requests"},
 		{"two", handler(&counted{most: 2}), "found 2", "found 2", "2nd says", "GOAWAY"},
 		{"not kept", handler(&counted{most: 1}), "found 1", "found 1", "no connection is kept", "no connection is kept"},
-		{"not kept but for streams", handler(&unkept{}), "undecided", "none 2000", "is the last of its connection", ""},
+		{"not kept but for streams", handler(&unkept{counted{most: 50}}), "undecided", "found 50", "is the last of its connection", ""},
 		{"refused", handler(&counted{most: 50, others: 405}), "found 50", "found 50", "HEAD requests (answered 405)", "(each cancelled after its head)"},
 		{"finite", handler(&counted{most: 50, others: 405, finite: true}), "found 50", "found 50", "GET requests", "GET requests"},
 		{"silent", handler(&counted{most: 50, silent: true}), "found 50", "undecided", "closed without a word", "51st"},
@@ -95,14 +95,16 @@ func TestRequests(t *testing.T) {
 }
 
 // unkept ends connections after other requests than for streams, over HTTP/1.1.
-type unkept struct{}
+type unkept struct{ counted }
 
-func (unkept) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (u *unkept) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	switch {
 	case r.Method == "GET":
 		endless(w, r)
 	case r.ProtoMajor == 1:
 		w.Header().Set("Connection", "close")
+	default:
+		u.counted.ServeHTTP(w, r)
 	}
 }

@@ -83,6 +83,7 @@ var aims = map[string]aim{
 	"lifetime":   {kinds: []kind{lifeAge, lifeJitter}},
 	"per-client": {kinds: []kind{{"streams/per-client", "streams from one address", "streams"}}},
 	"streams":    {kinds: []kind{{totalID, totalTitle, "streams"}}},
+	"storm":      {kinds: []kind{{restoredID, restoredTitle, "s"}, {burstID, burstTitle, "streams"}, {replayID, replayTitle, "events"}}},
 	"knee":       {kinds: []kind{{kneeID, kneeTitle, "streams"}}},
 }
 

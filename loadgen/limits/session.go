@@ -86,11 +86,11 @@ func (s *Session) openOn(ctx context.Context, conn *wire.Conn) (*Listener, error
 
 // openQuietly is openOn for one of many streams: nothing is published, and of an event no more is held than so many bytes.
 func (s *Session) openQuietly(ctx context.Context, conn *wire.Conn, most int) (*Listener, error) {
-	return s.ask(ctx, conn, s.target.request, most)
+	return s.ask(ctx, conn, s.target.request, most, nil)
 }
 
-// ask is openQuietly with a request of the caller's.
-func (s *Session) ask(ctx context.Context, conn *wire.Conn, request *wire.Request, most int) (*Listener, error) {
+// ask is openQuietly with a request of the caller's; each, where there is one, is called with the data of every event.
+func (s *Session) ask(ctx context.Context, conn *wire.Conn, request *wire.Request, most int, each func(data []byte)) (*Listener, error) {
 	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	end := func() { cancel(nil) }
 	opening := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
@@ -107,7 +107,7 @@ func (s *Session) ask(ctx context.Context, conn *wire.Conn, request *wire.Reques
 		end()
 		return nil, &refusedError{stream.Head, f}
 	}
-	return listen(stream, end, most), nil
+	return listen(stream, end, most, each), nil
 }
 
 // knock publishes now and then, until it is stopped, where the target holds heads until there is an event.
