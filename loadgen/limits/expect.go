@@ -84,6 +84,8 @@ func (e expectation) six() string {
 		return fmt.Sprintf("over HTTP/1.1 %s at once, fewer than the six of a browser; the next %s", areServed(*conns.Low), whatThen(conns, "waits"))
 	case wait == nil:
 		return "a tab that opens a seventh stream over HTTP/1.1 will wait until one of the six others is closed"
+	case wait.High != nil && *wait.High < 0.5:
+		return "" // streams come and go
 	case wait.High == nil:
 		return "a tab that opens a seventh stream over HTTP/1.1 will wait for ever"
 	}

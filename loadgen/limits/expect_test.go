@@ -35,6 +35,7 @@ func TestExpect(t *testing.T) {
 		"this machine's":      {[]result.Limit{f("streams/total", 900, 900, "streams", ours, "")}, ""},
 		"seventh":             {[]result.Limit{six, ever}, "A tab that opens a seventh stream over HTTP/1.1 will wait for ever."},
 		"seventh, finite":     {[]result.Limit{six, f("h1/seventh-wait", 7, 7, "s", "", "")}, "A tab that opens a seventh stream over HTTP/1.1 will wait until one of the six others ends, which took 7 s."},
+		"seventh, brief":      {[]result.Limit{six, f("h1/seventh-wait", 0, 0, "s", "", "")}, ""},
 		"seventh, not waited": {[]result.Limit{six, open("h1/seventh-wait", "")}, "A tab that opens a seventh stream over HTTP/1.1 will wait until one of the six others is closed."},
 		"one worker": {
 			[]result.Limit{f("h1/connections-per-host", 1, 1, "connections", target, "the next: not answered within 10s")},

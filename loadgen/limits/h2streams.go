@@ -19,6 +19,9 @@ const maxH2Streams = 1000
 // maxRelease is how long a place that was given up is waited for.
 const maxRelease = 30 * time.Second
 
+// queued is how long one stream is left waiting for that place: no time that anybody would configure, for where it is given up as it is served another place is lost.
+const queued = 7300 * time.Millisecond
+
 // What the probe h2-streams says.
 var (
 	h2Advertised = kind{"h2/max-concurrent-streams", "streams on one HTTP/2 connection, as advertised", "streams"}
@@ -113,17 +116,20 @@ func (w *h2Wave) served(ctx context.Context) (served result.Limit, met bool) {
 		}
 	}
 	n := w.peak
+	open := result.Plural(int64(n), "stream") + " open at once"
 	switch {
+	case n == 0 && w.answered > 0:
+		return h2Served.undecided("", "streams end by themselves, sooner than they can be counted"), false
 	case n == 0:
 		return h2Served.undecided("", "no stream over HTTP/2 was served: %s", cmp.Or(no.Says, "the search ended before")), false
 	case ctx.Err() != nil:
-		return h2Served.none(float64(n), "%d streams were open at once; the search ended before more were tried", n), false
+		return h2Served.none(float64(n), "%s; the search ended before more were tried", open), false
 	case w.retired():
-		return h2Served.none(float64(n), "%d streams were open at once when the connection was told to go, without a fault (GOAWAY NO_ERROR): more were not tried on it", n), false
+		return h2Served.none(float64(n), "%s when the connection was told to go, without a fault (GOAWAY NO_ERROR): more were not tried on it", open), false
 	case no.Owner == result.OwnerGenerator:
 		return h2Served.undecided("", "%d streams were served; %s", n, no.Says), false
 	case no.Cause == "" && w.alive() < want:
-		return h2Served.none(float64(n), "%d streams were open at once; streams end by themselves, so that more could not be held", n), false
+		return h2Served.none(float64(n), "%s; streams end by themselves, so that more could not be held", open), false
 	}
 
 	says := ""
@@ -142,6 +148,7 @@ func (w *h2Wave) served(ctx context.Context) (served result.Limit, met bool) {
 			return h2Served.none(float64(n), "all of %d streams were served%s; more were not tried", n, says), false
 		}
 		no = w.ask(ctx, 1)
+		w.settled(ctx, settle)
 		switch {
 		case ctx.Err() != nil || no.Owner == result.OwnerGenerator:
 			return h2Served.none(float64(n), "all of %d streams were served%s; the search ended before one more was tried", n, says), false
@@ -208,6 +215,7 @@ func (w *h2Wave) release(ctx context.Context, n int) result.Limit {
 	if (!w.fine() || w.alive() != n) && !w.refill(ctx, n) {
 		return h2Release.undecided("", "another connection did not hold %d streams", n)
 	}
+	w.quiet = max(w.quiet, queued)
 	closed := w.drop()
 	var low, next time.Duration // after which there was no place yet, and after which it is tried again
 	for next <= maxRelease {
@@ -219,7 +227,7 @@ func (w *h2Wave) release(ctx context.Context, n int) result.Limit {
 		case ctx.Err() != nil || no.Owner == result.OwnerGenerator:
 			next = maxRelease + 1
 			continue
-		case no.Cause == "" && w.alive() != n:
+		case no.Cause == "" && w.settled(ctx, settle/10) != n:
 			return h2Release.undecided("", "streams end by themselves, so that it cannot be told whose place is taken")
 		case no.Cause == "":
 			if slack := max(10*w.usual, 200*time.Millisecond); at-asked > slack {

@@ -34,6 +34,7 @@ type h2Server struct {
 	held      bool          // the head comes with the first event
 	reach     int           // so many streams of a connection get events; 0: all
 	turns     bool          // one stream after the other gets an event
+	single    bool          // a stream ends the one before
 	life      time.Duration // of a stream, from its head; 0: any
 	pace      time.Duration // less than that after the last stream another gets 429
 	refuses   bool          // to publish
@@ -45,6 +46,7 @@ type h2Server struct {
 	requests int
 	last     time.Time
 	turn     int
+	leave    func()
 	live     map[*h2ServerConn]bool
 }
 
@@ -177,6 +179,17 @@ func (c *h2ServerConn) take(id uint32) {
 	c.order = append(c.order, id)
 	if c.served[id] = !c.s.held; !c.s.held {
 		c.answer(id, "200", false)
+	}
+	if c.s.single {
+		if end := c.s.leave; end != nil {
+			end()
+		}
+		c.s.leave = func() {
+			if _, ok := c.served[id]; ok {
+				go c.write(func() { c.fr.WriteData(id, true, nil) })
+				c.closed(id)
+			}
+		}
 	}
 	if c.s.life > 0 {
 		time.AfterFunc(c.s.life, func() {
@@ -388,7 +401,7 @@ func TestH2Streams(t *testing.T) {
 			"h2/max-concurrent-streams found 100..100", "h2/served-streams found 16..16 target: no more than 16 streams were served; the one too many: the connection is told to go: GOAWAY ENHANCE_YOUR_CALM", "h2/slot-release found 0..0",
 		}},
 		"was used up": {&h2Server{advertise: 100, perConn: 16, over: "goaway NO_ERROR"}, true, 0, []string{
-			"h2/max-concurrent-streams found 100..100", "h2/served-streams none 16..-: 16 streams were open at once when the connection was told to go, without a fault", none,
+			"h2/max-concurrent-streams found 100..100", "h2/served-streams none 16..-: 16 streams open at once when the connection was told to go, without a fault", none,
 		}},
 		"no events": {&h2Server{advertise: 20, reach: 16}, true, 0, []string{
 			"h2/max-concurrent-streams found 20..20", "h2/served-streams found 16..16 target: 20 streams have a head, and 16 of them got what was published, as did one on another connection", none,
@@ -412,8 +425,14 @@ func TestH2Streams(t *testing.T) {
 		"no other connection": {&h2Server{advertise: 9, perConn: 4, over: "503", conns: 3}, false, 0, []string{
 			"h2/max-concurrent-streams found 9..9", "h2/served-streams undecided -..-: no more than 4 streams were served ... another connection to compare with could not be made", none,
 		}},
-		"ends by itself": {&h2Server{advertise: 9, perConn: 9, over: "503", reach: 3, life: time.Millisecond}, true, 0, []string{
+		"ends by itself": {&h2Server{advertise: 9, perConn: 9, over: "503", reach: 3, life: time.Second}, true, 0, []string{
 			"h2/max-concurrent-streams found 9..9", "h2/served-streams none ... streams end by themselves", none,
+		}},
+		"one ends the other": {&h2Server{advertise: 9, single: true}, true, 0, []string{
+			"h2/max-concurrent-streams found 9..9", "h2/served-streams none 1..-: 1 stream open at once; streams end by themselves, so that more could not be held", none,
+		}},
+		"gone at once": {&h2Server{advertise: 9, life: time.Millisecond}, true, 0, []string{
+			"h2/max-concurrent-streams found 9..9", "h2/served-streams undecided -..-: streams end by themselves, sooner than they can be counted", none,
 		}},
 		// The place of a closed stream.
 		"late": {&h2Server{advertise: 3, perConn: 3, over: "REFUSED_STREAM", release: 2 * time.Second}, true, 0, []string{
@@ -421,6 +440,9 @@ func TestH2Streams(t *testing.T) {
 		}},
 		"late, and queued": {&h2Server{advertise: 3, perConn: 3, over: "queue", release: 3 * time.Second}, true, 0, []string{
 			"h2/max-concurrent-streams found 3..3", "h2/served-streams found 3..3", "h2/slot-release found 2.8..3 target",
+		}},
+		"late, as long as one is waited for": {&h2Server{advertise: 3, perConn: 3, over: "queue", release: 2 * time.Second}, true, 0, []string{
+			"h2/max-concurrent-streams found 3..3", "h2/served-streams found 3..3", "h2/slot-release found 1.8..2 target",
 		}},
 		"never": {&h2Server{advertise: 3, perConn: 3, over: "REFUSED_STREAM", release: -1}, true, 0, []string{
 			"h2/max-concurrent-streams found 3..3", "h2/served-streams found 3..3", "h2/slot-release found 2 ... no stream was served within 2",
@@ -483,6 +505,6 @@ func TestH2StreamsInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &h2Server{advertise: 100, perConn: 3, over: "queue"}
 		found := search(t, &wire.Dialer{Proto: wire.H2C, NetDial: server.dial}, nil, Config{Probes: []string{"h2-streams"}, Budget: time.Second})
-		hold(t, found.Limits, "h2/max-concurrent-streams found 100..100", "h2/served-streams none 3..-: 3 streams were open at once; the search ended", "h2/slot-release undecided")
+		hold(t, found.Limits, "h2/max-concurrent-streams found 100..100", "h2/served-streams none 3..-: 3 streams open at once; the search ended", "h2/slot-release undecided")
 	})
 }

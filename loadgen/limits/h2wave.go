@@ -30,7 +30,8 @@ type h2Wave struct {
 
 	declared uint32 // math.MaxUint32: SETTINGS name no limit
 	open     []*Listener
-	peak     int // the most that were open at once
+	answered int // streams that had a head
+	peak     int // the most that were open at once, and still were when the ends of others had been read
 }
 
 // dial connects and learns what the peer allows.
@@ -49,7 +50,7 @@ func (w *h2Wave) dial(ctx context.Context) error {
 		return err
 	}
 	w.conn, w.declared = conn, conn.Peer().MaxConcurrentStreams
-	w.open, w.peak = nil, 0
+	w.open, w.answered, w.peak = nil, 0, 0
 	return nil
 }
 
@@ -99,6 +100,14 @@ func (w *h2Wave) living() (open []*Listener) {
 
 func (w *h2Wave) alive() int { return len(w.living()) }
 
+// settled counts the streams that are open, after d: what ends others as it is opened has done so by then.
+func (w *h2Wave) settled(ctx context.Context, d time.Duration) int {
+	pause(ctx, d)
+	n := w.alive()
+	w.peak = max(w.peak, n)
+	return n
+}
+
 // drop closes the oldest stream, and tells when.
 func (w *h2Wave) drop() time.Time {
 	w.open = w.living()
@@ -110,16 +119,22 @@ func (w *h2Wave) drop() time.Time {
 }
 
 // fill opens streams until so many are open, and returns why there are fewer; it has no cause where the time, the requests or the connection came to an end without one. Where some of
-// many at once are refused it goes on one by one: it may have been the pace.
+// many at once are refused it goes on one by one: it may have been the pace. Where as many end as are opened it does not go on.
 func (w *h2Wave) fill(ctx context.Context, want, step int) (no Fingerprint) {
 	refused := 0 // in a row, one by one
-	for ctx.Err() == nil && w.requests > 0 && w.fine() {
-		n := w.alive()
-		if n >= want {
-			return Fingerprint{}
+	n := w.settled(ctx, 0)
+	for n < want && ctx.Err() == nil && w.requests > 0 && w.fine() {
+		asked := min(step, want-n)
+		no = w.ask(ctx, asked)
+		before, wait := n, settle
+		if asked == 1 {
+			wait /= 10
 		}
-		if no = w.ask(ctx, min(step, want-n)); no.Cause == "" {
-			refused = 0
+		n = w.settled(ctx, wait)
+		if no.Cause == "" {
+			if refused = 0; n <= before {
+				break
+			}
 			continue
 		}
 		if step == 1 {
@@ -164,6 +179,7 @@ func (w *h2Wave) ask(ctx context.Context, n int) (no Fingerprint) {
 		switch late := asking.Err() != nil; {
 		case a.err == nil:
 			w.open = append(w.open, a.l)
+			w.answered++
 		case ctx.Err() != nil:
 		case late || silent(a.err):
 			if no.Cause == "" {
@@ -185,6 +201,5 @@ func (w *h2Wave) ask(ctx context.Context, n int) (no Fingerprint) {
 		w.quiet = min(max(quiet, 4*w.usual), 10*time.Second) // the target may be far or slow
 	}
 	w.open = w.living()
-	w.peak = max(w.peak, len(w.open))
 	return no
 }

@@ -110,8 +110,9 @@ func (h *tabs) close() {
 	h.open = nil
 }
 
-// alive forgets the streams that ended, and counts the others.
-func (h *tabs) alive() int {
+// alive forgets the streams that ended, and counts the others: what ends others as it is opened has done so by then.
+func (h *tabs) alive(ctx context.Context) int {
+	pause(ctx, settle)
 	h.open = slices.DeleteFunc(h.open, func(l *Listener) bool {
 		if !l.Alive() {
 			l.Close()
@@ -208,7 +209,6 @@ func (h *tabs) seventh(ctx context.Context, all time.Time, first Facts) result.L
 	} else {
 		by = "one ended"
 	}
-	h.alive()
 	began := time.Now()
 	no := h.ask(ctx, hostPatience)
 	after := fmt.Sprintf("; it is served %s after %s", result.Micros(float64(time.Since(began).Microseconds())), by)
@@ -232,7 +232,7 @@ func (h *tabs) seventh(ctx context.Context, all time.Time, first Facts) result.L
 
 // past opens more than a browser does and says how many the target serves.
 func (h *tabs) past(ctx context.Context) string {
-	most := h.alive()
+	most := h.alive(ctx)
 	for range mostConns - most {
 		no := h.ask(ctx, quiet)
 		if no.Cause != "" && no.Cause != notAnswered {
@@ -244,7 +244,10 @@ func (h *tabs) past(ctx context.Context) string {
 		if no.Cause != "" {
 			return fmt.Sprintf("%d were open at once at the target; the next: %s", most, no.Says)
 		}
-		most = max(most, h.alive())
+		most = max(most, h.alive(ctx))
+	}
+	if most < browserConns {
+		return "at the target no more than " + result.Plural(int64(most), "stream") + " open at once, for streams end by themselves"
 	}
 	return fmt.Sprintf("%d were open at once at the target", most)
 }

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"sync"
@@ -46,6 +47,21 @@ func brief(d time.Duration) http.HandlerFunc {
 	}
 }
 
+// single ends a stream as the next is opened.
+func single() http.HandlerFunc {
+	var mu sync.Mutex
+	leave := func() {}
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		mu.Lock()
+		leave()
+		leave = cancel
+		mu.Unlock()
+		stream(w, r.WithContext(ctx))
+	}
+}
+
 // held keeps the head of a stream until it is closed.
 func held(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
@@ -65,6 +81,10 @@ func TestHosts(t *testing.T) {
 		}},
 		"streams end at once": {brief(0), wire.HTTP11, 0, []string{
 			"h1/connections-per-host found 6..6", "h1/seventh-wait found 0..0 browser: one of the six ended by itself 0s after it was opened",
+		}},
+		"one ends the other": {single(), wire.HTTP11, 0, []string{
+			"h1/connections-per-host found 6..6 browser: the browser's limit: six to a host, all tabs together; at the target no more than 1 stream open at once, for streams end by themselves",
+			"h1/seventh-wait found 0..0 browser: one of the six ended by itself 0s after it was opened",
 		}},
 		"one worker": {few(1, 0), wire.HTTP11, 0, []string{
 			"h1/connections-per-host found 1..1 target: of the six that a browser opens the target serves 1 at once; the next: not answered within 10s; it was served 0 µs after one was closed",
