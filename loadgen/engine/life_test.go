@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -158,6 +159,59 @@ func (s *faithless) dismiss() (closed int) {
 	return closed
 }
 
+// paced are events that wait for conditions, however long those take on this machine: from one of them on they are due when it is met.
+type paced struct {
+	measure.Events
+
+	mu   sync.Mutex
+	past []time.Duration // when those were due that come before the wait
+	from time.Duration   // what the others count from, since the board's epoch
+}
+
+func newPaced(e measure.Events) *paced { return &paced{Events: e, from: time.Hour} }
+
+func (p *paced) At(n int) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n < len(p.past) {
+		return p.past[n]
+	}
+	return p.from + p.Events.At(n)
+}
+
+func (p *paced) Next(at time.Duration) int {
+	return sort.Search(p.Len(), func(n int) bool { return p.At(n) >= at })
+}
+
+// hold lets event n, the next one, wait.
+func (p *paced) hold(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.past); i < n; i++ {
+		p.past = append(p.past, p.from+p.Events.At(i))
+	}
+	p.from = time.Hour
+}
+
+// when lets it go once a condition is met and streams have settled.
+func (p *paced) when(t *testing.T, b *measure.Board, met func() bool) {
+	until(t, met)
+	p.mu.Lock()
+	p.from = time.Duration(b.Now()) + 200*time.Millisecond - p.Events.At(len(p.past))
+	p.mu.Unlock()
+}
+
+// until waits for a condition.
+func until(t *testing.T, met func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !met(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Error("waited for a minute in vain")
+			return
+		}
+	}
+}
+
 // What is said of streams that come back is exactly what the server did: those it sent away for good, let down at first, replayed all, some, twice, with
 // more than was asked for.
 func TestReconnect(t *testing.T) {
@@ -169,17 +223,9 @@ func TestReconnect(t *testing.T) {
 				s := &faithless{}
 				target := serve(t, proto, s)
 				const ms = time.Millisecond
-				events := schedule.Ramp{
-					{To: 20, Over: 500 * ms},
-					{To: 20, Over: 500 * ms}, // the streams are closed
-					{To: 40, Over: 400 * ms},
-					{To: 40, Over: 1000 * ms}, // they come back, some later
-					{To: 60, Over: 400 * ms},
-					{To: 60, Over: 1800 * ms},
-					{To: 70, Over: 200 * ms},
-				}
+				events := newPaced(schedule.Ramp{{To: 20, Over: 500 * ms}, {To: 60, Over: 200 * ms}, {To: 70, Over: 200 * ms}})
 				b := measure.NewBoard(measure.Config{
-					Epoch: time.Now(), Workers: 2, Marker: measure.NewMarker("t"), Start: time.Second, Events: events, Settle: 100 * ms, Deadline: 3 * time.Second, Reconnect: true,
+					Epoch: time.Now(), Workers: 2, Marker: measure.NewMarker("t"), Events: events, Settle: 100 * ms, Deadline: 3 * time.Second, Reconnect: true,
 				})
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan struct{})
@@ -197,10 +243,19 @@ func TestReconnect(t *testing.T) {
 					}
 				}()
 				closed := 0
+				events.when(t, b, func() bool { return b.Open() == streams })
 				for n := range events.Len() {
-					if n == 20 {
-						time.Sleep(time.Second + 750*ms - time.Duration(b.Now()))
+					if n == 20 || n == 40 || n == 60 {
+						events.hold(n)
+					}
+					switch n {
+					case 20:
 						closed = s.dismiss()
+						events.when(t, b, func() bool { return b.Open() == streams-closed })
+					case 40: // some are not let in at their first return, some never
+						events.when(t, b, func() bool { return b.Open() >= streams-2*streams/6 })
+					case 60:
+						events.when(t, b, func() bool { return b.Open() == streams-streams/6 })
 					}
 					marker, intended, _ := b.Begin(uint32(n))
 					time.Sleep(time.Duration(intended - b.Now()))
@@ -266,9 +321,10 @@ func TestChurn(t *testing.T) {
 					s.ServeHTTP(w, r)
 				}))
 				const ms = time.Millisecond
-				events, leave := schedule.Linear(30, 1500*ms), schedule.Ramp{{Over: 700 * ms}, {To: 50, Over: 1500 * ms}}
+				// Who leaves does so by the clock; none does where none is open.
+				events, leave := schedule.Linear(30, 2*time.Second), schedule.Ramp{{Over: 2 * time.Second}, {To: 50, Over: 2500 * ms}}
 				b := measure.NewBoard(measure.Config{
-					Epoch: time.Now(), Workers: 2, Marker: measure.NewMarker("t"), Start: 700 * ms, Events: events, Settle: ms, Deadline: 4 * time.Second, Reconnect: true,
+					Epoch: time.Now(), Workers: 2, Marker: measure.NewMarker("t"), Start: 2 * time.Second, Events: events, Settle: ms, Deadline: time.Minute, Reconnect: true,
 				})
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan struct{})
@@ -286,32 +342,28 @@ func TestChurn(t *testing.T) {
 					s.publish(4*n+1, marker) // with an id
 					b.Done(uint32(n), b.Now(), measure.Published, "")
 				}
-				time.Sleep(time.Duration(int64(2300*ms) - b.Now()))
-				for end := time.Now().Add(8 * time.Second); !b.Settled() && time.Now().Before(end); {
-					time.Sleep(20 * ms)
-					b.Tick()
-				}
-				open := b.Open()
+				time.Sleep(time.Duration(int64(4600*ms) - b.Now()))
+				until(t, func() bool { b.Tick(); return b.Settled() && b.Open() == streams })
 				b.Finish()
 				cancel()
 				<-done
 				var l result.Load
 				b.Fill(&l)
 				got := l.Streams
-				if got.Churned != leave.Len() || got.Opened != streams+leave.Len() || got.Failed != 0 || got.ClosedByServer != 0 || got.Reconnects != 0 || open != streams || len(got.Failures) != 0 {
-					t.Errorf("%+v, want %d churned, none closed, and %d open at the end, not %d", got, leave.Len(), streams, open)
+				if got.Churned > leave.Len() || got.Churned < leave.Len()/2 || got.Opened != streams+got.Churned || got.Failed != 0 || got.ClosedByServer != 0 || got.Reconnects != 0 || len(got.Failures) != 0 {
+					t.Errorf("%+v, want %d churned, and none closed", got, leave.Len())
 				}
 				connections := 2
 				if proto == wire.HTTP11 {
-					connections = streams + leave.Len()
+					connections = got.Opened
 				}
 				if got.Connections != connections {
 					t.Errorf("%d connections, want %d", got.Connections, connections)
 				}
-				if q := l.LatencyUS["open"]; q.Count != int64(streams+leave.Len()) {
-					t.Errorf("%d openings timed, want %d", q.Count, streams+leave.Len())
+				if q := l.LatencyUS["open"]; q.Count != int64(got.Opened) {
+					t.Errorf("%d openings timed, want %d", q.Count, got.Opened)
 				}
-				if e := l.Events; e.Lost != 0 || e.Duplicated != 0 || e.Eligible < int64(events.Len()*streams/4) || e.Eligible > int64(events.Len()*streams) {
+				if e := l.Events; e.Lost != 0 || e.Duplicated != 0 || e.Eligible == 0 || e.Eligible > int64(events.Len()*streams) {
 					t.Errorf("%+v", e)
 				}
 				if r := l.Reconnect; r.Attempts+int(r.MissedInGap) != 0 || resumed.Load() != 0 {
@@ -322,39 +374,40 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-// bulk is a server of large events, which gives up a stream to which it cannot write for four seconds, or waits for ever.
+// bulk is a server of large events, which gives up the streams that do not take them when it is told to.
 type bulk struct {
-	evict   bool
-	evicted *atomic.Int32
+	evicted atomic.Int32
 
 	mu   sync.Mutex
-	subs []chan string
+	subs []*taker
+}
+
+// taker is a stream of it.
+type taker struct {
+	out     chan string
+	control *http.ResponseController
+	writing atomic.Bool
 }
 
 func (s *bulk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	out := make(chan string, 1000)
-	s.mu.Lock()
-	s.subs = append(s.subs, out)
-	s.mu.Unlock()
+	sub := &taker{out: make(chan string, 1000), control: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.WriteHeader(200)
-	c := http.NewResponseController(w)
-	c.Flush()
+	sub.control.Flush()
+	s.mu.Lock()
+	s.subs = append(s.subs, sub)
+	s.mu.Unlock()
 	for {
 		select {
 		case <-r.Context().Done():
 			return
-		case text := <-out:
-			if s.evict {
-				c.SetWriteDeadline(time.Now().Add(4 * time.Second))
-			}
+		case text := <-sub.out:
+			sub.writing.Store(true)
 			_, err := io.WriteString(w, text)
 			if err == nil {
-				err = c.Flush()
+				err = sub.control.Flush()
 			}
-			if err == nil && s.evict {
-				err = c.SetWriteDeadline(time.Time{})
-			}
+			sub.writing.Store(false)
 			if err != nil && r.Context().Err() == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 				s.evicted.Add(1)
 				panic(http.ErrAbortHandler)
@@ -366,8 +419,34 @@ func (s *bulk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *bulk) publish(marker string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, out := range s.subs {
-		out <- "data: " + marker + "\ndata: " + strings.Repeat("x", 60_000) + "\n\n"
+	for _, sub := range s.subs {
+		sub.out <- "data: " + marker + "\ndata: " + strings.Repeat("x", 60_000) + "\n\n"
+	}
+}
+
+// behind tells whether it has something for the stream that has not been taken.
+func (sub *taker) behind() bool { return sub.writing.Load() || len(sub.out) > 0 }
+
+// behind is how many streams have not taken everything.
+func (s *bulk) behind() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
+		if sub.behind() {
+			n++
+		}
+	}
+	return n
+}
+
+// evict ends those streams.
+func (s *bulk) evict() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
+		if sub.behind() {
+			sub.control.SetWriteDeadline(time.Now())
+		}
 	}
 }
 
@@ -380,12 +459,11 @@ func TestSlowReaders(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/evicts=%v", name, proto, evicts), func(t *testing.T) {
 					t.Parallel()
 					const ms = time.Millisecond
-					var evicted atomic.Int32
-					s := &bulk{evict: evicts, evicted: &evicted}
+					s := &bulk{}
 					target := serve(t, proto, s)
-					events := schedule.Linear(6, 300*ms)
+					events := newPaced(schedule.Linear(6, 300*ms))
 					b := measure.NewBoard(measure.Config{
-						Epoch: time.Now(), Workers: 2, Marker: measure.NewMarker("t"), Start: 700 * ms, Events: events, Settle: ms, Deadline: 5 * time.Second, Reconnect: true,
+						Epoch: time.Now(), Workers: 2, Marker: measure.NewMarker("t"), Events: events, Settle: ms, Deadline: time.Minute, Reconnect: true,
 					})
 					ctx, cancel := context.WithCancel(t.Context())
 					done := make(chan struct{})
@@ -396,6 +474,7 @@ func TestSlowReaders(t *testing.T) {
 							Life: engine.Life{Slow: &engine.Slow{Share: share}, Reconnect: &engine.Reconnect{Delay: time.Second}},
 						})
 					}()
+					events.when(t, b, func() bool { return b.Open() == streams })
 					for n := range events.Len() {
 						marker, intended, _ := b.Begin(uint32(n))
 						time.Sleep(time.Duration(intended - b.Now()))
@@ -403,21 +482,22 @@ func TestSlowReaders(t *testing.T) {
 						s.publish(marker)
 						b.Done(uint32(n), b.Now(), measure.Published, "")
 					}
-					for end := time.Now().Add(8 * time.Second); (!b.Settled() || evicts && evicted.Load() < streams*share) && time.Now().Before(end); {
-						time.Sleep(20 * ms)
-						b.Tick()
+					slow, closed := int(streams*share), 0
+					until(t, func() bool { b.Tick(); return b.Settled() && s.behind() == slow })
+					if evicts {
+						closed = slow
+						s.evict()
+						until(t, func() bool {
+							return int(s.evicted.Load()) == slow && (proto == wire.HTTP11 || b.Open() == streams-slow)
+						})
 					}
-					time.Sleep(200 * ms)
+					time.Sleep(500 * ms) // a connection that is closed tells a slow reader nothing: it has not read so far
 					b.Finish()
-					gaveUp := int(evicted.Load()) // what it says of those that we close does not count
+					gaveUp := int(s.evicted.Load()) // what it says of those that we close does not count
 					cancel()
 					<-done
 					var l result.Load
 					b.Fill(&l)
-					slow, closed := int(streams*share), 0
-					if evicts {
-						closed = slow
-					}
 					if got := l.SlowReaders; got == nil || got.Streams != slow || got.ClosedByServer != closed || gaveUp != closed {
 						t.Errorf("%+v, want %d slow readers; the server gave up %d", got, slow, gaveUp)
 					} else if evicts && proto != wire.HTTP11 && (got.FoundAtEnd != 0 || got.ClosedAfterUS == nil || got.BytesBefore.Max > 4096) {
