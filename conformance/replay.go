@@ -202,7 +202,7 @@ func (w *world) dial(ctx context.Context, d *wire.Dialer) {
 				w.free(e)
 				return nil, err
 			}
-			c.take(e)
+			c.take(e, false)
 			c.timing = wire.Timing{Start: w.moment(e.Start), Resolved: e.Resolved, Connected: e.Connected, TLS: e.TLS}
 			if e.HTTP == wire.HTTP2.String() {
 				return replayTLS{c, "h2"}, nil
@@ -224,21 +224,38 @@ func (w *world) free(e *recordedConn) {
 	delete(w.used, any(e))
 }
 
-// asked finds the connection on which r was asked first, which may not be the one that was given out when it was dialled.
+// asked finds the connection on which r was asked first, which may not be the one that was given out when it was dialled: that may be another's, which has not asked yet.
 func (w *world) asked(c *replayConn, r *wire.Request) *recordedConn {
 	text := requestText(r)
 	first := func(e *recordedConn) bool { return len(e.Requests) > 0 && e.Requests[0].Request == text }
-	if c.rec != nil {
-		if first(c.rec) {
-			return c.rec
-		}
-		w.free(c.rec)
+	if e := c.lent(true, first); e != nil {
+		return e
+	}
+	if e := c.lent(false, nil); e != nil {
+		w.free(e)
 	}
 	e := w.connection(c.asker, func(e *recordedConn) bool { return e.Addr == c.addr && e.Failed == nil && first(e) })
+	if e == nil {
+		e = w.takeBack(c, first)
+	}
 	if e == nil {
 		c.asker.miss(strings.ReplaceAll(cut(text), "\n", ", ") + " was not asked then")
 	}
 	return e
+}
+
+// takeBack finds what fits among what was given out to others on whose connections nothing was asked so far.
+func (w *world) takeBack(c *replayConn, fits func(*recordedConn) bool) *recordedConn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for o := range w.open {
+		if o != c && o.addr == c.addr && o.asker.scope == c.asker.scope {
+			if e := o.lent(false, fits); e != nil {
+				return e
+			}
+		}
+	}
+	return nil
 }
 
 // deeds are the messages and actions of a recording, by their order: what came of one is not to come before it is done again. Times alone would not keep that up, where the run that is

@@ -28,6 +28,7 @@ type replayConn struct {
 	causes   [][]int64     // for each chunk, and the close, the deeds before it
 	flow     *flow         // nil over HTTP/1
 	asked    int
+	settled  bool   // rec is what was asked for, not what was likely to be
 	next     int    // chunk
 	rest     []byte // of the one before, not read yet
 	at       time.Time
@@ -49,9 +50,10 @@ func (c replayTLS) ConnectionState() tls.ConnectionState {
 }
 
 // take makes it the connection of e.
-func (c *replayConn) take(e *recordedConn) {
+func (c *replayConn) take(e *recordedConn, settled bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.settled = settled
 	c.rec, c.needs, c.causes, c.flow = e, make([]int, len(e.Received)), c.w.rec.causes(e), newFlow(e)
 	var offset int64
 	n := 0
@@ -62,6 +64,20 @@ func (c *replayConn) take(e *recordedConn) {
 		c.needs[k] = n
 		offset += int64(len(b.Data))
 	}
+}
+
+// lent is the connection that was given out when this was dialled, if it fits and nothing was asked on this yet. It is given back, or stays for good.
+func (c *replayConn) lent(stays bool, fits func(*recordedConn) bool) *recordedConn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.rec
+	if e == nil || c.settled || fits != nil && !fits(e) {
+		return nil
+	}
+	if c.settled = stays; !stays {
+		c.rec = nil
+	}
+	return e
 }
 
 func (c *replayConn) Dialled() wire.Timing { return c.timing }
@@ -77,7 +93,7 @@ func (c *replayConn) Asked(r *wire.Request) (at, written time.Time, err error) {
 			return time.Now(), time.Time{}, ErrNotRecorded
 		}
 		if e != c.rec {
-			c.take(e)
+			c.take(e, true)
 		}
 	}
 	c.mu.Lock()

@@ -1,0 +1,50 @@
+package conformance
+
+import (
+	"net"
+	"net/url"
+	"testing"
+	"time"
+
+	"ssegauge/reference/wire"
+)
+
+// Two connections of one check that are dialled in one order and asked in the other, or dialled before either is asked: each is what was asked on it.
+func TestReplayAskedInAnotherOrder(t *testing.T) {
+	ask := func(accept string) *wire.Request {
+		return &wire.Request{URL: &url.URL{Scheme: "http", Host: "h", Path: "/"}, Header: wire.Header{{Name: "Accept", Value: accept}}}
+	}
+	conn := func(accept string) recordedConn {
+		return recordedConn{Addr: "h:80", HTTP: "1.1", Requests: []recordedAsk{{Request: requestText(ask(accept))}}, Received: []recordedBytes{{Data: []byte(accept)}}}
+	}
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		accepts := []string{"a", "b", "c"}
+		w := &world{rec: &Recording{conns: []recordedConn{conn("a"), conn("b"), conn("c")}}, used: map[any]bool{}, open: map[*replayConn]bool{}}
+		w.wrap(&Target{}, nil)
+		var d wire.Dialer
+		w.dial(t.Context(), &d)
+		var conns []net.Conn
+		for range accepts {
+			c, err := d.NetDial(t.Context(), "tcp", "h:80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, c)
+		}
+		for i, k := range order {
+			c := conns[i]
+			c.SetReadDeadline(time.Now().Add(time.Minute))
+			if _, _, err := c.(wire.Recorded).Asked(ask(accepts[k])); err != nil {
+				t.Errorf("%v: %d: %v", order, i, err)
+				continue
+			}
+			got := make([]byte, 10)
+			if n, err := c.Read(got); string(got[:n]) != accepts[k] {
+				t.Errorf("%v: %d read %q, %v", order, i, got[:n], err)
+			}
+		}
+		if _, _, err := conns[0].(wire.Recorded).Asked(ask("d")); err == nil {
+			t.Error("a request that was not asked then")
+		}
+	}
+}
