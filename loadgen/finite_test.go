@@ -113,7 +113,7 @@ func TestFiniteReferenceServer(t *testing.T) {
 // Streams that were thought finite and are not get their time to end, and are then said not to be.
 func TestNotFinite(t *testing.T) {
 	p := &plan.Plan{
-		Targets: []plan.Target{{URL: "http://" + serve(t, nil) + "/tick?interval=20ms", Method: "GET"}}, Streams: 3, Ramp: -1, Hold: 100 * time.Millisecond, Timeout: 500 * time.Millisecond,
+		Targets: []plan.Target{{URL: "http://" + serve(t, nil) + "/tick?interval=20ms", Method: "GET"}}, Streams: 3, Ramp: -1, Hold: 100 * time.Millisecond, Timeout: 2 * time.Second,
 		Finite: new(true),
 	}
 	l, err := loadgen.Run(t.Context(), p, nil)

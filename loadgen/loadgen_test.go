@@ -165,6 +165,7 @@ func TestInvalid(t *testing.T) {
 		t.Run(c.reason, func(t *testing.T) {
 			t.Parallel()
 			publish := *c.publish
+			publish.Settle = time.Second // for a stream that opens late
 			p := &plan.Plan{Targets: []plan.Target{{URL: base + c.path}}, Streams: 5, Ramp: 100 * time.Millisecond, Hold: 200 * time.Millisecond, Publish: &publish}
 			l, err := loadgen.Run(t.Context(), p, nil)
 			if err != nil {
