@@ -4,17 +4,19 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -85,13 +87,24 @@ func start(ctx context.Context, c *Case, dir string) (p place, stop func(), err 
 	return p, stop, nil
 }
 
+// lastPort is the port that was given out last. They lie below those that systems give to connections by themselves (from 32768 on with Linux): until its server listens,
+// nobody else takes one.
+var lastPort atomic.Int32
+
+func init() { lastPort.Store(10_000 + rand.Int32N(15_000)) }
+
+// freePort is one on which nobody listens, at any address, and which was not given out before.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var last error
+	for range 1000 {
+		port := int(lastPort.Add(1))
+		l, err := net.Listen("tcp", fmt.Sprint(":", port))
+		if err == nil {
+			return port, l.Close()
+		}
+		last = err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, last
 }
 
 // process is a server that runs; gone is closed when it has ended.
@@ -133,11 +146,11 @@ func (r *process) end() {
 
 // certificate writes a key and a certificate for 127.0.0.1 into dir, and both in one file.
 func certificate(dir string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
 	if err != nil {
 		return err
 	}
-	cert, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+	cert, err := x509.CreateCertificate(cryptorand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}, &x509.Certificate{SerialNumber: big.NewInt(1)}, &key.PublicKey, key)
