@@ -77,7 +77,7 @@ func Run(ctx context.Context, p *plan.Plan, progress func(Snapshot), options ...
 	if r.stamp, err = newStamp(p); err != nil {
 		return nil, err
 	}
-	if r.targets, err = resolve(ctx, p); err != nil {
+	if r.targets, err = r.resolve(ctx); err != nil {
 		return nil, err
 	}
 	if r.engine, r.reads, err = engine.Choose(p.Engine, r.targets); err != nil {
@@ -113,6 +113,19 @@ func WithCalibration(start func(tls bool) (*exec.Cmd, error)) Option {
 	return func(r *session) { r.sink = start }
 }
 
+// WithAbruptEnds has the run reset its connections at the end instead of closing them: nothing of it is left for the target to wait for.
+func WithAbruptEnds() Option {
+	return func(r *session) { r.abrupt = true }
+}
+
+// Resolved is how the targets of a plan are reached, for further runs at the same: they need no stream for finding out.
+type Resolved struct{ targets []engine.Target }
+
+// WithResolved has the run take what an earlier one found out, or else find it out for later ones.
+func WithResolved(known *Resolved) Option {
+	return func(r *session) { r.known = known }
+}
+
 // session is one Run.
 type session struct {
 	plan       *plan.Plan
@@ -126,6 +139,8 @@ type session struct {
 	openings   int
 	heldBefore int64                     // memory before the first stream
 	perStream  int64                     // memory of each, once all were open; 0: not known
+	abrupt     bool                      // connections are reset
+	known      *Resolved                 // nil: each run finds out by itself
 	canary     func() (*exec.Cmd, error) // nil: none
 	sink       func(tls bool) (*exec.Cmd, error)
 	received   *result.Calibration // nil: not calibrated

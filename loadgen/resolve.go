@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,9 +19,21 @@ import (
 // reason not to run.
 const headPatience = 3 * time.Second
 
+// resolve finds out how the targets are reached, unless that is known.
+func (r *session) resolve(ctx context.Context) ([]engine.Target, error) {
+	if r.known != nil && r.known.targets != nil {
+		return slices.Clone(r.known.targets), nil
+	}
+	targets, err := resolve(ctx, r.plan, r.abrupt)
+	if err == nil && r.known != nil {
+		r.known.targets = slices.Clone(targets)
+	}
+	return targets, err
+}
+
 // resolve opens one stream of each target to learn what every later one needs: where redirects lead, which protocol is spoken, which addresses answer, and how many
-// streams a connection may carry.
-func resolve(ctx context.Context, p *plan.Plan) ([]engine.Target, error) {
+// streams a connection may carry. abrupt: connections are reset when they are closed.
+func resolve(ctx context.Context, p *plan.Plan, abrupt bool) ([]engine.Target, error) {
 	targets := make([]engine.Target, len(p.Targets))
 	for i := range p.Targets {
 		d, _, err := p.Targets[i].Open()
@@ -36,7 +49,7 @@ func resolve(ctx context.Context, p *plan.Plan) ([]engine.Target, error) {
 		if requests.URLVaries() {
 			name = p.Targets[i].URL // what a row holds may be a credential
 		}
-		t, err := probe(ctx, d, r, result.Mask(name), min(p.Timeout, headPatience), p.Timeout)
+		t, err := probe(ctx, d, r, result.Mask(name), min(p.Timeout, headPatience), p.Timeout, abrupt)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
@@ -54,10 +67,13 @@ func resolve(ctx context.Context, p *plan.Plan) ([]engine.Target, error) {
 	return targets, nil
 }
 
-func probe(ctx context.Context, dialer *wire.Dialer, r *wire.Request, name string, patience, timeout time.Duration) (*engine.Target, error) {
+func probe(ctx context.Context, dialer *wire.Dialer, r *wire.Request, name string, patience, timeout time.Duration, abrupt bool) (*engine.Target, error) {
 	d := *dialer
 	d.MaxRedirects, d.Record = 20, 0
-	t := &engine.Target{Request: r, Proto: d.Proto, Dial: d.NetDial}
+	t := &engine.Target{Request: r, Proto: d.Proto, Dial: d.NetDial, Abrupt: abrupt}
+	if abrupt {
+		d.NetDial = engine.Abrupt(d.NetDial)
+	}
 	unreachable := func(err error) error {
 		return &UnreachableError{URL: name, Err: err}
 	}

@@ -99,6 +99,8 @@ type Target struct {
 	// PeerStreams is the SETTINGS_MAX_CONCURRENT_STREAMS that an earlier connection saw; 0: not known.
 	PeerStreams uint32
 	Sources     []netip.Addr // local addresses to connect from, in turn; none: the system chooses
+	// Abrupt: a connection is reset when it is closed. There are servers that keep the place of one which only said that it sends no more.
+	Abrupt bool
 }
 
 // Connections is how many connections n streams of t need.

@@ -62,6 +62,9 @@ func (l *loop) connect(t int, pad int32) (fd int, err error) {
 	if l.Targets[t].Proto != wire.HTTP11 {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
+	if l.Targets[t].Abrupt {
+		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
 	for tries := 0; ; tries++ {
 		from, more := l.Targets[t].source(l.turn, tries)
 		if from.IsValid() {

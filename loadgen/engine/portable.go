@@ -234,6 +234,9 @@ func (g *portable) connect(t *Target, slow bool, o *measure.Opening) (*conn, str
 	if dial == nil {
 		dial = t.dialer(turn, slow)
 	}
+	if t.Abrupt {
+		dial = Abrupt(dial)
+	}
 	o.Dialled = g.Board.Now()
 	nc, err := dial(ctx, "tcp", t.Addrs[turn%len(t.Addrs)])
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"ssegauge/loadgen"
 	"ssegauge/loadgen/plan"
 	"ssegauge/reference/publish"
 	"ssegauge/reports/result"
@@ -78,7 +79,9 @@ type Search struct {
 	target contact
 	known  result.Secrets
 	mute   string // why nothing can be published though a hook was given; "": it can
-	held   int    // streams that were seen to be held at once; 0: it was not looked for
+	// How stages reach the target; one after the other, not beside each other.
+	resolved loadgen.Resolved
+	held     int // streams that were seen to be held at once; 0: it was not looked for
 
 	kept  sync.Mutex // guards watch
 	watch *vigil     // that the probes idle and lifetime share

@@ -149,7 +149,7 @@ func (s *Session) publish(ctx context.Context, m publish.Message) (publish.Recei
 
 var errNoHook = errors.New("nothing can be published: --publish is not given")
 
-// stage runs a load of the target, as set sets it up. What it measured is in the result also beside an error.
+// stage runs a load of the target, as set sets it up, and resets its connections at the end. What it measured is in the result also beside an error.
 func (s *Session) stage(ctx context.Context, set func(*plan.Plan)) (*result.Load, error) {
 	p := s.config.Plan
 	p.Targets = []plan.Target{p.Targets[0]}
@@ -160,7 +160,7 @@ func (s *Session) stage(ctx context.Context, set func(*plan.Plan)) (*result.Load
 	set(&p)
 	return loadgen.Run(ctx, &p, func(now loadgen.Snapshot) {
 		s.Note("%s of %s streams open, %s failed", result.Count(int64(now.Open)), result.Count(int64(now.Planned)), result.Count(int64(now.Failed)))
-	})
+	}, loadgen.WithAbruptEnds(), loadgen.WithResolved(&s.resolved))
 }
 
 // found is a limit that lies from low to high.

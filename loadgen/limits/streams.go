@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"ssegauge/loadgen/engine"
 	"ssegauge/reports/result"
 )
 
@@ -18,8 +19,11 @@ const (
 	growth     = 1.5  // of one stage over the one before
 	bisected   = 0.05 // of the number that holds: a limit that is not exact is narrowed down to so much
 	boundaries = 3    // times that either side of the limit is tried
-	gentler    = 4    // times slower is a stage opened that is looked at again, and after so much longer a rest
+	gentler    = 4    // times slower is a stage opened that is looked at again
 	looks      = 3    // at a stage that does not hold, before that is believed
+
+	briefHold = time.Second     // of a stage that is only opened
+	dear      = 2 * time.Second // an opening that takes longer is not slowed down without need
 )
 
 // climb looks for the most streams that the target holds at once: in stages, each larger than the one before by half, until one does not hold. What failed decides whose doing that
@@ -33,14 +37,15 @@ type climb struct {
 	run     func(ctx context.Context, v level) (trial, error) // runs a stage
 	open    func(ctx context.Context) error                   // opens a stream and closes it
 	stage   level                                             // what stages are like; streams is that of the first
-	rest    time.Duration                                     // that the target gets between stages
+	rest    time.Duration                                     // that the target gets from the end of one stage to the next; 0: until a stream is served again
 	waits   time.Duration                                     // the first such rest, where one is of use
 
 	tried   map[int]*tries
 	ours    *trial        // the stage at which this machine could not go on
 	most    int           // more are not tried
 	lived   time.Duration // so long a single stream lived
-	full    bool          // the last stage did not hold, and may still be closing
+	full    bool          // the last stage did not hold, and its streams may still count
+	ended   time.Time     // when they were closed
 	notes   []string      // what else was seen
 	stopped string        // why no more was tried
 }
@@ -53,10 +58,18 @@ type tries struct {
 
 func newClimb(s *Session) *climb {
 	publishes := s.config.Publisher != nil
+	patience := 5 * time.Second
+	if d := s.config.Plan.Timeout; d > 0 {
+		patience = min(patience, d)
+	}
+	hold := briefHold
+	if publishes {
+		hold = 2 * time.Second
+	}
 	return &climb{
-		session: s, run: s.try, open: s.glance, waits: 2 * time.Second, tried: map[int]*tries{}, most: s.config.Streams,
+		session: s, run: s.try, open: s.glance, waits: 4 * time.Second, tried: map[int]*tries{}, most: s.config.Streams,
 		stage: level{
-			streams: min(s.config.Streams, max(10, s.config.Streams/100)), pace: 1000, ramp: 500 * time.Millisecond, hold: 2 * time.Second, patience: 5 * time.Second,
+			streams: min(s.config.Streams, max(10, s.config.Streams/100)), pace: 1000, ramp: 500 * time.Millisecond, hold: hold, patience: patience,
 			settle: 200 * time.Millisecond, bound: time.Second, publish: publishes, deliver: publishes,
 		},
 	}
@@ -77,9 +90,16 @@ func streams(ctx context.Context, s *Session) []result.Limit {
 	return []result.Limit{newClimb(s).search(ctx)}
 }
 
-// glance opens a stream and closes it.
+// glance opens a stream and resets its connection.
 func (s *Session) glance(ctx context.Context) error {
-	l, err := s.open(ctx)
+	d := *s.target.dialer
+	d.Proto, d.NetDial = s.target.proto, engine.Abrupt(d.NetDial)
+	conn, err := d.Dial(ctx, s.target.request.URL)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	l, err := s.openOn(ctx, conn)
 	if err == nil {
 		l.Close()
 	}
@@ -137,6 +157,9 @@ func (c *climb) narrow(ctx context.Context) {
 		good, bad := c.bounds()
 		if c.stage.exact = bad.closed; c.stage.exact {
 			c.stage.publish, c.stage.deliver = c.session.target.held, false
+			if c.stage.hold < c.stage.patience && !c.stage.publish {
+				c.stage.hold = min(c.stage.hold, briefHold)
+			}
 		}
 		n := between(good, bad)
 		if n == 0 {
@@ -191,6 +214,7 @@ func (c *climb) try(ctx context.Context, n int) (o trial, ok bool) {
 	v, rest := c.stage, c.rest
 	v.streams = n
 	good, bad := c.bounds()
+	met := bad != nil || c.rest > 0
 	var before []trial // that were not believed
 	for {
 		if o, ok = c.once(ctx, v, rest); !ok {
@@ -210,10 +234,12 @@ func (c *climb) try(ctx context.Context, n int) (o trial, ok bool) {
 			continue
 		case c.stopped != "":
 			return o, false
-		case !believed(&o, before, good, bad != nil):
+		case !believed(&o, before, good, met):
 			before = append(before, o)
-			rest = max(gentler*rest, c.waits)
-			if bad == nil {
+			if !met || o.served < good {
+				rest = max(2*rest, c.waits)
+			}
+			if !met {
 				v.pace /= gentler
 				v.ramp *= 2
 			}
@@ -237,7 +263,15 @@ func (c *climb) try(ctx context.Context, n int) (o trial, ok bool) {
 	if len(before) > 0 && (o.holds || !alike(o.served, before[0].served)) {
 		// From now on all are tried as gently.
 		c.note("%d of %d streams were served at first, and %d after a pause of %s, opened at %s a second", before[0].served, n, o.served, rest, result.Number(v.pace))
-		c.stage.pace, c.stage.ramp, c.stage.hold, c.rest = v.pace, v.ramp, v.hold, rest
+		pace, ramp := c.stage.pace, c.stage.ramp
+		c.stage.pace, c.stage.ramp, c.rest = v.pace, v.ramp, rest
+		if o.holds && v.opening() > dear {
+			v.pace, v.ramp = pace, ramp
+			if fast, ok := c.once(ctx, v, rest); ok && fast.holds {
+				c.note("the pause was enough")
+				c.stage.pace, c.stage.ramp = pace, ramp
+			}
+		}
 	}
 	t := c.tried[n]
 	if t == nil {
@@ -278,10 +312,11 @@ func alike(n, m int) bool {
 // once runs one stage. ok is false where it could not be run to its end.
 func (c *climb) once(ctx context.Context, v level, rest time.Duration) (o trial, ok bool) {
 	c.session.Note("%s streams", result.Count(int64(v.streams)))
-	if c.full {
+	if rest > 0 {
+		pause(ctx, rest-time.Since(c.ended))
+	} else if c.full {
 		c.letGo(ctx, v.patience)
 	}
-	pause(ctx, rest)
 	if p := c.session.config.Publisher; p != nil {
 		p.Close()
 	}
@@ -296,7 +331,7 @@ func (c *climb) once(ctx context.Context, v level, rest time.Duration) (o trial,
 	case err != nil:
 		c.stop("it was interrupted while %s were tried", result.Count(int64(v.streams)))
 	}
-	c.full = !o.holds && o.wall == nil
+	c.full, c.ended = !o.holds && o.wall == nil, time.Now()
 	return o, err == nil
 }
 

@@ -299,14 +299,14 @@ func TestStreamsSearch(t *testing.T) {
 		{"no answer, on a machine that is shared", simulated{cap: 777, crowded: true}, time.Hour, "found 777 to 777, target", ""},
 		{"no delivery at all", simulated{soft: 1, cap: 200}, time.Hour, "found 200 to 200, target", "delivery is not judged"},
 		{"the oldest gives way", simulated{cap: 200, evicts: true}, time.Hour, "found 200 to 200, target", ""},
-		{"streams end by themselves", simulated{age: 2500 * time.Millisecond, cap: 200}, time.Hour, "found 200 to 200, target", "streams end by themselves"},
+		{"streams end by themselves", simulated{age: 1200 * time.Millisecond, cap: 200}, time.Hour, "found 200 to 200, target", "streams end by themselves"},
 		{"overload breaks it", simulated{cap: 250, breaks: true}, time.Hour, "found 100 to 149, target", "225 that had held before did no more"},
 		{"descriptors", simulated{ours: 400}, time.Hour, "found 338 to 506, generator", "too many open files"},
 		{"this machine", simulated{unfit: 400}, time.Hour, "none up to 338, generator", "not fit"},
 		{"this machine from the start", simulated{unfit: 1}, time.Hour, "undecided", "not fit"},
 		{"no time", simulated{cap: 777}, time.Second, "undecided", "no time left"},
-		{"little time", simulated{cap: 777}, 25 * time.Second, "none up to 761", "with 1,142: as planted, which is not enough to tell"},
-		{"not much time", simulated{cap: 777}, 45 * time.Second, "found 777 to 777, target", "no time left"},
+		{"little time", simulated{cap: 777}, 15 * time.Second, "none up to 761", "with 1,142: as planted, which is not enough to tell"},
+		{"not much time", simulated{cap: 777}, 35 * time.Second, "found 777 to 777, target", "no time left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
