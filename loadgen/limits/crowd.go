@@ -37,6 +37,7 @@ type crowd struct {
 	from    netip.Addr // zero: the system's choice
 	opens   func(ctx context.Context) (*Listener, error)
 	open    []*Listener
+	peak    int           // the most that were open
 	slowest time.Duration // to a head
 	latest  time.Time     // when the last one was served
 	refused Fingerprint   // the last refusal; zero: none
@@ -92,6 +93,7 @@ func (c *crowd) ask(ctx context.Context, n int) int {
 		c.open = append(c.open, l)
 		stay++
 	}
+	c.peak = max(c.peak, c.size())
 	return stay
 }
 

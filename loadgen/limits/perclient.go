@@ -51,7 +51,7 @@ func (p *perClientProbe) look(ctx context.Context) result.Limit {
 		return none(perClientID, perClientTitle, float64(n), "streams", "all of %d streams from one address were served, each on a connection of its own; more were not tried", n)
 	case filledUp:
 	default:
-		return p.why(out, first)
+		return p.why(ctx, out, first)
 	}
 	if len(p.from) < 2 {
 		by, only := "--source", "this machine was given no other address to ask from"
@@ -182,7 +182,7 @@ func (p *perClientProbe) comesFree(ctx context.Context, c *crowd) bool {
 }
 
 // why is what can be said where filling up came to no limit.
-func (p *perClientProbe) why(out filled, c *crowd) result.Limit {
+func (p *perClientProbe) why(ctx context.Context, out filled, c *crowd) result.Limit {
 	n := c.size()
 	switch out {
 	case filledPoor:
@@ -190,7 +190,11 @@ func (p *perClientProbe) why(out filled, c *crowd) result.Limit {
 		l.Owner = result.OwnerGenerator
 		return l
 	case filledEnding:
-		return p.undecided("", "%d streams from one address were open when others ended by themselves: %s", n, c.ended.Says)
+		says := fmt.Sprintf("%d of %d streams from one address were left when others ended by themselves: %s", n, c.peak, c.ended.Says)
+		if !c.oneMore(ctx, refusalStays) {
+			says += "; then no other was served: " + c.refused.Says
+		}
+		return p.undecided("", "%s", says)
 	case filledPaced:
 		return p.undecided("", "%d streams from one address were open; time and again the next was refused and a moment later served: the pace is limited before their number is (%s)", n, c.refused.Says)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,6 +113,37 @@ func shut(c net.Conn) {
 	_ = c.Close()
 }
 
+// mortal ends all streams as soon as there are so many, and serves no others.
+type mortal struct {
+	most int
+
+	once sync.Once
+	over chan struct{}
+	in   atomic.Int64
+}
+
+func (m *mortal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m.once.Do(func() { m.over = make(chan struct{}) })
+	switch n := m.in.Add(1); {
+	case n == int64(m.most)+1: // one was the contact's
+		close(m.over)
+		fallthrough
+	case n > int64(m.most):
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	go func() {
+		select {
+		case <-m.over:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	endless(w, r.WithContext(ctx))
+}
+
 func TestPerClient(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -132,6 +164,7 @@ func TestPerClient(t *testing.T) {
 		{"closed", planted(server.Config{}), turnstile(&gate{each: 7}, shut), "found 7", "connection was closed"},
 		{"hanging", planted(server.Config{}), turnstile(&gate{each: 7}, hang), "found 7", "not answered in time"},
 		{"hanging overall", planted(server.Config{}), turnstile(&gate{all: 7}, hang), "none 7", "not answered in time"},
+		{"mortal", handler(&mortal{most: 9}), nil, "undecided", "0 of 8 streams from one address were left when others ended by themselves"},
 		{"one address", handler(&gate{each: 20}), func(_ *town, c *Config) { c.Plan.Sources = c.Plan.Sources[:1] }, "undecided --source", "20 streams from one address"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,7 +18,7 @@ const (
 	// mostTurns is how many requests are made on one connection at most: twice what nginx allows by default.
 	mostTurns = 2000
 	// turnEnds is how long a response may take that ends by itself.
-	turnEnds = time.Second
+	turnEnds = time.Second // at most
 	// turnBytes is how much of it is read at most, in bytes.
 	turnBytes = 1 << 20
 	// cancelGap lies between streams that are cancelled: fewer a second than what node allows (33), which counts resets.
@@ -94,12 +94,14 @@ type ride struct {
 func (t *turns) look(ctx context.Context) result.Limit {
 	kind, one, why := t.choose(ctx)
 	switch {
+	case ctx.Err() != nil:
+		return t.undecided("--budget", "the time was over before a kind of request was found that can be counted%s", why)
 	case one != nil:
 		return found(t.id, t.title, 1, 1, "requests", result.OwnerTarget, "no connection is kept: %s", one.how)
 	case why != "":
 		return t.undecided("", "%s", why)
 	}
-	first := t.ride(ctx, kind, mostTurns, 0)
+	first := t.ride(ctx, kind, mostTurns, 0, quiet)
 	if l, done := t.inconclusive(ctx, kind, &first); done {
 		return l
 	}
@@ -113,7 +115,7 @@ func (t *turns) look(ctx context.Context) result.Limit {
 	if first.took > left {
 		return found(t.id, t.title, float64(first.served), float64(first.served), "requests", result.OwnerTarget, "%s; there was no time to see it twice", says)
 	}
-	second := t.ride(ctx, kind, mostTurns, slower)
+	second := t.ride(ctx, kind, mostTurns, slower, quiet)
 	again := fmt.Sprintf("%d after %s and %d after %s", first.served, shortly(first.took), second.served, shortly(second.took))
 	switch {
 	case second.over && second.served == first.served && slower > 0:
@@ -169,8 +171,13 @@ func (t *turns) choose(ctx context.Context) (kind turn, one *ride, why string) {
 	var said []string
 	var refused *turn
 	kept := true
+	end, _ := ctx.Deadline()
+	patience := min(quiet, max(time.Until(end)/8, 500*time.Millisecond)) // one that hangs leaves time for the others
 	for _, k := range kinds {
-		r := t.ride(ctx, k, 2, 0)
+		r := t.ride(ctx, k, 2, 0, patience)
+		if ctx.Err() != nil {
+			break
+		}
 		k.status = r.status
 		switch {
 		case r.served == 2 && r.status < 400:
@@ -188,6 +195,11 @@ func (t *turns) choose(ctx context.Context) (kind turn, one *ride, why string) {
 	}
 	last := kinds[len(kinds)-1]
 	switch {
+	case ctx.Err() != nil:
+		if len(said) > 0 {
+			why = " (" + strings.Join(said, "; ") + ")"
+		}
+		return kind, nil, why
 	case refused != nil:
 		return *refused, nil, ""
 	case !kept && last.method == "GET" && t.closes(ctx):
@@ -218,10 +230,16 @@ func saysClose(h *wire.Head) bool {
 	return has("close") || h.Proto == wire.HTTP10 && !has("keep-alive")
 }
 
-// ride makes up to most requests on one connection, with so much time between them beside what is always there.
-func (t *turns) ride(ctx context.Context, kind turn, most int, slower time.Duration) (r ride) {
+// ride makes up to most requests on one connection, with so much time between them beside what is always there. patience is for the first answers.
+func (t *turns) ride(ctx context.Context, kind turn, most int, slower, patience time.Duration) (r ride) {
 	conn, err := t.dial(ctx, t.proto)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		if err == nil {
+			conn.Close()
+		}
+		return r
+	case err != nil:
 		return ride{how: "another connection could not be opened: " + fingerprint(err).Says}
 	}
 	defer conn.Close()
@@ -234,10 +252,10 @@ func (t *turns) ride(ctx context.Context, kind turn, most int, slower time.Durat
 	var last *wire.Head
 	for r.served < most {
 		asked := time.Now()
-		head, err := t.take(ctx, conn, kind, max(quiet, 5*slowest))
+		head, err := t.take(ctx, conn, kind, max(patience, 5*slowest))
 		if err != nil {
 			if ctx.Err() == nil {
-				r.end(ctx, t, conn, kind, last, err)
+				r.end(ctx, t, conn, kind, last, err, patience)
 			}
 			return r
 		}
@@ -255,10 +273,10 @@ func (t *turns) ride(ctx context.Context, kind turn, most int, slower time.Durat
 }
 
 // end notes how a connection ended: last is the last head before err.
-func (r *ride) end(ctx context.Context, t *turns, conn *wire.Conn, kind turn, last *wire.Head, err error) {
+func (r *ride) end(ctx context.Context, t *turns, conn *wire.Conn, kind turn, last *wire.Head, err error, patience time.Duration) {
 	var goaway *wire.GoAwayError
 	if t.proto != wire.HTTP11 && !errors.As(err, &goaway) && conn.Err() == nil {
-		_, second := t.take(ctx, conn, kind, quiet) // what came after the last stream of a GOAWAY is told nothing else
+		_, second := t.take(ctx, conn, kind, patience) // what came after the last stream of a GOAWAY is told nothing else
 		errors.As(second, &goaway)
 	}
 	switch {
@@ -284,7 +302,8 @@ func (r *ride) end(ctx context.Context, t *turns, conn *wire.Conn, kind turn, la
 
 // take makes one request and takes its answer to the end.
 func (t *turns) take(ctx context.Context, conn *wire.Conn, kind turn, patience time.Duration) (*wire.Head, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience+turnEnds, &wire.TimeoutError{After: patience})
+	ends := min(turnEnds, patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience+ends, &wire.TimeoutError{After: patience})
 	defer cancel()
 	r := *t.target.request
 	r.Method = kind.method
@@ -299,7 +318,7 @@ func (t *turns) take(ctx context.Context, conn *wire.Conn, kind turn, patience t
 	if kind.cancel {
 		return s.Head, nil
 	}
-	_ = s.SetReadDeadline(time.Now().Add(turnEnds))
+	_ = s.SetReadDeadline(time.Now().Add(ends))
 	n, err := io.Copy(io.Discard, io.LimitReader(s, turnBytes))
 	switch {
 	case err == nil && n == turnBytes, silent(err):

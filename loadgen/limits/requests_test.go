@@ -16,7 +16,7 @@ type counted struct {
 	silent  bool          // what is more is not answered; else the last answer says that the connection closes
 	age     time.Duration // 0: any
 	calm    int           // 0: any number; so many requests are answered of all, then 429
-	others  int           // the status of other methods than GET; 0: 200
+	others  int           // the status of other methods than GET; 0: 200; below 0: they are not answered
 	finite  bool          // the stream ends at once
 	connect int           // only the first so many connections are ended; 0: all of them
 
@@ -53,6 +53,8 @@ func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	switch {
+	case r.Method != "GET" && c.others < 0:
+		<-r.Context().Done()
 	case c.calm > 0 && all > c.calm:
 		w.WriteHeader(http.StatusTooManyRequests)
 	case r.Method != "GET":
@@ -80,6 +82,7 @@ func TestRequests(t *testing.T) {
 		{"silent", handler(&counted{most: 50, silent: true}), "found 50", "undecided", "closed without a word", "51st"},
 		{"age", handler(&counted{age: time.Second}), "none 501", "none 501", "an age", "an age"},
 		{"chance", handler(&counted{most: 50, connect: 3}), "none 2000", "none 2000", "another connection served 2000", ""},
+		{"mute", handler(&counted{most: 50, others: -1}), "undecided", "found 50", "HEAD: the 1st is not answered; OPTIONS: the 1st is not answered; GET: the answer does not end", "(each cancelled"},
 		{"pace", handler(&counted{calm: 100}), "undecided", "undecided", "429", "429"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
