@@ -296,7 +296,7 @@ func (t *Target) dialer(turn int, slow bool) func(context.Context, string, strin
 						bindLate(fd)
 					}
 					if slow {
-						narrow(fd)
+						Narrow(fd)
 					}
 				})
 			}

@@ -67,14 +67,14 @@ func stampOf(oob []byte) int64 {
 	return int64(e.Uint64(oob[header:]))*1e9 + int64(e.Uint64(oob[header+8:]))
 }
 
-// narrow leaves little room for what comes on a socket that is not connected yet.
-func narrow(fd uintptr) {
+// Narrow leaves little room for what comes on a socket that is not connected yet.
+func Narrow(fd uintptr) {
 	_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, slowReceive)
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, slowSegment)
 }
 
-// hungUp tells whether the other end has closed a connection, as far as the kernel knows: not if its end stands behind what there was no room for.
-func hungUp(raw syscall.RawConn) (over bool) {
+// HungUp tells whether the other end has closed a connection, as far as the kernel knows: not if its end stands behind what there was no room for.
+func HungUp(raw syscall.RawConn) (over bool) {
 	const established = 1 // TCP_ESTABLISHED
 	_ = raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)

@@ -20,6 +20,6 @@ func bindLate(uintptr) {}
 
 func tryRead(uintptr, *buffer) (int, int64, error) { return 0, 0, errAgain }
 
-func narrow(uintptr) {}
+func Narrow(uintptr) {}
 
-func hungUp(syscall.RawConn) bool { return false }
+func HungUp(syscall.RawConn) bool { return false }

@@ -28,10 +28,10 @@ func tryRead(fd uintptr, b *buffer) (n int, stamp int64, err error) {
 	}
 }
 
-// narrow leaves little room for what comes on a socket that is not connected yet.
-func narrow(fd uintptr) {
+// Narrow leaves little room for what comes on a socket that is not connected yet.
+func Narrow(fd uintptr) {
 	_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, slowReceive)
 }
 
-// hungUp is not known here: a slow reader is closed when it reads that it is.
-func hungUp(syscall.RawConn) bool { return false }
+// HungUp is not known here: a slow reader is closed when it reads that it is.
+func HungUp(syscall.RawConn) bool { return false }

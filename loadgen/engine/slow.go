@@ -53,7 +53,7 @@ func (s *h1conn) pause() bool {
 		case <-s.g.ctx.Done():
 			return false
 		}
-		if s.c.raw != nil && hungUp(s.c.raw) {
+		if s.c.raw != nil && HungUp(s.c.raw) {
 			s.drained = true // there is no reason to go slowly any more
 			return true
 		}

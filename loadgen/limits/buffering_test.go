@@ -15,7 +15,7 @@ import (
 func gathers(n int) func(*feed) {
 	return func(f *feed) {
 		var held []byte
-		for data := range f.events {
+		for data := range f.next {
 			held = append(held, "id: 1\ndata: "+data+"\n\n"...)
 			if whole := len(held) / n * n; whole > 0 {
 				f.w.Write(held[:whole])
@@ -29,15 +29,12 @@ func gathers(n int) func(*feed) {
 // batches makes a stream of n events at a time.
 func batches(n int) func(*feed) {
 	return func(f *feed) {
-		for {
-			for range n {
-				data, ok := <-f.events
-				if !ok {
-					return
-				}
-				io.WriteString(f.w, "data: "+data+"\n\n")
+		held := 0
+		for data := range f.next {
+			io.WriteString(f.w, "data: "+data+"\n\n")
+			if held++; held%n == 0 {
+				f.flush()
 			}
-			f.flush()
 		}
 	}
 }
@@ -49,10 +46,9 @@ func ticks(d time.Duration) func(*feed) {
 		defer tick.Stop()
 		for {
 			select {
-			case data, ok := <-f.events:
-				if !ok {
-					return
-				}
+			case <-f.gone:
+				return
+			case data := <-f.events:
 				io.WriteString(f.w, "data: "+data+"\n\n")
 			case <-tick.C:
 				f.flush()
@@ -82,7 +78,7 @@ func TestBuffering(t *testing.T) {
 		{"the head alone", &planted{late: true, stream: each(func(f *feed, data string) bool { f.event(data); return true })}, map[string]float64{"buffering/size": 0}, "the head of the response comes with the first"},
 		{"one late", &planted{stream: func(f *feed) {
 			before := ""
-			for data := range f.events {
+			for data := range f.next {
 				if before != "" {
 					f.event(before)
 				}
@@ -137,7 +133,7 @@ func TestBufferingPacked(t *testing.T) {
 					return
 				}
 				z := gzip.NewWriter(f.w)
-				for data := range f.events {
+				for data := range f.next {
 					io.WriteString(z, "data: "+data+"\n\n")
 					if flushed {
 						z.Flush()

@@ -12,8 +12,9 @@ import (
 const (
 	tinyEvent  = 32
 	leastEvent = 1 << 10
-	mostEvent  = 16 << 20
 )
+
+var mostEvent = 16 << 20
 
 // eventSizeRequests counts two publishes, and a stream for each, of every size on the way up and while the limit is closed in on, and those small ones that are sent after one that did not come.
 func eventSizeRequests(s *Session, _ time.Duration) int {

@@ -11,7 +11,7 @@ import (
 // each makes a stream of what is done with each event; false ends it.
 func each(do func(f *feed, data string) bool) func(*feed) {
 	return func(f *feed) {
-		for data := range f.events {
+		for data := range f.next {
 			if !do(f, data) {
 				return
 			}
@@ -49,7 +49,7 @@ func TestEventSize(t *testing.T) {
 		{"closes", &planted{stream: larger(func(*feed, string) bool { return false })}, "the stream ends: "},
 		{"alters", &planted{stream: larger(func(f *feed, data string) bool { f.event(data[:2000] + "\ndata: " + data[2000:]); return true })}, "it is altered"},
 		{"falls silent", &planted{stream: larger(func(f *feed, _ string) bool {
-			for range f.events {
+			for range f.next {
 			}
 			return false
 		})}, "nothing else comes on that stream"},
@@ -75,7 +75,7 @@ func TestEventSizeNone(t *testing.T) {
 		{"wraps, and ends once", &planted{stream: each(func(f *feed, data string) bool {
 			f.event(`{"text":"` + data + `"}`)
 			return sent.Add(1) != 2
-		})}, result.LimitNone, "an event of 16.0 MiB comes whole"},
+		})}, result.LimitNone, "an event of 1.00 MiB comes whole"},
 		{"delivers nothing", &planted{stream: each(func(*feed, string) bool { return true })}, result.LimitUndecided, "not even a small event"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -51,7 +51,7 @@ func (t *contact) attend(ctx context.Context, c *Config, d *wire.Dialer, first *
 		f, done := t.glimpse(ctx, s, min(doneTime, c.Budget/20))
 		age := result.Quantity(f.Ended.Sub(f.Opened).Round(time.Millisecond).Seconds(), "s")
 		switch {
-		case f.Events == 0 && f.Bytes > mostEvent:
+		case f.Events == 0 && f.Bytes > int64(mostEvent):
 			return &AnswerError{result.Mask(t.request.URL.String()), fmt.Sprintf("%s came, and not one event was complete", result.Bytes(float64(f.Bytes)))}
 		case f.Ended.IsZero():
 			return nil

@@ -48,6 +48,7 @@ func Probes() []Probe {
 		{Name: "requests", Title: "requests on one connection until the target ends it", Weight: 3, Most: time.Minute, Requests: connRequestsRequests, run: connRequests},
 		{Name: "event-size", Title: "bytes of one event: what comes whole, and what becomes of more", Weight: 3, Most: 90 * time.Second, Needs: "--publish", Requests: eventSizeRequests, run: eventSize},
 		{Name: "buffering", Title: "bytes, events or time that are held back before a client gets any of them", Weight: 3, Most: 2 * time.Minute, Needs: "--publish", Requests: bufferingRequests, run: buffering},
+		{Name: "slow-reader", Title: "how much, and how long, a client may leave unread, and what others feel of it", Weight: 4, Most: 2 * time.Minute, Needs: "--publish", Requests: slowRequests, run: slowReader},
 		{Name: "idle", Title: "how long streams may be silent before they are closed, or dead without a word", Weight: 20, Most: 12 * time.Minute, Watches: true, Requests: idleRequests, run: idle},
 		{Name: "lifetime", Title: "how old streams become, and whether all of them the same", Weight: 20, Most: 12 * time.Minute, Watches: true, Requests: lifetimeRequests, run: lifetime},
 		{Name: "per-client", Title: "streams from one address, and whether the limit is each client's or all clients' together", Weight: 4, Most: 2 * time.Minute, Requests: perClientRequests, run: perClient},

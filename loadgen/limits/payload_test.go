@@ -1,12 +1,12 @@
 package limits_test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -23,6 +23,22 @@ import (
 type feed struct {
 	w      http.ResponseWriter
 	events chan string // what to send next, as data
+	gone   <-chan struct{}
+	conn   *counted // nil where connections are not counted
+}
+
+// next gives what to send, until the client has gone.
+func (f *feed) next(yield func(data string) bool) {
+	for {
+		select {
+		case data := <-f.events:
+			if !yield(data) {
+				return
+			}
+		case <-f.gone:
+			return
+		}
+	}
 }
 
 // event sends an event, at once.
@@ -37,10 +53,12 @@ func (f *feed) flush() { http.NewResponseController(f.w).Flush() }
 type planted struct {
 	accept func(data string) int // status of the answer to a publish; nil: 200
 	head   func(w http.ResponseWriter, r *http.Request)
+	queue  int           // of each stream; 0: 4,096 events
+	full   func(f *feed) // it is, and another event is to be sent: called in its place; nil: who publishes waits for room
 	late   bool          // the head leaves with the first bytes of the stream
 	stream func(f *feed) // sends f.events until it returns
 
-	mu    sync.Mutex
+	turn  chan struct{} // held while feeds are looked at (a mutex would stop the clock)
 	feeds map[*feed]bool
 }
 
@@ -53,12 +71,21 @@ func (p *planted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
+		p.turn <- struct{}{}
+		defer func() { <-p.turn }()
 		for f := range p.feeds {
 			select {
 			case f.events <- string(data):
-			case <-time.After(time.Minute):
+				continue
+			default:
+			}
+			if p.full != nil {
+				p.full(f)
+				continue
+			}
+			select {
+			case f.events <- string(data):
+			case <-f.gone:
 			}
 		}
 		return
@@ -67,24 +94,15 @@ func (p *planted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no", http.StatusMethodNotAllowed)
 		return
 	}
-	f := &feed{w: w, events: make(chan string, 4096)}
-	p.mu.Lock()
+	f := &feed{w: w, events: make(chan string, cmp.Or(p.queue, 4096)), gone: r.Context().Done()}
+	f.conn, _ = r.Context().Value(connKey{}).(*counted)
+	p.turn <- struct{}{}
 	p.feeds[f] = true
-	p.mu.Unlock()
+	<-p.turn
 	defer func() {
-		p.mu.Lock()
+		p.turn <- struct{}{}
 		delete(p.feeds, f)
-		p.mu.Unlock()
-	}()
-	gone := r.Context().Done()
-	go func() {
-		<-gone
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.feeds[f] {
-			delete(p.feeds, f)
-		}
-		close(f.events)
+		<-p.turn
 	}()
 	w.Header().Set("Content-Type", "text/event-stream")
 	if p.head != nil {
@@ -135,6 +153,9 @@ func probe(t *testing.T, name string, p *planted) []result.Limit {
 func probeOf(t *testing.T, name string, h http.Handler, set func(*limits.Config)) (found []result.Limit) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		if p, ok := h.(*planted); ok {
+			p.turn = make(chan struct{}, 1)
+		}
 		m := make(memory)
 		server := &http.Server{Handler: h, Protocols: new(http.Protocols)}
 		server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {

@@ -86,10 +86,9 @@ func (m *mortals) stream(f *feed) {
 			idle, end, beats, ticks = nil, nil, nil, nil
 		}
 		select {
-		case data, ok := <-f.events:
-			if !ok {
-				return
-			}
+		case <-f.gone:
+			return
+		case data := <-f.events:
 			if dead && m.resets {
 				panic(http.ErrAbortHandler)
 			}
@@ -211,7 +210,7 @@ func ages(t *testing.T, serve mortal, proto wire.Proto, hook bool, probes ...str
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := &mortals{mortal: serve, began: time.Now()}
-		p := &planted{feeds: map[*feed]bool{}, stream: m.stream}
+		p := &planted{turn: make(chan struct{}, 1), feeds: map[*feed]bool{}, stream: m.stream}
 		handler := http.Handler(p)
 		if m.places > 0 {
 			handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
