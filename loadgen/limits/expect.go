@@ -95,12 +95,19 @@ func (e expectation) six() string {
 // onH2 is what an HTTP/2 connection carries where no browser is known to take it.
 func (e expectation) onH2() string {
 	allowed, served := e.met(h2Advertised.id), e.met(h2Served.id)
-	s := "over HTTP/2 the server names no limit of streams on a connection"
+	over := "over HTTP/2"
+	if e.met(h1Conns.id) != nil { // in the clear, then
+		over += ", which browsers speak over TLS only,"
+	}
+	s := over + " the server names no limit of streams on a connection"
 	switch {
 	case allowed != nil:
-		s = fmt.Sprintf("over HTTP/2 the server allows %s", result.Number(*allowed.Low))
-		if served != nil && *served.High < *allowed.Low {
+		s = fmt.Sprintf("%s the server allows %s", over, result.Number(*allowed.Low))
+		switch {
+		case served != nil && *served.High < *allowed.Low:
 			s += fmt.Sprintf(", of which %s served at once", are(*served.High))
+		case *allowed.Low > chromiumMost:
+			s += fmt.Sprintf(", and a browser (Chromium) opens %d at most", chromiumMost)
 		}
 	case !e.is(h2Advertised.id, result.LimitNone), served == nil:
 		return ""
@@ -120,6 +127,9 @@ func (e expectation) browser() string {
 		return ""
 	}
 	s := fmt.Sprintf("A browser (Chromium) opens %s over HTTP/2, all its tabs together", result.Quantity(opens, "streams"))
+	if allowed := e.met(h2Advertised.id); allowed != nil && *allowed.Low > opens {
+		s += fmt.Sprintf(", though the server allows %s", result.Number(*allowed.Low))
+	}
 	if served != nil && *served.High < opens {
 		return s + fmt.Sprintf(", of which %s served at once.", are(*served.High))
 	}
