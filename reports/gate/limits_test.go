@@ -49,7 +49,7 @@ func TestLimit(t *testing.T) {
 		{"streams/generator <= 90000", false, -1, "(generator)"},
 		{"storm/replay >= 99%", false, -1, "undecided: --publish; needs a way to publish"},
 		{"client/per-address >= 1", false, -1, "not applicable; there is one address"},
-		{"streams/totals >= 1", false, -1, "was not looked for; these were: h1/per-host, "},
+		{"streams/totals >= 1", false, -1, "was not looked for; these were: h1/connections-per-host, "},
 	} {
 		g, err := gate.ParseLimit(c.text)
 		if err != nil {

@@ -74,6 +74,8 @@ func weight(l *result.Limit) style {
 	switch {
 	case l.Verdict == result.LimitFound && l.Owner == result.OwnerGenerator:
 		return magenta
+	case l.Verdict == result.LimitFound && l.Fact:
+		return ""
 	case l.Verdict == result.LimitFound:
 		return bold
 	case l.Verdict == result.LimitNone:

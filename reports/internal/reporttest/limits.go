@@ -40,7 +40,7 @@ func Limits() *result.Run {
 	none := math.NaN()
 	r := limits(
 		"https://sse.example.test/events", "2", 247_312,
-		limit(result.LimitFound, "h1-hosts", "h1/per-host", "streams that a browser opens to one host over HTTP/1.1", 6, 6, "streams", result.OwnerPath, "browsers hold six connections to a host, over all tabs; the seventh stream waited 2.0 s and would have waited until one of the six ends"),
+		limit(result.LimitFound, "h1-hosts", "h1/connections-per-host", "connections to one host, as a browser opens them", 6, 6, "connections", result.OwnerBrowser, "browsers hold six connections to a host, over all tabs; the seventh stream waited 2.0 s and would have waited until one of the six ends"),
 		limit(result.LimitFound, "h2-streams", "h2/max-concurrent-streams", "streams on one HTTP/2 connection, as advertised", 128, 128, "streams", result.OwnerTarget, "SETTINGS_MAX_CONCURRENT_STREAMS is 128"),
 		limit(result.LimitFound, "h2-streams", "h2/served-streams", "streams on one HTTP/2 connection, served at once", 16, 16, "streams", result.OwnerTarget, "16 of 128 streams were served; the others wait for a head that does not come"),
 		limit(result.LimitFound, "h2-streams", "h2/slot-release", "time until the place of a closed HTTP/2 stream is free", 0.05, 0.112, "s", result.OwnerTarget, "a stream was served again 112ms after another was closed"),
