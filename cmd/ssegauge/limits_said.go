@@ -38,7 +38,7 @@ func (l *limitsFlags) announce(w io.Writer, search *limits.Search) {
 	}
 	fmt.Fprintf(&b, "ssegauge limits  %s\n", search.Target().URL)
 	fmt.Fprintf(&b, "HTTP/%s · at most %s, %s and %s at once\n", search.Target().HTTP, span(l.budget), result.Plural(requests, "request"), result.Plural(int64(l.streams), "stream"))
-	fmt.Fprintf(&b, "  %-11s %8s  %7s\n", "probe", "requests", "time")
+	head := b.Len()
 	var whys []string
 	without := map[string][]string{} // probes that are not run, by the reason
 	for _, s := range steps {
@@ -49,11 +49,14 @@ func (l *limitsFlags) announce(w io.Writer, search *limits.Search) {
 			without[s.Why] = append(without[s.Why], s.Probe.Name)
 			continue
 		}
+		if b.Len() == head {
+			fmt.Fprintf(&b, "  %-11s %8s  %7s\n", "probe", "requests", "time")
+		}
 		what, _, _ := strings.Cut(s.Probe.Title, ":")
 		fmt.Fprintf(&b, "  %-11s %8s  %7s  %s\n", s.Probe.Name, result.Count(int64(s.Requests)), span(s.Within), clip(what, 48))
 	}
 	if most := search.Most(); l.budget < most {
-		fmt.Fprintf(&b, "They go as far as that comes; a --budget of %s is all that they can use.\n", span(most))
+		fmt.Fprintf(&b, "They go as far as that comes; a --budget of %s is all that they can use.\n", span((most + time.Minute - 1).Truncate(time.Minute)))
 	}
 	for _, why := range whys {
 		b.WriteString(wrap("Without "+strings.Join(without[why], ", ")+": "+why+".", 80, "") + "\n")

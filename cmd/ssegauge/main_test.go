@@ -12,7 +12,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the command line as a user types it, one behaviour a file. Beside testscript's own commands:
 //
-//	serve [FAULT]           starts the reference server; its address is in $URL
+//	serve [FAULT | max-streams-per-conn=N]  starts the reference server; its address is in $URL
 //	peer KIND               starts a server that is something else (peers_test.go); its URL is in $URL
 //	exitcode N CMD ARGS...  demands the exit code
 //	replays N A.csv FILE    demands that a recording replays to the verdicts of a report and to the exit code N

@@ -25,11 +25,17 @@ import (
 	"ssegauge/reference/server"
 )
 
-// cmdServe starts the reference server for the rest of the script: serve [fault].
+// cmdServe starts the reference server for the rest of the script: serve [fault | max-streams-per-conn=N].
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	config := server.Config{History: 100, Heartbeat: 15 * time.Second, Retry: 2 * time.Second}
 	if len(args) > 0 {
-		config.Fault = args[0]
+		if n, limited := strings.CutPrefix(args[0], "max-streams-per-conn="); limited {
+			var err error
+			config.MaxConcurrentStreams, err = strconv.Atoi(n)
+			ts.Check(err)
+		} else {
+			config.Fault = args[0]
+		}
 	}
 	srv, err := server.New(config)
 	ts.Check(err)

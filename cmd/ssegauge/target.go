@@ -50,6 +50,7 @@ func (t *targetFlags) addWithin(cmd *cobra.Command, timeout time.Duration) {
 var shared = []string{
 	"publish", "publish-header", "publish-body", "publish-cmd", "publish-http", "publish-stdin", "window", "only", "skip", "profile-set", "require", "fail-on", "severity", "baseline", "requirements",
 	"streams", "ramp", "open-rate", "stages", "arrival", "seed", "variables", "variables-order", "duration", "streams-per-conn", "publish-rate", "publish-arrival", "publish-size", "publish-in-flight", "publish-deadline", "publish-warm-up", "threshold",
+	"probe", "budget", "engine", "source", "remote-resets",
 }
 
 // load applies the profile, then turns the flags into a request for rawURL and a dialer.

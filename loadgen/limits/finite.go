@@ -49,19 +49,22 @@ func (t *contact) attend(ctx context.Context, c *Config, d *wire.Dialer, first *
 	}
 	for s := first; ; {
 		f, done := t.glimpse(ctx, s, min(doneTime, c.Budget/20))
-		age := result.Quantity(f.Ended.Sub(f.Opened).Round(time.Millisecond).Seconds(), "s")
+		age := "at once"
+		if d := f.Ended.Sub(f.Opened).Round(time.Millisecond); d > 0 {
+			age = "after " + result.Quantity(d.Seconds(), "s")
+		}
 		switch {
 		case f.Events == 0 && f.Bytes > int64(mostEvent):
 			return &AnswerError{result.Mask(t.request.URL.String()), fmt.Sprintf("%s came, and not one event was complete", result.Bytes(float64(f.Bytes)))}
 		case f.Ended.IsZero():
 			return nil
 		case errors.Is(f.Err, io.EOF) && done:
-			t.finite = fmt.Sprintf("streams end by themselves (one did after %s, with [DONE])", age)
+			t.finite = fmt.Sprintf("streams end by themselves (one did %s, with [DONE])", age)
 			return nil
 		case f.Ended.Sub(f.Opened) > answerTime, errors.Is(f.Err, io.EOF) && f.Events == 0: // for what reason, it is for the probes to find
 			return nil
 		case errors.Is(f.Err, io.EOF):
-			t.finite = fmt.Sprintf("streams end by themselves (one did after %s; --finite=false: they do not)", age)
+			t.finite = fmt.Sprintf("streams end by themselves (one did %s; --finite=false: they do not)", age)
 			return nil
 		case s != first:
 			return &AnswerError{result.Mask(t.request.URL.String()), "it breaks off at once: " + printOf(f.Err).Says}

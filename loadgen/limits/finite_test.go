@@ -23,6 +23,7 @@ func TestFinite(t *testing.T) {
 		io.WriteString(w, "data: "+data+"\n\n")
 		http.NewResponseController(w).Flush()
 	}
+	hold := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	n := 0 // requests of the row that runs
 	for name, c := range map[string]struct {
 		method string
@@ -31,11 +32,11 @@ func TestFinite(t *testing.T) {
 		says   string
 		err    string
 	}{
-		"stays":                    {serve: stream, says: open},
-		"ends":                     {serve: func(w http.ResponseWriter, r *http.Request) { event(w, "x") }, says: "one did after 0 µs; --finite=false"},
+		"stays":                    {serve: hold, says: open},
+		"ends":                     {serve: func(w http.ResponseWriter, r *http.Request) { event(w, "x") }, says: "one did at once; --finite=false"},
 		"ends, it is said":         {finite: new(bool), serve: func(w http.ResponseWriter, r *http.Request) { event(w, "x") }, says: open},
-		"stays, it is said to end": {finite: new(true), serve: stream, says: "(--finite)"},
-		"is posted":                {method: "POST", serve: stream, says: "that answer a POST end by themselves (--finite=false"},
+		"stays, it is said to end": {finite: new(true), serve: hold, says: "(--finite)"},
+		"is posted":                {method: "POST", serve: hold, says: "that answer a POST end by themselves (--finite=false"},
 		"ends without an event":    {serve: func(w http.ResponseWriter, r *http.Request) { w.(http.Flusher).Flush() }, says: open},
 		"ends later, done": {serve: func(w http.ResponseWriter, r *http.Request) {
 			event(w, "x [DONE] y")
@@ -59,7 +60,7 @@ func TestFinite(t *testing.T) {
 			if n == 1 {
 				panic(http.ErrAbortHandler)
 			}
-			stream(w, r)
+			hold(w, r)
 		}, says: open},
 		"no line ends": {serve: func(w http.ResponseWriter, r *http.Request) {
 			for range mostEvent>>20 + 1 {

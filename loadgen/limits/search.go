@@ -2,6 +2,7 @@ package limits
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"ssegauge/loadgen"
+	"ssegauge/reference/wire"
 	"ssegauge/reports/result"
 )
 
@@ -208,7 +210,7 @@ func (r *run) together(ctx context.Context, i int, batch []Probe) {
 		})
 	}
 	running.Wait()
-	r.look(ctx, batch, found, i+len(batch) < len(r.probes))
+	r.look(ctx, batch, found)
 	for k, p := range batch {
 		for n := range found[k] {
 			l := &found[k][n]
@@ -266,15 +268,15 @@ func (r *run) unsaid(ctx context.Context, p Probe, limits *[]result.Limit) {
 	}
 }
 
-// recovery is how long a target may refuse streams after a probe.
+// recovery is how long a target may refuse streams after a probe, and no longer than a tenth of the budget.
 const recovery = 10 * time.Second
 
-// look looks after a batch whether the target still is there: what was seen of one that is not may come of that.
-func (r *run) look(ctx context.Context, batch []Probe, found [][]result.Limit, more bool) {
-	met := slices.ContainsFunc(found, func(limits []result.Limit) bool {
-		return slices.ContainsFunc(limits, func(l result.Limit) bool { return l.Verdict == result.LimitFound && l.Owner != result.OwnerGenerator })
-	})
-	if r.gone != "" || !met && !more {
+func (r *run) recovery() time.Duration { return min(recovery, r.config.Budget/10) }
+
+// look looks after a batch whether the target still serves streams; the probes after it would take for a limit what this one has done. What was found of a target that is not even there
+// any more may come of that.
+func (r *run) look(ctx context.Context, batch []Probe, found [][]result.Limit) {
+	if r.gone != "" || ctx.Err() != nil {
 		return
 	}
 	err := r.there(ctx)
@@ -286,25 +288,25 @@ func (r *run) look(ctx context.Context, batch []Probe, found [][]result.Limit, m
 		names = append(names, p.Name)
 	}
 	r.gone = fmt.Sprintf("no stream can be opened since %s: %s", strings.Join(names, " and "), printOf(err).Says)
-	r.remark("No stream could be opened for %s after %s: %s. What was not looked for by then is undecided.", recovery, strings.Join(names, " and "), printOf(err).Says)
+	r.remark("No stream could be opened for %s after %s: %s.", seconds(r.recovery()), strings.Join(names, " and "), printOf(err).Says)
+	var e *wire.Error
+	if !errors.As(err, &e) || e.Phase != wire.PhaseConnect && e.Phase != wire.PhaseTLS || ours(err) {
+		return
+	}
 	for k := range found {
 		for n := range found[k] {
 			l := &found[k][n]
-			if l.Verdict != result.LimitFound || l.Owner == result.OwnerGenerator {
+			if l.Verdict != result.LimitFound || l.Owner == result.OwnerGenerator || l.ID == h2Advertised.id { // which was said, not seen
 				continue
 			}
-			if l.Unit == "s" { // a target that ends ends all streams
-				*l = kind{l.ID, l.Title, l.Unit}.undecided("", "%s; but the target is gone since, and that may be why", l.Evidence)
-				continue
-			}
-			l.Evidence += "; no stream can be opened since"
+			*l = kind{l.ID, l.Title, l.Unit}.undecided("", "%s: %s; but the target is gone since, and that may be why", l.Shown(), l.Evidence)
 		}
 	}
 }
 
 // there waits until a stream can be opened; the error is why none can.
 func (r *run) there(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, recovery)
+	ctx, cancel := context.WithTimeout(ctx, r.recovery())
 	defer cancel()
 	s := &Session{Search: r.Search}
 	var last error
@@ -316,7 +318,7 @@ func (r *run) there(ctx context.Context) error {
 		if last == nil || ctx.Err() == nil {
 			last = err // and not that the time is over
 		}
-		if pause(ctx, recovery/20); ctx.Err() != nil {
+		if pause(ctx, r.recovery()/20); ctx.Err() != nil {
 			return last
 		}
 	}

@@ -120,9 +120,18 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
-// A target that is gone after a probe is no target with limits: of times nothing is said, and the probes that are left do not begin.
+// A target that is gone after a probe is no target with limits: nothing that was found stands, and the probes that are left do not begin. One that is there and refuses may have its limits.
 func TestGone(t *testing.T) {
-	for name, back := range map[string]time.Duration{"for good": 0, "for a while": recovery / 2} {
+	for name, c := range map[string]struct {
+		dies  bool
+		back  time.Duration // 0: never
+		found bool
+		next  string // why the next probe says nothing; "": it does
+	}{
+		"for good":            {dies: true, next: "since first: connect: "},
+		"refuses for good":    {found: true, next: "since first: answered 503"},
+		"refuses for a while": {back: recovery / 2, found: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var away atomic.Bool
@@ -133,31 +142,32 @@ func TestGone(t *testing.T) {
 					}
 					stream(w, r)
 				})})
-				began := false
 				s := searchOf(t, p, "", time.Hour, says("first", func(context.Context, *Session) []result.Limit {
 					away.Store(true)
-					if back > 0 {
-						time.AfterFunc(back, func() { away.Store(false) })
+					switch {
+					case c.dies:
+						p.Close()
+					case c.back > 0:
+						time.AfterFunc(c.back, func() { away.Store(false) })
 					}
-					return []result.Limit{kindA.found(3, 4, result.OwnerTarget, "they end"), kindB.found(3, 4, result.OwnerTarget, "seen")}
+					return []result.Limit{kindA.found(3, 4, result.OwnerTarget, "they end"), kindB.found(3, 4, result.OwnerGenerator, "ours")}
 				}, kindA, kindB), says("second", func(context.Context, *Session) []result.Limit {
-					began = true
 					return []result.Limit{kindC.none(1, "")}
 				}, kindC))
 				out, err := s.Run(t.Context(), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				a, b, c := only(t, out, kindA.id), only(t, out, kindB.id), only(t, out, kindC.id)
-				if back > 0 {
-					if !a.Found || !b.Found || b.Evidence != "seen" || !began || len(out.Remarks) > 0 {
-						t.Errorf("%+v %q", out.Limits, out.Remarks)
-					}
-					return
+				l := only(t, out, kindA.id)
+				if l.Found != c.found || !c.found && (l.Low != nil || !strings.Contains(l.Evidence, "3 to 4 s: they end; but the target is gone")) {
+					t.Errorf("%+v", l)
 				}
-				if a.Verdict != result.LimitUndecided || !strings.Contains(a.Evidence, "they end") || !b.Found || !strings.Contains(b.Evidence, "no stream can be opened since") ||
-					c.Verdict != result.LimitUndecided || !strings.Contains(c.Evidence, "since first: answered 503") || began || len(out.Remarks) != 1 {
-					t.Errorf("%+v %q", out.Limits, out.Remarks)
+				if l := only(t, out, kindB.id); !l.Found {
+					t.Errorf("%+v", l)
+				}
+				l = only(t, out, kindC.id)
+				if c.next == "" != (l.Verdict == result.LimitNone) || !strings.Contains(l.Evidence, c.next) || len(out.Remarks) > 0 == (c.next == "") {
+					t.Errorf("%+v %q", l, out.Remarks)
 				}
 			})
 		})

@@ -102,7 +102,7 @@ func TestLimitsSentence(t *testing.T) {
 		{nil, nil, "inconclusive", "nothing can be concluded, none of 0 limits decided."},
 		{[]Limit{open, open}, nil, "inconclusive", "nothing can be concluded, none of 2 limits decided."},
 		{[]Limit{open, none}, nil, "searched", "no limit found of 2 looked for; 1 undecided."},
-		{[]Limit{inapplicable}, nil, "searched", "no limit found of 0 looked for."},
+		{[]Limit{inapplicable}, nil, "searched", "nothing that was looked for applies to this target."},
 		{
 			[]Limit{found("a", "s", OwnerTarget, 5), found("b", "streams", OwnerGenerator, 2), found("c", "streams", OwnerTarget, 16), found("d", "streams", OwnerPath, 6), found("e", "bytes", "", 1)},
 			nil, "searched",

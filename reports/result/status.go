@@ -337,6 +337,8 @@ func (r *Run) limitsSentence() string {
 	}
 	s := fmt.Sprintf("%s found of %s looked for", Plural(found, "limit"), Count(all))
 	switch first := r.First(); {
+	case all == 0 && len(r.Limits.Limits) > 0:
+		s = "nothing that was looked for applies to this target"
 	case r.Decided() == 0:
 		s = fmt.Sprintf("nothing can be concluded, none of %s decided", Plural(all, "limit"))
 		undecided = 0

@@ -35,8 +35,11 @@ func (p *report) limits() {
 
 // limitTable writes a limit on a line, and what was seen below it.
 func (p *report) limitTable() {
-	what, limit, whose := len("what"), len("limit"), len("whose")
 	all := p.ByVerdict()
+	if len(all) == 0 {
+		return
+	}
+	what, limit, whose := len("what"), len("limit"), len("whose")
 	for i := range all {
 		what = max(what, twwidth.Width(result.Escape(all[i].Title)))
 		limit = max(limit, twwidth.Width(all[i].Shown()))
