@@ -22,6 +22,7 @@ type Case struct {
 	Start  [][]string `yaml:"start"`  // programs, started in this order in the case's folder
 	Path   string     `yaml:"path"`
 	HTTP   string     `yaml:"http"`  // 1.1, h2c, 2
+	TLS    bool       `yaml:"tls"`   // with 2 in any case
 	Flags  []string   `yaml:"flags"` // for check, load and watch alike
 
 	Publish *Publish          `yaml:"publish"`
@@ -29,6 +30,7 @@ type Case struct {
 	Checks  []string          `yaml:"checks"` // further flags of check
 	Expect  map[string]string `yaml:"expect"` // id: verdict; what is not listed may neither fail, warn nor err
 	Load    *Load             `yaml:"load"`
+	Limits  *Limits           `yaml:"limits"` // instead of check, load and watch: limits alone is run
 	Watch   string            `yaml:"watch"` // a pattern that a watcher must see; with Publish it is what is published
 
 	// Optional: what it needs comes from a place that is not always there. It is then said to be missing, and nothing else happens.
@@ -72,6 +74,22 @@ type Load struct {
 	Silent bool `yaml:"silent"`
 	// Doubles: the server sends an event twice now and then, by a race of its own.
 	Doubles bool `yaml:"doubles"`
+}
+
+// Limits is a run of limits against a server that was set up to have some: what it is set to must come back, and nothing else.
+type Limits struct {
+	Flags  []string         `yaml:"flags"`
+	Exit   int              `yaml:"exit"`
+	Expect map[string]Bound `yaml:"expect"` // by id; what is not listed may not be found
+}
+
+// Bound is what is to be said of one limit.
+type Bound struct {
+	Verdict string   `yaml:"verdict"` // found where empty
+	Is      *float64 `yaml:"is"`      // what the server is set to: has to lie between low and high
+	Slack   float64  `yaml:"slack"`   // by so much either may miss it, and they may be twice that apart; seconds pass until they are noticed
+	Owner   string   `yaml:"owner"`
+	Says    string   `yaml:"says"` // a pattern in the evidence
 }
 
 // load reads every YAML file one level below folder: each is a list of cases.

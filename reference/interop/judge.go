@@ -66,10 +66,18 @@ func (h *harness) with(ctx context.Context, o *outcome, steps ...func(context.Co
 	}
 }
 
+// steps are what is done with c while others are at work beside it.
+func (h *harness) steps(c *Case) []func(context.Context, *Case, place, *outcome) {
+	if c.Limits != nil {
+		return []func(context.Context, *Case, place, *outcome){h.limits}
+	}
+	return []func(context.Context, *Case, place, *outcome){h.check, h.watch}
+}
+
 // target is the part of a command line that check, load and watch share.
 func (c *Case) target(p place) []string {
 	url := p.expand("$BASE" + c.Path)
-	if c.HTTP == "2" {
+	if c.HTTP == "2" || c.TLS {
 		url = strings.Replace(url, "http:", "https:", 1)
 	}
 	return append([]string{url, "--http", c.HTTP}, p.expandAll(c.Flags)...)

@@ -91,14 +91,14 @@ func run(ctx context.Context, program, folder, only string, together int, keep s
 	outcomes := make([]*outcome, len(chosen))
 	sideBySide(together, chosen, func(i int, c *Case) {
 		outcomes[i] = &outcome{c: c, check: "-", load: "-", watch: "-"}
-		h.with(ctx, outcomes[i], h.check, h.watch)
+		h.with(ctx, outcomes[i], h.steps(c)...)
 	})
 	for i, o := range outcomes {
 		if len(o.differences) > 0 && ctx.Err() == nil {
 			// Side by side they share a processor; alone it is the server that speaks. The table says that it took two tries.
 			fmt.Fprintf(os.Stderr, "%s once more, alone, after:\n  %s\n", o.c.Name, strings.Join(o.differences, "\n  "))
 			outcomes[i] = &outcome{c: o.c, check: "-", load: "-", watch: "-", again: true}
-			h.with(ctx, outcomes[i], h.check, h.watch)
+			h.with(ctx, outcomes[i], h.steps(o.c)...)
 		}
 	}
 	sideBySide(together/4, chosen, func(i int, c *Case) {
