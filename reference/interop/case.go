@@ -11,9 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Case is one server and what is expected of it. In every string $PORT, $UPSTREAM (two free ports), $BASE
-// (http://127.0.0.1:$PORT) and $DIR (a directory that is
-// thrown away, with a fresh key.pem, cert.pem and both.pem in it) are replaced.
+// Case is one server and what is expected of it. In every string $PORT, $UPSTREAM (two free ports), $BASE (http://127.0.0.1:$PORT), $PROGRAM (the
+// program that judges) and $DIR (a directory that is thrown away, with a fresh key.pem, cert.pem and both.pem in it) are replaced.
 type Case struct {
 	Name   string     `yaml:"name"`
 	Needs  []string   `yaml:"needs"`  // programs that must be there; ./name: a file of the folder
@@ -31,7 +30,7 @@ type Case struct {
 	Expect  map[string]string `yaml:"expect"` // id: verdict; what is not listed may neither fail, warn nor err
 	Load    *Load             `yaml:"load"`
 	Limits  *Limits           `yaml:"limits"` // instead of check, load and watch: limits alone is run
-	Watch   string            `yaml:"watch"` // a pattern that a watcher must see; with Publish it is what is published
+	Watch   string            `yaml:"watch"`  // a pattern that a watcher must see; with Publish it is what is published
 
 	// Optional: what it needs comes from a place that is not always there. It is then said to be missing, and nothing else happens.
 	Optional bool `yaml:"optional"`
@@ -127,12 +126,12 @@ func load(folder string) ([]*Case, error) {
 // place is where a case runs.
 type place struct {
 	port, upstream int
-	dir            string
+	dir, program   string
 }
 
 func (p place) expand(s string) string {
 	return strings.NewReplacer("$PORT", fmt.Sprint(p.port), "$UPSTREAM", fmt.Sprint(p.upstream), "$DIR", p.dir,
-		"$BASE", fmt.Sprintf("http://127.0.0.1:%d", p.port)).Replace(s)
+		"$PROGRAM", p.program, "$BASE", fmt.Sprintf("http://127.0.0.1:%d", p.port)).Replace(s)
 }
 
 func (p place) expandAll(list []string) []string {

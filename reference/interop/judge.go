@@ -50,7 +50,7 @@ func (h *harness) with(ctx context.Context, o *outcome, steps ...func(context.Co
 		o.differ("%v", err)
 		return
 	}
-	p, stop, err := start(ctx, o.c, dir)
+	p, stop, err := start(ctx, o.c, dir, h.program)
 	if err != nil {
 		o.differ("starting: %v", err)
 		return

@@ -54,6 +54,9 @@ func run(ctx context.Context, program, folder, only string, together int, keep s
 			return refuse(fmt.Errorf("building ssegauge: %v\n%s", err, out))
 		}
 	}
+	if program, err = filepath.Abs(program); err != nil { // servers are started in their folders
+		return refuse(err)
+	}
 	cases, err := load(folder)
 	if err != nil {
 		return refuse(err)

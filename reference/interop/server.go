@@ -22,8 +22,8 @@ import (
 )
 
 // start brings up the servers of c and waits until the last one accepts connections. stop ends them.
-func start(ctx context.Context, c *Case, dir string) (p place, stop func(), err error) {
-	p = place{dir: dir}
+func start(ctx context.Context, c *Case, dir, program string) (p place, stop func(), err error) {
+	p = place{dir: dir, program: program}
 	for _, port := range []*int{&p.port, &p.upstream} {
 		if *port, err = freePort(); err != nil {
 			return p, nil, err
