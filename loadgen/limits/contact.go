@@ -126,14 +126,6 @@ func (t *contact) other(ctx context.Context, asked wire.Proto) {
 	t.h1 = conn.Proto() == wire.HTTP11
 }
 
-// server is what the target says it is, "" if it does not.
-func (t *contact) server() string {
-	if t.head == nil {
-		return ""
-	}
-	return strings.TrimSpace(short(t.head.Header.Get("Server")))
-}
-
 // proxyOf says by what an answer shows that it came through a proxy, and what is known of that; "" where nothing does.
 func proxyOf(head *wire.Head) string {
 	if head == nil {

@@ -23,7 +23,7 @@ const (
 	looks      = 3    // at a stage that does not hold, before that is believed
 
 	briefHold = time.Second     // of a stage that is only opened
-	dear      = 2 * time.Second // an opening that takes longer is not slowed down without need
+	lingering = 2 * time.Second // an opening that takes longer is not slowed down without need
 )
 
 // climb looks for the most streams that the target holds at once: in stages, each larger than the one before by half, until one does not hold. What failed decides whose doing that
@@ -265,7 +265,7 @@ func (c *climb) try(ctx context.Context, n int) (o trial, ok bool) {
 		c.note("%d of %d streams were served at first, and %d after a pause of %s, opened at %s a second", before[0].served, n, o.served, rest, result.Number(v.pace))
 		pace, ramp := c.stage.pace, c.stage.ramp
 		c.stage.pace, c.stage.ramp, c.rest = v.pace, v.ramp, rest
-		if o.holds && v.opening() > dear {
+		if o.holds && v.opening() > lingering {
 			v.pace, v.ramp = pace, ramp
 			if fast, ok := c.once(ctx, v, rest); ok && fast.holds {
 				c.note("the pause was enough")

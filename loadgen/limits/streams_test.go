@@ -221,7 +221,6 @@ type simulated struct {
 
 	closed   []time.Time // when the places of closed streams are free
 	attempts []int
-	slowest  float64
 }
 
 func (m *simulated) free() int {

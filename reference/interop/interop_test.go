@@ -19,7 +19,11 @@ func TestCases(t *testing.T) {
 			t.Errorf("the name %q stands twice", c.Name)
 		}
 		seen[c.Name] = true
-		if len(c.Start) == 0 || len(c.Needs) == 0 || c.Path == "" || len(c.Expect) == 0 {
+		expected := len(c.Expect)
+		if c.Limits != nil {
+			expected = len(c.Limits.Expect)
+		}
+		if len(c.Start) == 0 || c.Path == "" || expected == 0 {
 			t.Errorf("%s: incomplete: %+v", c.Name, c)
 		}
 		for _, f := range c.Render {

@@ -110,7 +110,7 @@ func TestLimitsSentence(t *testing.T) {
 		},
 		{[]Limit{found("a", "s", "", 5), none}, nil, "searched", "1 limit found of 2 looked for; number of a, 5 s."},
 		{[]Limit{fact, found("a", "streams", "", 5), open}, nil, "searched", "1 limit found of 2 looked for; the first that production meets: number of a, 5 streams; 1 undecided."},
-		{[]Limit{fact}, nil, "searched", "no limit found of 0 looked for."},
+		{[]Limit{fact}, nil, "searched", "figures only, no limit was looked for."},
 		{[]Limit{found("b", "streams", OwnerGenerator, 2)}, nil, "searched", "1 limit found of 1 looked for; number of b, 2 streams (generator)."},
 		{[]Limit{none}, []Gate{{Pass: true}}, "passed", "no limit found of 1 looked for; 1 threshold met."},
 		{[]Limit{none}, []Gate{{Pass: true}, {}}, "failed", "no limit found of 1 looked for; 1 of 2 thresholds failed."},

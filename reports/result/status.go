@@ -323,10 +323,13 @@ func gatesMet(gates []Gate) string {
 }
 
 func (r *Run) limitsSentence() string {
-	var found, undecided, all int64
+	var found, undecided, all, facts int64
 	for i := range r.Limits.Limits {
 		switch x := &r.Limits.Limits[i]; {
-		case x.Fact, x.Verdict == LimitNotApplicable:
+		case x.Verdict == LimitNotApplicable:
+			continue
+		case x.Fact:
+			facts++
 			continue
 		case x.Verdict == LimitFound:
 			found++
@@ -337,11 +340,13 @@ func (r *Run) limitsSentence() string {
 	}
 	s := fmt.Sprintf("%s found of %s looked for", Plural(found, "limit"), Count(all))
 	switch first := r.First(); {
-	case all == 0 && len(r.Limits.Limits) > 0:
+	case all+facts == 0 && len(r.Limits.Limits) > 0:
 		s = "nothing that was looked for applies to this target"
 	case r.Decided() == 0:
 		s = fmt.Sprintf("nothing can be concluded, none of %s decided", Plural(all, "limit"))
 		undecided = 0
+	case all == 0:
+		s = "figures only, no limit was looked for"
 	case found == 0:
 		s = fmt.Sprintf("no limit found of %s looked for", Count(all))
 	case first != nil:
