@@ -80,7 +80,7 @@ func (p *perClientProbe) each(ctx context.Context, other *crowd) result.Limit {
 		other.leave()
 	}
 	if first.oneMore(ctx, hold) { // the place came free by chance as the other asked
-		return p.common(n, other)
+		return p.common(first.size(), other)
 	}
 	owner := cmp.Or(first.refused.Owner, result.OwnerTarget)
 	says := fmt.Sprintf("%d streams from one address were served; the next: %s; from %s streams were served all the same, and the place of a stream that was closed was free again after %s", n, first.refused.Says, other.name(), shortly(free))

@@ -159,6 +159,7 @@ func TestPerClient(t *testing.T) {
 		{"both", handler(&gate{each: 20, all: 33}), nil, "found 20", "14th was refused, 33 streams being open in all"},
 		{"slow", handler(&gate{each: 20, holds: 15 * time.Second}), nil, "found 20", "free again after 1"},
 		{"slow overall", handler(&gate{all: 20, holds: 15 * time.Second}), nil, "none 20", "all streams together"},
+		{"overall, late", handler(&gate{all: 20, holds: 2730 * time.Millisecond}), nil, "none 20", "all streams together"},
 		{"pace", handler(&gate{every: time.Second}), nil, "undecided", "pace"},
 		{"slow pace", handler(&gate{every: 10 * time.Second}), nil, "undecided", "by time"},
 		{"closed", planted(server.Config{}), turnstile(&gate{each: 7}, shut), "found 7", "connection was closed"},
