@@ -133,6 +133,9 @@ func (e expectation) browser() string {
 	if served != nil && *served.High < opens {
 		return s + fmt.Sprintf(", of which %s served at once.", are(*served.High))
 	}
+	if l := e[h2Served.id]; l != nil && l.Verdict == result.LimitNone && l.Low != nil && *l.Low < opens {
+		return s + fmt.Sprintf("; no more than %s were seen served at once.", result.Number(*l.Low))
+	}
 	return s + "; one more will wait until another is closed."
 }
 

@@ -53,6 +53,7 @@ func TestExpect(t *testing.T) {
 		"browser, 10,000":           {[]result.Limit{takesH2, allows(10_000), no("h2/served-streams", 1000, "streams")}, "A browser (Chromium) opens 256 streams over HTTP/2, all its tabs together, though the server allows 10,000; one more will wait until another is closed."},
 		"browser, not told":         {[]result.Limit{takesH2, unnamed, no("h2/served-streams", 1000, "streams")}, "A browser (Chromium) opens 100 streams over HTTP/2, all its tabs together; one more will wait until another is closed."},
 		"browser, workers":          {[]result.Limit{takesH2, allows(128), serves(16)}, "A browser (Chromium) opens 128 streams over HTTP/2, all its tabs together, of which 16 are served at once."},
+		"browser, others":           {[]result.Limit{takesH2, allows(30), no("h2/served-streams", 20, "streams")}, "A browser (Chromium) opens 30 streams over HTTP/2, all its tabs together; no more than 20 were seen served at once."},
 		"browser, enough":           {[]result.Limit{takesH2, allows(1000), serves(600)}, "A browser (Chromium) opens 256 streams over HTTP/2, all its tabs together, though the server allows 1,000; one more will wait until another is closed."},
 		"browser, not tried":        {[]result.Limit{takesH2}, ""},
 		"places at once":            {[]result.Limit{f("h2/slot-release", 0, 0.001, "s", target, "")}, ""},
