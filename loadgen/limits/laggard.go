@@ -30,6 +30,7 @@ type laggard struct {
 const (
 	lagWindow = 16 << 10
 	lagRecord = 256 << 10
+	lagMax    = 4 << 20 // of an event, whoever published it
 )
 
 func (s *Session) openLaggard(ctx context.Context) (*laggard, error) {
@@ -216,7 +217,7 @@ var errSilent = fmt.Errorf("nothing comes any more: %w", io.ErrNoProgress)
 // read reads the stream to its end: the numbers of the events of that name, and why it ended.
 func (l *laggard) read(name string, came func(int), over func(error)) {
 	var d sse.Decoder
-	d.SetMax(maxEvent)
+	d.SetMax(lagMax)
 	var ev sse.Event
 	buf := make([]byte, 32<<10)
 	for {

@@ -157,6 +157,10 @@ func (g *lagging) sample(ctx context.Context) (took []time.Duration) {
 			g.problem = s.trouble("an event does not come to all streams that are read")
 			return took
 		}
+		if len(s.took) == 0 {
+			g.problem = "streams that are read have ended"
+			return took
+		}
 		took = append(took, s.took...)
 	}
 	return took
@@ -273,7 +277,10 @@ func (s *shot) trouble(otherwise string) string {
 
 // neighbours says what those beside it felt.
 func (g *lagging) neighbours(l result.Limit) result.Limit {
-	const much = 50 * time.Millisecond // less is of no account, and may be this machine's doing
+	const much = 200 * time.Millisecond // less is of no account, and may be this machine's doing
+	if len(g.before) == 0 || len(g.during) == 0 {
+		return undecided(l.ID, l.Title, l.Unit, "", "no event came to streams that are read before, or while, one was not read")
+	}
 	usual := max(tail(g.before), tail(g.after), time.Millisecond)
 	worst := tail(g.during)
 	ratio := float64(max(worst, g.stood)) / float64(usual)
@@ -285,7 +292,7 @@ func (g *lagging) neighbours(l result.Limit) result.Limit {
 		return undecided(l.ID, l.Title, l.Unit, "", "streams that are read stood still while one was not read, and did not go on when it did")
 	case g.lost > 0:
 		return found(l.ID, l.Title, ratio, ratio, l.Unit, result.OwnerTarget, "%d events did not come to streams that are read while one was not read", g.lost)
-	case worst > 5*usual && worst > usual+much:
+	case worst > 10*usual && worst > usual+much:
 		return found(l.ID, l.Title, ratio, ratio, l.Unit, result.OwnerTarget, "events come to streams that are read within %s (99 %%) while one is not read, and within %s before and after",
 			worst.Round(time.Millisecond), usual.Round(time.Millisecond))
 	case slices.Max(g.during) > lagStall && slices.Max(g.during) > 5*max(slices.Max(g.before), slices.Max(append(g.after, 0))) && g.ended != nil:
@@ -338,7 +345,11 @@ func (g *lagging) patience(ctx context.Context, amount, span result.Limit, hold 
 		}
 	}
 	ends := "the stream ends: " + g.whyEnded.Says
-	if g.whyEnded.Owner == "" {
+	switch by := proxyOf(g.target.head); {
+	case by != "": // either may have closed it
+		g.whyEnded.Owner = ""
+		ends += "; " + by
+	case g.whyEnded.Owner == "":
 		g.whyEnded.Owner = result.OwnerTarget
 	}
 	switch {
