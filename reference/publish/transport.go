@@ -21,7 +21,7 @@ func newTransport(h *Hook) *http.Transport {
 	}
 	t := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSClientConfig:     h.TLS,
+		TLSClientConfig:     h.TLS.Clone(), // net/http writes into it what it offers by ALPN
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConns:        idle,
 		MaxIdleConnsPerHost: idle,

@@ -56,6 +56,9 @@ func TestProtocols(t *testing.T) {
 				t.Errorf("%v: %+v, %v", c.proto, r, err)
 			}
 		}
+		if hook.TLS != nil && hook.TLS.NextProtos != nil {
+			t.Errorf("%v: the caller's TLS configuration now offers %q", c.proto, hook.TLS.NextProtos)
+		}
 		p.Close()
 		s.Close()
 		for k, n := range got {
