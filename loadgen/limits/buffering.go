@@ -144,7 +144,7 @@ func (g *gatherer) find(ctx context.Context) []result.Limit {
 	case ctx.Err() != nil:
 		return one(g.undecided("the time for this probe is over"))
 	case len(took) == 4 && slices.Max(took[1:]) <= g.prompt:
-		says := fmt.Sprintf("small events come by themselves, the slowest within %s", slices.Max(took[1:]).Round(time.Millisecond))
+		says := fmt.Sprintf("small events come by themselves, the slowest within %s", shown(slices.Max(took[1:])))
 		if g.target.held {
 			says += "; the head of the response comes with the first of them"
 		}

@@ -26,7 +26,7 @@ func expect(all []result.Limit) []string {
 	}
 	out := []string{}
 	for _, say := range []func() string{
-		e.tabs, e.places, e.quiet, e.dead, e.lifetime, e.buffer, e.eventSize, e.perClient, e.total, e.knee, e.burst, e.restored, e.replay, e.requests, e.resets,
+		e.tabs, e.places, e.quiet, e.dead, e.lifetime, e.buffer, e.eventSize, e.unread, e.beside, e.perClient, e.total, e.knee, e.burst, e.restored, e.replay, e.requests, e.resets,
 	} {
 		if s := say(); s != "" {
 			out = append(out, s)
@@ -47,7 +47,7 @@ func expect(all []result.Limit) []string {
 }
 
 // spokenOf are the limits, by the beginnings of their ids, of which sentences of their own are made, where there is something to say.
-var spokenOf = []string{"h1/", "h2/", "conn/", "event/", "buffering/", "idle/", "lifetime/", "streams/", "storm/"}
+var spokenOf = []string{"h1/", "h2/", "conn/", "event/", "buffering/", "slow/", "idle/", "lifetime/", "streams/", "storm/"}
 
 // expectation is what was found, by id.
 type expectation map[string]*result.Limit
@@ -219,6 +219,30 @@ func (e expectation) eventSize() string {
 		return ""
 	}
 	return fmt.Sprintf("Events beyond %s do not come whole.", result.Quantity(round(l), "bytes"))
+}
+
+func (e expectation) unread() string {
+	amount, span := e.met("slow/bytes"), e.met("slow/eviction")
+	switch {
+	case amount != nil && strings.Contains(amount.Evidence, eventsMissing):
+		return fmt.Sprintf("A client that leaves more than %s unread misses events and is not told.", result.Quantity(round(amount), "bytes"))
+	case amount != nil && span != nil:
+		return fmt.Sprintf("A client that leaves more than %s unread is closed, at the latest after %s.", result.Quantity(round(amount), "bytes"), result.Quantity(*span.High, "s"))
+	case amount != nil:
+		return fmt.Sprintf("A client that leaves more than %s unread is closed.", result.Quantity(round(amount), "bytes"))
+	}
+	return ""
+}
+
+func (e expectation) beside() string {
+	switch l := e.met("slow/neighbours"); {
+	case l == nil:
+		return ""
+	case l.High == nil:
+		return "One client that does not read stops all others."
+	default:
+		return fmt.Sprintf("One client that does not read holds up all others, for up to %s.", result.Quantity(*l.High, "s"))
+	}
 }
 
 func (e expectation) perClient() string {

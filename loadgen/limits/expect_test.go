@@ -81,7 +81,12 @@ func TestExpect(t *testing.T) {
 			[]result.Limit{f("conn/requests-h1", 1000, 1000, "requests", target, ""), f("conn/requests-h2", 50, 50, "requests", target, ""), f("h2/resets", 40, 41, "streams", target, "")},
 			"A connection carries 1,000 requests over HTTP/1.1 and 50 requests over HTTP/2, then another has to be made. After 40 streams that are reset soon after one another an HTTP/2 connection is given up, and all that is on it.",
 		},
-		"without words of its own": {[]result.Limit{f("slow/eviction", 4, 5, "s", target, "")}, "The title of slow/eviction: 4 to 5 s."},
+		"without words of its own": {[]result.Limit{f("x/y", 4, 5, "s", target, "")}, "The title of x/y: 4 to 5 s."},
+		"unread":                   {[]result.Limit{f("slow/bytes", 65_536, 262_144, "bytes", target, ""), f("slow/eviction", 14.8, 15.2, "s", target, "")}, "A client that leaves more than 256 KiB unread is closed, at the latest after 15.2 s."},
+		"unread, at once":          {[]result.Limit{f("slow/bytes", 4_194_304, 4_325_376, "bytes", target, ""), no("slow/eviction", 20, "s")}, "A client that leaves more than 4 MiB unread is closed."},
+		"unread, missed":           {[]result.Limit{f("slow/bytes", 311_296, 327_680, "bytes", target, "and then 5 "+eventsMissing+"; the stream goes on"), no("slow/eviction", 20, "s")}, "A client that leaves more than 320 KiB unread misses events and is not told."},
+		"beside, still":            {[]result.Limit{atLeast(f("slow/neighbours", 8, 8, "s", target, ""))}, "One client that does not read stops all others."},
+		"beside, slower":           {[]result.Limit{f("slow/neighbours", 0.5, 0.5, "s", target, "")}, "One client that does not read holds up all others, for up to 500 ms."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := strings.Join(expect(c.limits), " "); got != c.want {

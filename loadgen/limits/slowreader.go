@@ -33,6 +33,9 @@ func slowRequests(s *Session, _ time.Duration) int {
 	return 8 * lagBytes / lagEvent
 }
 
+// eventsMissing stands in the evidence where a stream goes on without what it left unread.
+const eventsMissing = "events are missing"
+
 // lagging is what is known of a stream that does not read, and of those beside it.
 type lagging struct {
 	*Session
@@ -58,7 +61,7 @@ func slowReader(ctx context.Context, s *Session) []result.Limit {
 	limits := [3]result.Limit{
 		{ID: "slow/bytes", Title: "bytes that a client may leave unread", Unit: "bytes"},
 		{ID: "slow/eviction", Title: "time that a client may leave them unread", Unit: "s"},
-		{ID: "slow/neighbours", Title: "delivery beside a client that does not read", Unit: "ratio"},
+		{ID: "slow/neighbours", Title: "delivery beside a client that does not read", Unit: "s"},
 	}
 	nothing := func(by, format string, args ...any) []result.Limit {
 		var out []result.Limit
@@ -281,27 +284,29 @@ func (g *lagging) neighbours(l result.Limit) result.Limit {
 	if len(g.before) == 0 || len(g.during) == 0 {
 		return undecided(l.ID, l.Title, l.Unit, "", "no event came to streams that are read before, or while, one was not read")
 	}
-	usual := max(tail(g.before), tail(g.after), time.Millisecond)
-	worst := tail(g.during)
-	ratio := float64(max(worst, g.stood)) / float64(usual)
+	usual, worst, longest := max(tail(g.before), tail(g.after)), tail(g.during), slices.Max(g.during)
+	felt := func(d time.Duration, format string, args ...any) result.Limit {
+		return found(l.ID, l.Title, d.Seconds(), d.Seconds(), l.Unit, result.OwnerTarget, format, args...)
+	}
 	switch {
 	case g.stood > 0 && g.resumed:
-		return found(l.ID, l.Title, ratio, ratio, l.Unit, result.OwnerTarget, "streams that are read stand still while one is not read, for the %s that were waited, and go on as soon as it reads on",
-			g.stood.Round(100*time.Millisecond))
+		stop := felt(g.stood, "streams that are read stand still while one is not read, and go on as soon as it reads on; longer was not waited")
+		stop.High = nil
+		return stop
 	case g.stood > 0:
 		return undecided(l.ID, l.Title, l.Unit, "", "streams that are read stood still while one was not read, and did not go on when it did")
 	case g.lost > 0:
-		return found(l.ID, l.Title, ratio, ratio, l.Unit, result.OwnerTarget, "%d events did not come to streams that are read while one was not read", g.lost)
+		return felt(worst, "%d events did not come to streams that are read while one was not read", g.lost)
 	case worst > 10*usual && worst > usual+much:
-		return found(l.ID, l.Title, ratio, ratio, l.Unit, result.OwnerTarget, "events come to streams that are read within %s (99 %%) while one is not read, and within %s before and after",
-			worst.Round(time.Millisecond), usual.Round(time.Millisecond))
-	case slices.Max(g.during) > lagStall && slices.Max(g.during) > 5*max(slices.Max(g.before), slices.Max(append(g.after, 0))) && g.ended != nil:
-		return found(l.ID, l.Title, ratio, float64(slices.Max(g.during))/float64(usual), l.Unit, result.OwnerTarget, "streams that are read stand still for up to %s, until the one that is not read is closed",
-			slices.Max(g.during).Round(100*time.Millisecond))
+		return felt(worst, "so long events take to streams that are read (99 %%) while one is not read, and %s before and after", shown(usual))
+	case longest > lagStall && longest > 5*slices.Max(slices.Concat(g.before, g.after)) && g.ended != nil:
+		return felt(longest, "so long streams that are read stand still, until the one that is not read is closed")
 	}
-	return none(l.ID, l.Title, ratio, l.Unit, "events come to %d streams that are read within %s (99 %%) while one is not read, and within %s before and after", len(g.beside),
-		worst.Round(10*time.Microsecond), usual.Round(10*time.Microsecond))
+	return none(l.ID, l.Title, worst.Seconds(), l.Unit, "so long events take to streams that are read (99 %%) while one is not read, and %s before and after", shown(usual))
 }
+
+// shown is a time as a person reads it.
+func shown(d time.Duration) string { return result.Quantity(d.Seconds(), "s") }
 
 // tail is the 99th percentile.
 func tail(took []time.Duration) time.Duration {
@@ -319,7 +324,7 @@ func (g *lagging) patience(ctx context.Context, amount, span result.Limit, hold 
 	switch {
 	case g.ended == nil && g.got <= g.last-g.from && g.got > 0:
 		return []result.Limit{
-			found(amount.ID, amount.Title, size(g.whole), size(g.whole+1), amount.Unit, result.OwnerTarget, "of what was published while it did not read, %s, that much came when it read on, and then %d events are missing; the stream goes on",
+			found(amount.ID, amount.Title, size(g.whole), size(g.whole+1), amount.Unit, result.OwnerTarget, "of what was published while it did not read, %s, that much came when it read on, and then %d "+eventsMissing+"; the stream goes on",
 				in, g.last-g.from+1-g.got),
 			none(span.ID, span.Title, g.held.Seconds(), span.Unit, "a stream that is not read is not closed: it misses events"),
 		}
