@@ -57,7 +57,7 @@ type Facts struct {
 // maxLastID bounds a last event ID that is sent back, in bytes.
 const maxLastID = 4 << 10
 
-// listen reads s. Of an event no more is held than so many bytes. A larger one ends the reading; where that is less than [maxEvent] it goes on, but tells of no events any more.
+// listen reads s. Of an event no more is held than so many bytes. A larger one ends the reading; where that is less than [maxEvent] it is left out, and the reading goes on.
 // each, where there is one, is called with the data of every event from the first.
 func listen(s *wire.Stream, end context.CancelFunc, most int, each func(data []byte)) *Listener {
 	now := s.Timing.Start.Add(s.Timing.Head)
@@ -84,8 +84,14 @@ func (l *Listener) read(most int) {
 		for chunk := buf[:n]; ; {
 			k, ok, derr := d.Next(chunk, &ev)
 			chunk = chunk[k:]
-			if derr != nil && err == nil && most == maxEvent {
+			switch {
+			case derr == nil || err != nil:
+			case most == maxEvent:
 				err = derr
+			default:
+				if d.Reset(true); k > 0 {
+					continue
+				}
 			}
 			if !ok {
 				break
