@@ -164,7 +164,7 @@ func endsOf(lives []life) ends {
 	}
 	at := spanOf(moments).width()
 	switch {
-	case len(e.deaths) > 2 && at < time.Second && (len(possible) == 0 || clear(at, possible[0])):
+	case len(e.deaths) > 2 && at < time.Second && (len(possible) == 0 || clear(at, possible[0]) || possible[0].survived+glance >= possible[0].high):
 		e.why = endOnce
 	case len(possible) == 0 && len(e.deaths) < 3 && 10*len(e.deaths) <= len(lives):
 		e.why = endFew

@@ -23,6 +23,8 @@ import (
 //	sentinel at the end an event is published: it comes on every stream that is as open as it looks
 //	busy     where all were closed before that, for their silence: opened then, and kept busy to the end
 //
+// Where nobody asks about silence, the first and the later are kept busy to the end, and that is all.
+//
 // What ends at the same silence ends for its silence, what ends at the same age for its age (ends.go).
 type vigil struct {
 	done chan struct{} // closed when it is over
@@ -82,6 +84,8 @@ const (
 	settling = time.Second
 	// together are pieces that come within this time.
 	together = 50 * time.Millisecond
+	// slowHook is how long publishing may take.
+	slowHook = 5 * time.Second
 	// glance is how often the streams are looked at. When something came, or ended, is known to the read.
 	glance = 100 * time.Millisecond
 )
@@ -146,10 +150,6 @@ func (v *vigil) keep(ctx context.Context) {
 			v.fed, every = true, min(max(whole/160, glance), time.Second)
 		}
 	}
-	if v.fed && !v.s.wants("idle") {
-		v.wait(ctx, end, every, nil)
-		return
-	}
 	v.wait(ctx, lead, every, nil)
 	if v.fed && v.alive() > 0 {
 		missed, _ := v.call(ctx, v.living(), patience)
@@ -158,6 +158,10 @@ func (v *vigil) keep(ctx context.Context) {
 	if opened := v.open(ctx, laterStreams); opened == 0 && v.failed.Cause != "" {
 		v.halve(ctx)
 		v.open(ctx, laterStreams)
+	}
+	if v.fed && !v.s.wants("idle") {
+		v.wait(ctx, end, every, nil)
+		return
 	}
 	v.hush(true)
 	var rungs []time.Duration
@@ -217,9 +221,11 @@ func (v *vigil) openOne(ctx context.Context) {
 	conn, err := d.Dial(ctx, s.target.request.URL)
 	var l *Listener
 	if err == nil {
-		if l, err = s.openOn(ctx, conn); err != nil {
+		stop := s.knock(ctx)
+		if l, err = s.openQuietly(ctx, conn, h2MaxEvent); err != nil {
 			conn.Close()
 		}
+		stop()
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -294,7 +300,7 @@ func (v *vigil) wait(ctx context.Context, until time.Time, every time.Duration, 
 		}
 		if every > 0 && !now.Before(next) {
 			next = now.Add(every)
-			publishing, done := context.WithTimeout(opened, time.Second)
+			publishing, done := context.WithTimeout(opened, slowHook)
 			_, _ = v.s.publish(publishing, event(0))
 			done()
 		}
