@@ -17,12 +17,13 @@ import (
 type contact struct {
 	dialer  *wire.Dialer // follows no redirects
 	request *wire.Request
-	proto   wire.Proto // that streams are opened with by default
-	h2      wire.Proto // HTTP2 or H2C where the target speaks HTTP/2, else 0; over http:// asked for by prior knowledge
-	h1      bool       // it speaks HTTP/1.1
-	held    bool       // the head comes with the first event only: to open a stream is to publish
-	head    *wire.Head // nil: held
-	finite  string     // why streams are taken to end by themselves; "": they stay open
+	proto   wire.Proto    // that streams are opened with by default
+	h2      wire.Proto    // HTTP2 or H2C where the target speaks HTTP/2, else 0; over http:// asked for by prior knowledge
+	h1      bool          // it speaks HTTP/1.1
+	held    bool          // the head comes with the first event only: to open a stream is to publish
+	head    *wire.Head    // nil: held
+	took    time.Duration // until the head came
+	finite  string        // why streams are taken to end by themselves; "": they stay open
 	remote  netip.AddrPort
 	bind    func(netip.Addr) dialFunc // how to connect from a local address
 }
@@ -34,8 +35,12 @@ func bound(from netip.Addr) dialFunc {
 	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice(), Zone: from.Zone()}}).DialContext
 }
 
-// headPatience is how long the first stream waits for its head before the target is taken for one that holds it until there is an event.
-const headPatience = 3 * time.Second
+const (
+	// firstPatience is how long the first stream waits for its head before the target is taken for one that holds it until there is an event.
+	firstPatience = 10 * time.Second
+	// headPatience is how long an answer may take that is not known to take longer.
+	headPatience = 3 * time.Second
+)
 
 // meet opens the first streams.
 func meet(ctx context.Context, c *Config) (t contact, err error) {
@@ -60,19 +65,25 @@ func meet(ctx context.Context, c *Config) (t contact, err error) {
 	t.remote, _ = netip.ParseAddrPort(conn.RemoteAddr().String())
 	conn.Close()
 
-	d.HeadTimeout = min(d.HeadTimeout, headPatience)
+	d.HeadTimeout = min(d.HeadTimeout, firstPatience)
 	s, err := d.Open(ctx, request)
 	switch {
 	case err == nil:
 		defer s.Close()
-		t.request, t.head, t.proto = s.Request, s.Head, s.Conn.Proto()
+		t.request, t.head, t.proto, t.took = s.Request, s.Head, s.Conn.Proto(), s.Timing.Head
 		if f, bad := ofHead(s.Head); bad {
 			return t, &AnswerError{result.Mask(request.URL.String()), f.Says}
+		}
+		if t.took > headPatience/3 { // the first answer of some takes longer than the next
+			if again, err := d.Open(ctx, t.request); err == nil {
+				t.took = min(t.took, again.Timing.Head)
+				again.Close()
+			}
 		}
 		if err := t.attend(ctx, c, &d, s); err != nil {
 			return t, err
 		}
-	case !silent(err) || d.HeadTimeout < headPatience:
+	case !silent(err) || d.HeadTimeout < headPatience: // it may be slow
 		var e *wire.Error
 		if errors.As(err, &e) && (e.Phase == wire.PhaseHead || e.Phase == wire.PhaseRedirect) {
 			return t, &AnswerError{result.Mask(request.URL.String()), result.Escape(e.Err.Error())}

@@ -45,7 +45,7 @@ type crowd struct {
 }
 
 func newCrowd(s *Session, from netip.Addr) *crowd {
-	return &crowd{session: s, from: from, opens: func(ctx context.Context) (*Listener, error) { return s.openFrom(ctx, from, h2MaxEvent) }}
+	return &crowd{session: s, from: from, slowest: s.target.took, opens: func(ctx context.Context) (*Listener, error) { return s.openFrom(ctx, from, h2MaxEvent) }}
 }
 
 func (c *crowd) size() int { return len(c.open) }

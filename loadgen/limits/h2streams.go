@@ -76,7 +76,7 @@ func h2Streams(ctx context.Context, s *Session) []result.Limit {
 	}
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	w := &h2Wave{session: s, requests: h2Requests(s, 0), quiet: quiet}
+	w := &h2Wave{session: s, requests: h2Requests(s, 0), quiet: min(max(quiet, 4*s.target.took), 10*time.Second)}
 	defer func() { w.close() }()
 	if err := w.dial(ctx); err != nil {
 		for _, k := range h2Kinds {

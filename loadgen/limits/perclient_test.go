@@ -166,6 +166,7 @@ func TestPerClient(t *testing.T) {
 		{"hanging", planted(server.Config{}), turnstile(&gate{each: 7}, hang), "found 7", "not answered in time"},
 		{"hanging overall", planted(server.Config{}), turnstile(&gate{all: 7}, hang), "none 7", "not answered in time"},
 		{"mortal", handler(&mortal{most: 9}), nil, "undecided", "0 of 8 streams from one address were left when others ended by themselves"},
+		{"slow heads", handler(after(4 * time.Second)), nil, "none 100", "all of 100"},
 		{"one address", handler(&gate{each: 20}), func(_ *town, c *Config) { c.Plan.Sources = c.Plan.Sources[:1] }, "undecided --source", "20 streams from one address"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

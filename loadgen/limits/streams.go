@@ -58,7 +58,7 @@ type tries struct {
 
 func newClimb(s *Session) *climb {
 	publishes := s.config.Publisher != nil
-	patience := 5 * time.Second
+	patience := max(5*time.Second, 2*s.target.took)
 	if d := s.config.Plan.Timeout; d > 0 {
 		patience = min(patience, d)
 	}

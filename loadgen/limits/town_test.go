@@ -163,6 +163,17 @@ func endless(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
+// after is endless with heads that take so long.
+func after(d time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(d):
+			endless(w, r)
+		case <-r.Context().Done():
+		}
+	}
+}
+
 // is fails the test unless the limit is what is wanted: "found 20", "found 3 to 5", "none 40", "undecided", "undecided --source".
 func is(t *testing.T, l result.Limit, want string) {
 	t.Helper()
