@@ -113,7 +113,7 @@ func (t *turns) look(ctx context.Context) result.Limit {
 	}
 	says := fmt.Sprintf("%s were made one after the other on one connection; %s", kind, first.how)
 	if first.took > left {
-		return found(t.id, t.title, float64(first.served), float64(first.served), "requests", result.OwnerTarget, "%s; there was no time to see it twice", says)
+		return t.undecided("--budget", "%s; there was no time to see whether that is so of others", says)
 	}
 	second := t.ride(ctx, kind, mostTurns, slower, quiet)
 	again := fmt.Sprintf("%d after %s and %d after %s", first.served, shortly(first.took), second.served, shortly(second.took))
@@ -131,11 +131,11 @@ func (t *turns) look(ctx context.Context) result.Limit {
 	case second.served > first.served:
 		return none(t.id, t.title, float64(second.served), "requests", "another connection served %d; %s", second.served, says)
 	}
-	why = "the time was over"
+	by, then := "--budget", "the time was over"
 	if second.how != "" {
-		why = second.how
+		by, then = "", second.how
 	}
-	return found(t.id, t.title, float64(first.served), float64(first.served), "requests", result.OwnerTarget, "%s; it was seen once: another connection served %d, then %s", says, second.served, why)
+	return t.undecided(by, "%s; it was seen once: another connection served %d, then %s", says, second.served, then)
 }
 
 // inconclusive is what is to be said of a ride that met no limit of requests; done is false where it did.

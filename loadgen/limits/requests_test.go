@@ -17,12 +17,14 @@ type counted struct {
 	age     time.Duration // 0: any
 	calm    int           // 0: any number; so many requests are answered of all, then 429
 	others  int           // the status of other methods than GET; 0: 200; below 0: they are not answered
+	gone    bool          // once a connection was ended, others are shut
 	finite  bool          // the stream ends at once
 	connect int           // only the first so many connections are ended; 0: all of them
 
 	mu    sync.Mutex
 	conns map[string]*riding
 	all   int
+	over  bool
 }
 
 type riding struct {
@@ -43,6 +45,8 @@ func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	conn.n++
 	c.all++
 	n, all, age := conn.n, c.all, time.Since(conn.began)
+	shut := c.over
+	c.over = c.over || c.gone && n >= c.most
 	ends := c.connect == 0 || conn.number < c.connect
 	c.mu.Unlock()
 	switch {
@@ -53,6 +57,8 @@ func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	switch {
+	case c.gone && shut:
+		panic(http.ErrAbortHandler)
 	case r.Method != "GET" && c.others < 0:
 		<-r.Context().Done()
 	case c.calm > 0 && all > c.calm:
@@ -83,6 +89,7 @@ func TestRequests(t *testing.T) {
 		{"age", handler(&counted{age: time.Second}), "none 501", "none 501", "an age", "an age"},
 		{"chance", handler(&counted{most: 50, connect: 3}), "none 2000", "none 2000", "another connection served 2000", ""},
 		{"mute", handler(&counted{most: 50, others: -1}), "undecided", "found 50", "HEAD: the 1st is not answered; OPTIONS: the 1st is not answered; GET: the answer does not end", "(each cancelled"},
+		{"gone", handler(&counted{most: 50, gone: true}), "undecided", "undecided", "it was seen once: another connection served 0, then the 1st: head: connection closed", ""},
 		{"pace", handler(&counted{calm: 100}), "undecided", "undecided", "429", "429"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

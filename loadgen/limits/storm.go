@@ -192,28 +192,35 @@ func (p *stormProbe) burst(ctx context.Context, gusts []gust) result.Limit {
 			break
 		}
 		g := p.gust(ctx, n, 3*stormSoon)
-		if !survived(g) && !g.cut && p.rest(ctx) && p.crowd.fill(ctx, 2*n, refusalStays) == filledAll { // that is no accident
+		back := survived(g) || p.recovers(ctx, n)
+		if back && !survived(g) { // that is no accident
 			g = p.gust(ctx, n, 3*stormSoon)
+			back = survived(g) || p.recovers(ctx, n)
 		}
-		if g.cut {
+		if g.cut || ctx.Err() != nil {
 			stop = "there was no time for others"
 			break
 		}
-		switch {
-		case survived(g):
+		if !back {
+			stop = fmt.Sprintf("of one of %d only %d were, and then %d streams could not be opened again: %s", n, g.soon(), 2*n, cmp.Or(p.crowd.refused.Says, p.crowd.ended.Says))
+			break
+		}
+		if survived(g) {
 			low = n
-		default:
+		} else {
 			high, failed = n, g
-			p.rest(ctx)
 		}
 	}
 	return p.survived(low, high, stop, failed)
 }
 
-// rest lets the target recover, and says that it may have.
-func (p *stormProbe) rest(ctx context.Context) bool {
-	pause(ctx, 2*stormSoon)
-	return ctx.Err() == nil
+// rest lets the target recover.
+func (p *stormProbe) rest(ctx context.Context) { pause(ctx, 2*stormSoon) }
+
+// recovers tells whether the target serves as many streams as before a burst of n: one that is gone has no limit.
+func (p *stormProbe) recovers(ctx context.Context, n int) bool {
+	p.rest(ctx)
+	return p.crowd.fill(ctx, 2*n, refusalStays) == filledAll
 }
 
 // survived is what the bursts tell: low were back in time, high were not (0: there was no such).
