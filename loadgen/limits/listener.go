@@ -14,6 +14,9 @@ import (
 // maxEvent bounds an event that a listener takes in; the event-size probe looks no further either.
 const maxEvent = 64 << 20
 
+// heldEvent bounds what is held of an event by each of the streams that are watched for long, in bytes: a target that sends one without an end would fill as many times maxEvent.
+const heldEvent = 2 << 20
+
 // Listener is an open stream that is read all the time.
 type Listener struct {
 	*wire.Stream

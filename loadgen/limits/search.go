@@ -86,7 +86,11 @@ var aims = map[string]aim{
 	"per-client": {kinds: []kind{{"streams/per-client", "streams from one address", "streams"}}},
 	"streams":    {kinds: []kind{{totalID, totalTitle, "streams"}}},
 	"storm":      {kinds: []kind{{restoredID, restoredTitle, "s"}, {burstID, burstTitle, "streams"}, {replayID, replayTitle, "events"}}},
-	"knee":       {kinds: []kind{{kneeID, kneeTitle, "streams"}}},
+	"resets":     {kinds: []kind{{"h2/resets", "streams reset on one HTTP/2 connection", "streams"}}, finite: true},
+	"slow-reader": {kinds: []kind{
+		{"slow/bytes", "bytes that a client may leave unread", "bytes"}, {"slow/eviction", "time that a client may leave them unread", "s"}, {"slow/neighbours", "delivery beside a client that does not read", "ratio"},
+	}},
+	"knee": {kinds: []kind{{kneeID, kneeTitle, "streams"}}},
 }
 
 // facts are found like limits, but stop nobody.

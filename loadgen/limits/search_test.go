@@ -214,3 +214,12 @@ func TestHookFails(t *testing.T) {
 		})
 	}
 }
+
+// Each probe says what it looks for, so that what it is kept from is not missing from a report.
+func TestAims(t *testing.T) {
+	for _, p := range Probes() {
+		if _, ok := aims[p.Name]; !ok {
+			t.Errorf("%s is not among aims", p.Name)
+		}
+	}
+}

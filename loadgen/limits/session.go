@@ -81,7 +81,7 @@ func (s *Session) openFrom(ctx context.Context, from netip.Addr, most int) (*Lis
 // as well, a *refusedError. ctx is for opening: what is open ends when it is closed.
 func (s *Session) openOn(ctx context.Context, conn *wire.Conn) (*Listener, error) {
 	defer s.knock(ctx)()
-	return s.openQuietly(ctx, conn, maxEvent)
+	return s.openQuietly(ctx, conn, heldEvent)
 }
 
 // openQuietly is openOn for one of many streams: nothing is published, and of an event no more is held than so many bytes.
