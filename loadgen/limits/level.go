@@ -79,6 +79,7 @@ type trial struct {
 	told bool
 	// crowded: no processor of this machine was free, though it is not this process that had them all. If the target runs here too, what took too long may be both's doing.
 	crowded bool
+	unfit   string // why this machine may be why it does not hold, rather than the target; "": it is not
 	wall    *loadgen.LimitError
 }
 
@@ -176,7 +177,7 @@ func (v level) judge(l *result.Load) trial {
 			o.owner = result.OwnerTarget
 		}
 	case lost > 0:
-		o.why, o.owner, o.missed = fmt.Sprintf("%d of %d deliveries to %d streams never came", lost, l.Events.Eligible, v.streams), result.OwnerTarget, true
+		o.why, o.owner, o.missed = fmt.Sprintf("%d of %d deliveries to %d streams did not come within %s", lost, l.Events.Eligible, v.streams, 2*v.bound), result.OwnerTarget, true
 	case p99 > v.bound:
 		o.why, o.owner, o.missed = fmt.Sprintf("the p99 of delivery to %d streams was %s, beyond %s", v.streams, result.Micros(float64(p99.Microseconds())), v.bound), result.OwnerTarget, true
 	default:
@@ -186,8 +187,7 @@ func (v level) judge(l *result.Load) trial {
 	// What was answered was answered; what only took too long may have done so here.
 	if !o.told {
 		if why, ours := v.disturbed(l); ours {
-			o.owner = result.OwnerGenerator
-			o.why += ", and this machine was not fit to measure it: " + why
+			o.owner, o.unfit = result.OwnerGenerator, why
 		}
 		o.crowded = o.owner == result.OwnerTarget && shared(l)
 	}

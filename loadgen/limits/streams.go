@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"ssegauge/loadgen/engine"
@@ -22,8 +23,9 @@ const (
 	gentler    = 4    // times slower is a stage opened that is looked at again
 	looks      = 3    // at a stage that does not hold, before that is believed
 
-	briefHold = time.Second     // of a stage that is only opened
-	lingering = 2 * time.Second // an opening that takes longer is not slowed down without need
+	briefHold = time.Second            // of a stage that is only opened
+	knocks    = 500 * time.Millisecond // for publishing so that a target looks after its streams
+	lingering = 2 * time.Second        // an opening that takes longer is not slowed down without need
 )
 
 // climb looks for the most streams that the target holds at once: in stages, each larger than the one before by half, until one does not hold. What failed decides whose doing that
@@ -46,6 +48,8 @@ type climb struct {
 	lived   time.Duration // so long a single stream lived
 	full    bool          // the last stage did not hold, and its streams may still count
 	ended   time.Time     // when they were closed
+	reached int           // streams that were open at one time, in whichever stage
+	unlike  string        // why what failed is no limit of the number of streams; "": it may be one
 	notes   []string      // what else was seen
 	stopped string        // why no more was tried
 }
@@ -114,6 +118,7 @@ func (c *climb) search(ctx context.Context) result.Limit {
 	defer cancel()
 	c.ladder(ctx)
 	if _, bad := c.bounds(); bad != nil && c.stopped == "" {
+		c.precise(bad)
 		c.recover(ctx)
 		c.narrow(ctx)
 		c.repeat(ctx)
@@ -138,10 +143,18 @@ func (c *climb) ladder(ctx context.Context) {
 	}
 }
 
-// recover tries the last good stage again.
+// recover tries as many as were served when too many were tried, or the last good stage again.
 func (c *climb) recover(ctx context.Context) {
 	good, bad := c.bounds()
-	if good == 0 {
+	if n := between(good, bad); n == bad.served {
+		if o, ok := c.try(ctx, n); !ok || o.holds {
+			if ok {
+				c.note("after %s had been tried, %s held", result.Count(int64(bad.streams)), result.Count(int64(n)))
+			}
+			return
+		}
+	}
+	if good == 0 || c.stopped != "" {
 		return
 	}
 	if o, ok := c.try(ctx, good); ok && o.holds {
@@ -155,19 +168,28 @@ func (c *climb) recover(ctx context.Context) {
 func (c *climb) narrow(ctx context.Context) {
 	for c.stopped == "" {
 		good, bad := c.bounds()
-		if c.stage.exact = bad.closed; c.stage.exact {
-			c.stage.publish, c.stage.deliver = c.session.target.held, false
-			if c.stage.hold < c.stage.patience && !c.stage.publish {
-				c.stage.hold = min(c.stage.hold, briefHold)
-			}
-		}
+		c.precise(bad)
 		n := between(good, bad)
-		if n == 0 {
+		if n == 0 || c.chance(bad) {
 			return
 		}
 		c.try(ctx, n)
 	}
 }
+
+// precise has stages only opened, and every stream of them, where the limit is one of opening.
+func (c *climb) precise(bad *trial) {
+	if c.stage.exact = bad.closed; !c.stage.exact {
+		return
+	}
+	c.stage.publish, c.stage.deliver = c.session.target.held, false
+	if c.stage.hold < c.stage.patience && !c.stage.publish {
+		c.stage.hold = min(c.stage.hold, briefHold)
+	}
+}
+
+// chance tells whether a stage failed though as many streams and more were open at one time in another: that is no limit of their number.
+func (c *climb) chance(bad *trial) bool { return (bad.closed || bad.ended) && c.reached >= bad.streams }
 
 // between is what to try next; 0: nothing.
 func between(good int, bad *trial) int {
@@ -191,7 +213,7 @@ func (c *climb) repeat(ctx context.Context) {
 	for range boundaries - 1 {
 		good, bad := c.bounds()
 		for _, n := range []int{good, bad.streams} {
-			if n > 0 && c.stopped == "" {
+			if n > 0 && c.stopped == "" && !c.chance(bad) {
 				c.try(ctx, n)
 			}
 		}
@@ -250,8 +272,18 @@ func (c *climb) try(ctx context.Context, n int) (o trial, ok bool) {
 		}
 		break
 	}
+	same := !slices.ContainsFunc(before, func(b trial) bool { return b.served != o.served })
 	switch {
 	case o.wall != nil:
+		return o, false
+	case !o.holds && o.unfit != "" && o.closed && o.served > 0 && len(before) > 0 && same:
+		o.owner, o.unfit = result.OwnerTarget, "" // a machine that is busy does not serve as many each time
+	}
+	switch {
+	case !o.holds && o.closed && o.served < good && o.owner != result.OwnerGenerator:
+		c.unlike = fmt.Sprintf("of %s streams %s were served, fewer than the %s that had been held (%s): a limit of pace, or of what the target went through, and not of the number of streams",
+			result.Count(int64(n)), result.Count(int64(o.served)), result.Count(int64(good)), o.why)
+		c.stop("what was looked for after that would say nothing")
 		return o, false
 	case !o.holds && o.owner == result.OwnerGenerator:
 		c.ours = &o
@@ -283,6 +315,11 @@ func (c *climb) try(ctx context.Context, n int) (o trial, ok bool) {
 	} else {
 		t.failed++
 		t.last = o
+		for _, b := range before {
+			if b.closed == o.closed && b.ended == o.ended && b.owner == o.owner && b.served >= good {
+				t.failed++
+			}
+		}
 	}
 	return o, true
 }
@@ -295,7 +332,7 @@ func believed(o *trial, before []trial, good int, met bool) bool {
 	case o.waiting && o.hold < o.patience:
 		return false
 	case o.owner == result.OwnerGenerator:
-		return o.told
+		return o.told || o.closed && o.served > 0 && len(before) > 0 && before[len(before)-1].served == o.served
 	case met:
 		return !o.closed || o.served >= good
 	case len(before) == 0:
@@ -332,30 +369,45 @@ func (c *climb) once(ctx context.Context, v level, rest time.Duration) (o trial,
 		c.stop("it was interrupted while %s were tried", result.Count(int64(v.streams)))
 	}
 	c.full, c.ended = !o.holds && o.wall == nil, time.Now()
-	return o, err == nil
+	if err != nil {
+		return o, false
+	}
+	c.reached = max(c.reached, o.served)
+	if good, _ := c.bounds(); c.full && o.served == 0 && good > 0 && o.owner != result.OwnerGenerator && !c.letGo(ctx, v.patience) {
+		c.stop("with %s the target went away (%s), and did not come back within %s", result.Plural(int64(v.streams), "stream"), o.why, v.patience)
+		return o, false
+	}
+	return o, true
 }
 
-// letGo waits until the target serves a stream again, at most so long. An event lets one notice closed streams that only looks when it writes; the first is lost on the way, for the
+// letGo waits until the target serves a stream again, at most so long. Events let one notice closed streams that only looks when it writes: the first is lost on the way, for the
 // second there is an error.
-func (c *climb) letGo(ctx context.Context, most time.Duration) {
+func (c *climb) letGo(ctx context.Context, most time.Duration) (served bool) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
+	if c.session.config.Publisher != nil {
+		knocking, enough := context.WithTimeout(ctx, knocks)
+		var knocked sync.WaitGroup
+		defer enough()
+		defer knocked.Wait()
+		knocked.Go(func() {
+			for range 2 {
+				_, _ = c.session.publish(knocking, event(0)) // what comes of it is of no interest
+				pause(knocking, knocks/5)
+			}
+		})
+	}
 	began := time.Now()
 	for wait := 10 * time.Millisecond; ctx.Err() == nil; wait *= 2 {
-		if c.session.config.Publisher != nil {
-			_, _ = c.session.publish(ctx, event(0)) // what comes of it is of no interest
-		}
 		if c.open(ctx) == nil {
-			if wait == 10*time.Millisecond && c.session.config.Publisher != nil {
-				_, _ = c.session.publish(ctx, event(0))
-			}
 			if took := time.Since(began); took > time.Second {
 				c.note("it took %s until a stream was served again after many were closed", took.Round(100*time.Millisecond))
 			}
-			return
+			return true
 		}
 		pause(ctx, wait)
 	}
+	return false
 }
 
 // ages tells whether a single stream, too, ends before as much time is over as a stage takes.
@@ -385,6 +437,17 @@ func (c *climb) stop(format string, args ...any) {
 	}
 }
 
+// established tells whether a limit was met more than once: at the smallest stage that failed, or at larger ones of which as many were served as hold.
+func (c *climb) established(good int, bad *trial) bool {
+	n := 0
+	for _, t := range c.tried {
+		if t.failed > 0 && (t.last.streams == bad.streams || (t.last.closed || t.last.ended) && t.last.served == good) {
+			n += t.failed
+		}
+	}
+	return n > 1
+}
+
 // verdict is what is known by now.
 func (c *climb) verdict() result.Limit {
 	good, bad := c.bounds()
@@ -403,9 +466,21 @@ func (c *climb) verdict() result.Limit {
 	}
 	if c.ours != nil {
 		says = append(says, c.ours.why)
+		if c.ours.unfit != "" {
+			say("this machine was not fit to measure that: %s", c.ours.unfit)
+		}
 	}
 	evidence := func() string { return strings.Join(says, "; ") }
 	switch {
+	case c.unlike != "":
+		return undecided(totalID, totalTitle, "streams", "", "%s", strings.Join(append([]string{c.unlike}, says...), "; "))
+	case bad != nil && c.chance(bad):
+		return undecided(totalID, totalTitle, "streams", "", "streams fail now and then, and not by their number: %s were open at one time; %s", result.Count(int64(c.reached)), evidence())
+	case bad != nil && good == 0:
+		return undecided(totalID, totalTitle, "streams", "", "%s", evidence())
+	case bad != nil && !c.established(good, bad):
+		say("one failure is not enough to tell a limit by")
+		return none(totalID, totalTitle, float64(good), "streams", "%s", evidence())
 	case bad != nil && bad.ended && bad.mortal:
 		return none(totalID, totalTitle, float64(good), "streams", "%s", evidence())
 	case bad != nil:

@@ -3,6 +3,7 @@ package limits
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -160,7 +161,7 @@ func TestJudge(t *testing.T) {
 			}
 			c.says = ""
 		}
-		if o.holds != c.holds || o.served != c.served || o.owner != c.owner || !strings.Contains(o.why, c.says) {
+		if o.holds != c.holds || o.served != c.served || o.owner != c.owner || !strings.Contains(o.why+o.unfit, c.says) {
 			t.Errorf("%s: %v, %d served, owner %q, %s", c.name, o.holds, o.served, o.owner, o.why)
 		}
 	}
@@ -218,6 +219,14 @@ type simulated struct {
 	age     time.Duration // of a stream at its end; 0: none
 	ours    int           // of this machine: more cannot be opened
 	unfit   int           // from so many on this machine is not fit to measure
+	random  float64       // share of openings that fail
+	bucket  float64       // openings: so many at first, and one more a second
+	dies    int           // at so many streams it is gone
+	mute    bool          // it answers none
+
+	gone  bool
+	begun time.Time
+	taken float64
 
 	closed   []time.Time // when the places of closed streams are free
 	attempts []int
@@ -238,6 +247,23 @@ func (m *simulated) run(ctx context.Context, v level) (trial, error) {
 	o := trial{level: v, served: v.streams, owner: result.OwnerTarget, why: "as planted"}
 	if m.cap > 0 {
 		o.served = min(o.served, m.free())
+	}
+	if m.bucket > 0 {
+		if m.begun.IsZero() {
+			m.begun = time.Now()
+		}
+		pause(ctx, v.opening())
+		left := m.bucket + time.Since(m.begun).Seconds() - m.taken
+		o.served = min(o.served, int(left))
+		m.taken += float64(o.served)
+	}
+	for range v.streams {
+		if rand.Float64() < m.random {
+			o.served--
+		}
+	}
+	if m.gone = m.gone || m.dies > 0 && v.streams >= m.dies; m.gone || m.mute {
+		o.served = 0
 	}
 	pace := float64(v.streams) / v.opening().Seconds()
 	if m.pace > 0 && pace > m.pace {
@@ -269,7 +295,7 @@ func (m *simulated) run(ctx context.Context, v level) (trial, error) {
 }
 
 func (m *simulated) open(context.Context) error {
-	if m.cap > 0 && m.free() == 0 {
+	if m.cap > 0 && m.free() == 0 || m.gone {
 		return errors.New("no place")
 	}
 	return nil
@@ -299,13 +325,17 @@ func TestStreamsSearch(t *testing.T) {
 		{"no delivery at all", simulated{soft: 1, cap: 200}, time.Hour, "found 200 to 200, target", "delivery is not judged"},
 		{"the oldest gives way", simulated{cap: 200, evicts: true}, time.Hour, "found 200 to 200, target", ""},
 		{"streams end by themselves", simulated{age: 1200 * time.Millisecond, cap: 200}, time.Hour, "found 200 to 200, target", "streams end by themselves"},
-		{"overload breaks it", simulated{cap: 250, breaks: true}, time.Hour, "found 100 to 149, target", "225 that had held before did no more"},
+		{"overload breaks it", simulated{cap: 250, breaks: true}, time.Hour, "undecided", "of 338 streams 125 were served, fewer than the 225"},
+		{"openings fail by chance", simulated{random: 0.05}, time.Hour, "undecided", ""},
+		{"so many openings a minute", simulated{bucket: 400}, time.Hour, "undecided", "a limit of pace"},
+		{"it goes away", simulated{dies: 700}, time.Hour, "none up to 507", "with 761 streams the target went away"},
+		{"it answers none", simulated{mute: true}, time.Hour, "undecided", "as planted"},
 		{"descriptors", simulated{ours: 400}, time.Hour, "found 338 to 506, generator", "too many open files"},
 		{"this machine", simulated{unfit: 400}, time.Hour, "none up to 338, generator", "not fit"},
 		{"this machine from the start", simulated{unfit: 1}, time.Hour, "undecided", "not fit"},
 		{"no time", simulated{cap: 777}, time.Second, "undecided", "no time left"},
 		{"little time", simulated{cap: 777}, 15 * time.Second, "none up to 761", "with 1,142: as planted, which is not enough to tell"},
-		{"not much time", simulated{cap: 777}, 35 * time.Second, "found 777 to 777, target", "no time left"},
+		{"not much time", simulated{cap: 777}, 28 * time.Second, "found 777 to 777, target", "no time left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
