@@ -32,6 +32,8 @@ type Case struct {
 	Limits  *Limits           `yaml:"limits"` // instead of check, load and watch: limits alone is run
 	Watch   string            `yaml:"watch"`  // a pattern that a watcher must see; with Publish it is what is published
 
+	// First: it takes the longest, and is started before the others.
+	First bool `yaml:"first"`
 	// Optional: what it needs comes from a place that is not always there. It is then said to be missing, and nothing else happens.
 	Optional bool `yaml:"optional"`
 

@@ -120,16 +120,21 @@ func run(ctx context.Context, program, folder, only string, together int, keep s
 	return code
 }
 
-// sideBySide does something with each case, n of them at a time, in their order.
+// sideBySide does something with each case, n of them at a time: those that take long first.
 func sideBySide(n int, cases []*Case, do func(i int, c *Case)) {
 	slots := make(chan struct{}, max(n, 1))
 	var wg sync.WaitGroup
-	for i, c := range cases {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			do(i, c)
-		})
+	for _, first := range []bool{true, false} {
+		for i, c := range cases {
+			if c.First != first {
+				continue
+			}
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				do(i, c)
+			})
+		}
 	}
 	wg.Wait()
 }
