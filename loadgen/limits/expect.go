@@ -81,7 +81,7 @@ func (e expectation) six() string {
 	case conns == nil:
 		return ""
 	case conns.Owner != result.OwnerBrowser:
-		return fmt.Sprintf("over HTTP/1.1 %s at once, fewer than the six of a browser; the next %s", areServed(*conns.Low), whatThen(conns, "waits"))
+		return fmt.Sprintf("%s at once over HTTP/1.1, fewer than the six of a browser; the next %s", areServed(*conns.Low), whatThen(conns, "waits"))
 	case wait == nil:
 		return "a tab that opens a seventh stream over HTTP/1.1 will wait until one of the six others is closed"
 	case wait.High != nil && *wait.High < 0.5:

@@ -39,7 +39,7 @@ func TestExpect(t *testing.T) {
 		"seventh, not waited": {[]result.Limit{six, open("h1/seventh-wait", "")}, "A tab that opens a seventh stream over HTTP/1.1 will wait until one of the six others is closed."},
 		"one worker": {
 			[]result.Limit{f("h1/connections-per-host", 1, 1, "connections", target, "the next: not answered within 10s")},
-			"Over HTTP/1.1 1 stream is served at once, fewer than the six of a browser; the next gets no answer.",
+			"1 stream is served at once over HTTP/1.1, fewer than the six of a browser; the next gets no answer.",
 		},
 		"both, in the clear": {
 			[]result.Limit{six, ever, allows(128), serves(16)},

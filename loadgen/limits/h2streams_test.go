@@ -500,6 +500,31 @@ func TestNoH2(t *testing.T) {
 	}
 }
 
+// TestInterruptedSearch: what is known by then is said in the paragraph too.
+func TestInterruptedSearch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &http.Server{Handler: http.HandlerFunc(stream), Protocols: new(http.Protocols)}
+		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetUnencryptedHTTP2(true)
+		u := &url.URL{Scheme: "http", Host: "target", Path: "/events"}
+		d := &wire.Dialer{NetDial: serving(t, server).dial, HeadTimeout: 10 * time.Second}
+		c := Config{Plan: plan.Plan{Targets: []plan.Target{{URL: u.String(), Request: &wire.Request{URL: u}, Dialer: d}}}, Probes: []string{"h1-hosts", "h2-streams"}, Budget: time.Hour, Streams: 100}
+		ctx, interrupt := context.WithCancel(t.Context())
+		s, err := New(ctx, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := s.Run(ctx, func(p Progress) {
+			if p.Probe == "h2-streams" {
+				interrupt()
+			}
+		})
+		if err == nil || len(found.Expect) == 0 || found.Expect[0] != "A tab that opens a seventh stream over HTTP/1.1 will wait for ever." {
+			t.Errorf("%q, %v", found.Expect, err)
+		}
+	})
+}
+
 // TestH2StreamsInterrupted: what is not known by then is not said.
 func TestH2StreamsInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
