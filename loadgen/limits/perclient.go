@@ -58,7 +58,7 @@ func (p *perClientProbe) look(ctx context.Context) result.Limit {
 		if a := p.target.remote.Addr(); a.Is6() && !a.Is4In6() && a.IsLoopback() {
 			only = "the loopback of IPv6 has one address only"
 		}
-		return p.undecided(by, "%d streams from one address were served, the next was not: %s; whether that is the limit of one address or of all is not known: %s", n, first.refused.Says, only)
+		return p.undecided(by, "%s from one address at once; the next: %s; whether that is the limit of one address or of all is not known: %s", some(n), first.refused.Says, only)
 	}
 	other := newCrowd(p.Session, p.from[1])
 	defer other.close()
@@ -83,7 +83,7 @@ func (p *perClientProbe) each(ctx context.Context, other *crowd) result.Limit {
 		return p.common(first.size(), other)
 	}
 	owner := cmp.Or(first.refused.Owner, result.OwnerTarget)
-	says := fmt.Sprintf("%d streams from one address were served; the next: %s; from %s streams were served all the same, and the place of a stream that was closed was free again after %s", n, first.refused.Says, other.name(), shortly(free))
+	says := fmt.Sprintf("%s from one address at once; the next: %s; from %s streams were served all the same, and the place of a stream that was closed was free again after %s", some(n), first.refused.Says, other.name(), shortly(free))
 	low, high := n, n
 	switch out := other.fill(ctx, n+1, refusalStays); {
 	case out == filledAll: // more than the first
@@ -101,10 +101,10 @@ func (p *perClientProbe) each(ctx context.Context, other *crowd) result.Limit {
 func (p *perClientProbe) together(ctx context.Context, other *crowd) result.Limit {
 	first, n := p.first, p.first.size()
 	if other.refused.Owner == result.OwnerGenerator {
-		return p.undecided("--source", "%d streams from one address were served, the next was not: %s; from %s none can be asked for: %s", n, first.refused.Says, other.name(), other.refused.Says)
+		return p.undecided("--source", "%s from one address at once; the next: %s; from %s none can be asked for: %s", some(n), first.refused.Says, other.name(), other.refused.Says)
 	}
 	if _, _, steady := p.steady(ctx, other); other.size() == 0 {
-		return p.undecided(p.other(), "%d streams from one address were served, the next was not: %s; from %s none was served either, also not after one of the first was closed: %s", n, first.refused.Says, other.name(), other.refused.Says)
+		return p.undecided(p.other(), "%s from one address at once; the next: %s; from %s none was served either, also not after one of the first was closed: %s", some(n), first.refused.Says, other.name(), other.refused.Says)
 	} else if !steady {
 		return p.unsteady(ctx)
 	}
@@ -162,9 +162,9 @@ func (p *perClientProbe) steady(ctx context.Context, c *crowd) (free, hold time.
 func (p *perClientProbe) unsteady(ctx context.Context) result.Limit {
 	n, says := p.first.size(), p.first.refused.Says
 	if ctx.Err() != nil {
-		return p.undecided("--budget", "%d streams from one address were open when the time was over: some were refused (%s), and no place was free again after one was closed, or it took long", n, says)
+		return p.undecided("--budget", "%s from one address when the time was over: some were refused (%s), and no place was free again after one was closed, or it took long", some(n), says)
 	}
-	return p.undecided("", "%d streams from one address are open, and others were refused (%s), but their number does not stay the same: openings are limited by time it seems, or others come and go", n, says)
+	return p.undecided("", "%s from one address, and others were refused (%s), but their number does not stay the same: openings are limited by time it seems, or others come and go", some(n), says)
 }
 
 // comesFree asks for one more until it is served or the time of the probe is over. What is published meanwhile lets a target notice who has gone that does so only when it writes.
@@ -186,7 +186,7 @@ func (p *perClientProbe) why(ctx context.Context, out filled, c *crowd) result.L
 	n := c.size()
 	switch out {
 	case filledPoor:
-		l := p.undecided("", "%d streams from one address were served; %s", n, c.refused.Says)
+		l := p.undecided("", "%s from one address; %s", some(n), c.refused.Says)
 		l.Owner = result.OwnerGenerator
 		return l
 	case filledEnding:
@@ -196,9 +196,9 @@ func (p *perClientProbe) why(ctx context.Context, out filled, c *crowd) result.L
 		}
 		return p.undecided("", "%s", says)
 	case filledPaced:
-		return p.undecided("", "%d streams from one address were open; time and again the next was refused and a moment later served: the pace is limited before their number is (%s)", n, c.refused.Says)
+		return p.undecided("", "%s from one address; time and again the next was refused and a moment later served: the pace is limited before their number is (%s)", some(n), c.refused.Says)
 	}
-	return p.undecided("--budget", "%d streams from one address were open when the time was over", n)
+	return p.undecided("--budget", "%s from one address when the time was over", some(n))
 }
 
 func (p *perClientProbe) undecided(by, format string, args ...any) result.Limit {
@@ -231,3 +231,5 @@ func shortly(d time.Duration) string {
 	}
 	return d.Round(100 * time.Millisecond).String()
 }
+
+func some(n int) string { return result.Plural(int64(n), "stream") }
