@@ -43,7 +43,12 @@ func (p *report) picture() {
 		legend += "; all measurements are " + doubt
 	}
 	p.hanging(strings.Repeat(" ", streams+4), streams+4, legend)
-	p.linef("%*s   %s  %*s", streams, "streams", a.labels(), value, drawn.column)
+	bare := drawn.column == "" // an axis would have no meaning
+	if bare {
+		p.line("streams")
+	} else {
+		p.linef("%*s   %s  %*s", streams, "streams", a.labels(), value, drawn.column)
+	}
 	knee := p.Knee
 	kneeRow := func() {
 		s := strings.Repeat("┄", streams+3) + " knee: " + knee.Said() + " "
@@ -63,6 +68,10 @@ func (p *report) picture() {
 		beside := trouble
 		if twwidth.Width(beside) > maxNote {
 			beside = ""
+		}
+		if bare {
+			p.line(fmt.Sprintf("%*s %s %s", streams, result.Count(int64(v.Streams)), p.paint(color, mark), p.paint(color, trouble)))
+			continue
 		}
 		p.line(fmt.Sprintf("%*s %s %s  %*s  %s", streams, result.Count(int64(v.Streams)), p.paint(color, mark), a.row(values[i]),
 			value+len(said[i])-twwidth.Width(said[i]), said[i], p.paint(color, beside)))
@@ -110,7 +119,7 @@ func (p *report) drawn(stages []result.Stage) (values [][len(marks)]float64, d d
 	case seen[2]:
 		return values, drawing{[]string{"◆ p99 of opening; nothing was published"}, 2, "p99"}
 	default:
-		return values, drawing{[]string{"nothing was measured"}, 2, ""}
+		return values, drawing{[]string{"too few streams and events to tell"}, 2, ""}
 	}
 	if seen[2] {
 		d.legend = append(d.legend, "◆ p99 of opening")

@@ -114,7 +114,7 @@ func TestPicture(t *testing.T) {
 		{true, false, false, "○ p50 of delivery (too few events for p99)"},
 		{false, true, false, "● p99 of delivery"},
 		{false, false, true, "◆ p99 of opening; nothing was published"},
-		{false, false, false, "nothing was measured"},
+		{false, false, false, "too few streams and events to tell"},
 	} {
 		r := reporttest.Limits()
 		for i := range r.Curve {
