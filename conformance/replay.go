@@ -182,15 +182,13 @@ func (w *world) dial(ctx context.Context, d *wire.Dialer) {
 	a := askerOf(ctx)
 	d.NetDial = func(ctx context.Context, _, addr string) (net.Conn, error) {
 		// What will be asked is not known yet. It is most likely what was asked next on behalf of the same check.
-		e := w.connection(a, func(e *recordedConn) bool { return e.Addr == addr })
 		c := &replayConn{w: w, asker: a, addr: addr, wake: make(chan struct{}), timing: wire.Timing{Start: time.Now()}}
-		if e != nil {
-			w.skip(e.Start)
-		}
 		w.mu.Lock()
 		w.open[c] = true
 		w.mu.Unlock()
+		e := w.connection(a, func(e *recordedConn) bool { return e.Addr == addr && c.promise(e) })
 		if e != nil {
+			w.skip(e.Start)
 			if e.Failed != nil {
 				if e.Failed.Kind == "timeout" || e.Failed.Kind == "deadline" || e.Failed.Kind == "canceled" {
 					<-ctx.Done()
@@ -199,10 +197,11 @@ func (w *world) dial(ctx context.Context, d *wire.Dialer) {
 				return nil, &wire.Error{Phase: wire.Phase(e.Failed.Phase), Err: e.Failed.error()}
 			}
 			if err := w.wait(ctx, e.Start+max(e.Connected, e.TLS)); err != nil {
-				w.free(e)
+				c.giveBack()
+				c.Close()
 				return nil, err
 			}
-			c.take(e, false)
+			c.keep()
 			c.timing = wire.Timing{Start: w.moment(e.Start), Resolved: e.Resolved, Connected: e.Connected, TLS: e.TLS}
 			if e.HTTP == wire.HTTP2.String() {
 				return replayTLS{c, "h2"}, nil
@@ -231,9 +230,7 @@ func (w *world) asked(c *replayConn, r *wire.Request) *recordedConn {
 	if e := c.lent(true, first); e != nil {
 		return e
 	}
-	if e := c.lent(false, nil); e != nil {
-		w.free(e)
-	}
+	c.giveBack()
 	e := w.connection(c.asker, func(e *recordedConn) bool { return e.Addr == c.addr && e.Failed == nil && first(e) })
 	if e == nil {
 		e = w.takeBack(c, first)

@@ -28,9 +28,10 @@ type replayConn struct {
 	causes   [][]int64     // for each chunk, and the close, the deeds before it
 	flow     *flow         // nil over HTTP/1
 	asked    int
-	settled  bool   // rec is what was asked for, not what was likely to be
-	next     int    // chunk
-	rest     []byte // of the one before, not read yet
+	promised *recordedConn // what rec will be when it is connected
+	settled  bool          // rec is what was asked for, not what was likely to be
+	next     int           // chunk
+	rest     []byte        // of the one before, not read yet
 	at       time.Time
 	held     time.Time // since when what comes next is due and must not come yet
 	passed   time.Time // since when what came later has been done before it
@@ -49,11 +50,33 @@ func (c replayTLS) ConnectionState() tls.ConnectionState {
 	return tls.ConnectionState{HandshakeComplete: true, Version: tls.VersionTLS13, NegotiatedProtocol: c.proto}
 }
 
-// take makes it the connection of e.
-func (c *replayConn) take(e *recordedConn, settled bool) {
+// promise notes e for when it is connected.
+func (c *replayConn) promise(e *recordedConn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.settled = settled
+	c.promised = e
+	return true
+}
+
+// keep makes it what was promised, if that was not given to another meanwhile.
+func (c *replayConn) keep() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.promised != nil {
+		c.play(c.promised)
+		c.promised = nil
+	}
+}
+
+// take makes it the connection of e, on which was asked first what is asked on it.
+func (c *replayConn) take(e *recordedConn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settled = true
+	c.play(e)
+}
+
+func (c *replayConn) play(e *recordedConn) {
 	c.rec, c.needs, c.causes, c.flow = e, make([]int, len(e.Received)), c.w.rec.causes(e), newFlow(e)
 	var offset int64
 	n := 0
@@ -71,13 +94,23 @@ func (c *replayConn) lent(stays bool, fits func(*recordedConn) bool) *recordedCo
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.rec
+	if e == nil {
+		e = c.promised
+	}
 	if e == nil || c.settled || fits != nil && !fits(e) {
 		return nil
 	}
 	if c.settled = stays; !stays {
-		c.rec = nil
+		c.rec, c.promised = nil, nil
 	}
 	return e
+}
+
+// giveBack lets others have what nothing was asked on.
+func (c *replayConn) giveBack() {
+	if e := c.lent(false, nil); e != nil {
+		c.w.free(e)
+	}
 }
 
 func (c *replayConn) Dialled() wire.Timing { return c.timing }
@@ -93,7 +126,7 @@ func (c *replayConn) Asked(r *wire.Request) (at, written time.Time, err error) {
 			return time.Now(), time.Time{}, ErrNotRecorded
 		}
 		if e != c.rec {
-			c.take(e, true)
+			c.take(e)
 		}
 	}
 	c.mu.Lock()
