@@ -70,6 +70,7 @@ func newClimb(s *Session) *climb {
 	if publishes {
 		hold = 2 * time.Second
 	}
+	hold = max(hold, 3*s.target.took/2) // the last one, too, is to be answered by then
 	return &climb{
 		session: s, run: s.try, open: s.glance, waits: 4 * time.Second, tried: map[int]*tries{}, most: s.config.Streams,
 		stage: level{
@@ -374,7 +375,11 @@ func (c *climb) once(ctx context.Context, v level, rest time.Duration) (o trial,
 	}
 	c.reached = max(c.reached, o.served)
 	if good, _ := c.bounds(); c.full && o.served == 0 && good > 0 && o.owner != result.OwnerGenerator && !c.letGo(ctx, v.patience) {
-		c.stop("with %s the target went away (%s), and did not come back within %s", result.Plural(int64(v.streams), "stream"), o.why, v.patience)
+		if ctx.Err() == nil {
+			c.stop("with %s the target ceased to serve any (%s), and served none within %s after that", result.Plural(int64(v.streams), "stream"), o.why, v.patience)
+		} else {
+			c.stop("with %s the target ceased to serve any (%s), and there was no time left to see whether it would again", result.Plural(int64(v.streams), "stream"), o.why)
+		}
 		return o, false
 	}
 	return o, true

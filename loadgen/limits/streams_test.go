@@ -328,7 +328,7 @@ func TestStreamsSearch(t *testing.T) {
 		{"overload breaks it", simulated{cap: 250, breaks: true}, time.Hour, "undecided", "of 338 streams 125 were served, fewer than the 225"},
 		{"openings fail by chance", simulated{random: 0.05}, time.Hour, "undecided", ""},
 		{"so many openings a minute", simulated{bucket: 400}, time.Hour, "undecided", "a limit of pace"},
-		{"it goes away", simulated{dies: 700}, time.Hour, "none up to 507", "with 761 streams the target went away"},
+		{"it goes away", simulated{dies: 700}, time.Hour, "none up to 507", "with 761 streams the target ceased to serve any (as planted), and served none within 5s"},
 		{"it answers none", simulated{mute: true}, time.Hour, "undecided", "as planted"},
 		{"descriptors", simulated{ours: 400}, time.Hour, "found 338 to 506, generator", "too many open files"},
 		{"this machine", simulated{unfit: 400}, time.Hour, "none up to 338, generator", "not fit"},
