@@ -78,8 +78,13 @@ func eventSize(ctx context.Context, s *Session) []result.Limit {
 	l := found(id, title, float64(low), float64(high-1), unit, o.owner, "%d bytes come whole, %d do not: of an event of %s, %s", low, high, result.Bytes(float64(size)), o.says)
 	c.patience = sure
 	again, less := c.send(ctx, high), c.send(ctx, low)
-	if again.fate == intact || less.fate == spoiled {
+	switch {
+	case again.fate == intact || less.fate == spoiled:
 		l = found(id, title, float64(first), float64(size-1), unit, o.owner, "%s", l.Evidence+"; not so when it was tried again")
+	case ctx.Err() == nil && again.fate == unknown:
+		l = found(id, title, float64(first), float64(size-1), unit, o.owner, "%s; it could not be tried again: %s", l.Evidence, again.says)
+	case ctx.Err() == nil && less.fate == unknown:
+		l = found(id, title, float64(first), float64(size-1), unit, o.owner, "%s; it could not be tried again: %s", l.Evidence, less.says)
 	}
 	return one(l)
 }

@@ -67,12 +67,29 @@ func resets(ctx context.Context, s *Session) []result.Limit {
 		return one(undecided(id, title, unit, "", "%s", c.sign.Says))
 	case c.enough && c.polite:
 		return one(undecided(id, title, unit, "--probe requests", "after %d streams that were reset, at up to %d a second, %s; a limit of requests on a connection shows itself in the same way", c.sent, rate, c.sign.Says))
+	case c.enough && !s.serves(ctx):
+		return one(undecided(id, title, unit, "", "after %d streams that were reset, at up to %d a second, %s; and no stream is served on another connection either", c.sent, rate, c.sign.Says))
 	case c.enough:
 		return one(found(id, title, float64(c.taken), float64(max(c.taken, c.sent-1)), unit, c.sign.Owner, "at up to %d a second: %s", rate, c.sign.Says))
 	case c.sent == 0:
 		return one(undecided(id, title, unit, "", "the time for this probe is over"))
 	}
 	return one(none(id, title, float64(c.sent), unit, "all were taken, at up to %d a second; more were not tried", rate))
+}
+
+// serves tells whether a stream is served on another connection.
+func (s *Session) serves(ctx context.Context) bool {
+	conn, err := s.dial(ctx, s.target.h2)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	l, err := s.openOn(ctx, conn)
+	if err != nil {
+		return s.target.held && silent(err)
+	}
+	l.Close()
+	return true
 }
 
 // churn opens and resets streams.

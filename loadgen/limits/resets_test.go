@@ -3,6 +3,7 @@ package limits_test
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"ssegauge/loadgen/limits"
@@ -26,6 +27,7 @@ func countsResets(look func(resets int64, c *counted, w http.ResponseWriter, _ *
 // TestResets wants the limit of servers that count resets and show it in different ways, and none of one that does not count, or counts something else.
 func TestResets(t *testing.T) {
 	const most = 40
+	var gone atomic.Bool
 	for _, tt := range []struct {
 		name    string
 		look    func(resets int64, c *counted, w http.ResponseWriter, _ *http.Request) bool
@@ -56,6 +58,13 @@ func TestResets(t *testing.T) {
 			}
 			return true
 		}, result.LimitUndecided, "a limit of requests on a connection"},
+		{"goes away", func(n int64, c *counted, _ http.ResponseWriter, _ *http.Request) bool {
+			if n > most || gone.Load() {
+				gone.Store(true)
+				c.Close()
+			}
+			return !gone.Load()
+		}, result.LimitUndecided, "no stream is served on another connection"},
 		{"counts nothing", func(int64, *counted, http.ResponseWriter, *http.Request) bool { return true }, result.LimitNone, "up to 200 a second"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
