@@ -37,12 +37,14 @@ func toolVersion() string {
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ssegauge",
-		Short: "Judge and load Server-Sent Events servers",
+		Short: "Judge and load Server-Sent Events servers, and find their limits",
 		Long: `ssegauge judges Server-Sent Events servers, measures how long one event takes to
-reach everyone, and serves a reference implementation to hold others against.`,
+reach everyone, finds out which limit comes first and whose it is, and serves a
+reference implementation to hold others against.`,
 		Example: `  ssegauge demo                                  everything at once, on its own server
   ssegauge check http://localhost:8080/events    judge a server
   ssegauge load  http://localhost:8080/events --streams 2000 --duration 20s
+  ssegauge limits http://localhost:8080/events   which limit comes first, and whose it is
   ssegauge watch http://localhost:8080/events    see a stream as it comes`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
