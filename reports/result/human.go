@@ -24,7 +24,11 @@ func Micros(us float64) string {
 	case a < 120e6:
 		return digits(us/1e6) + " s"
 	case a < 1e15:
-		return strings.TrimSuffix((time.Duration(us) * time.Microsecond).Round(time.Second).String(), "0s")
+		d := (time.Duration(us) * time.Microsecond).Round(time.Second).String()
+		if strings.HasSuffix(d, "m0s") {
+			d = d[:len(d)-len("0s")]
+		}
+		return d
 	}
 	return strconv.FormatFloat(us/1e6, 'g', 3, 64) + " s"
 }

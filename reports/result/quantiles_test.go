@@ -96,7 +96,7 @@ func TestMerge(t *testing.T) {
 }
 
 func TestHuman(t *testing.T) {
-	for us, want := range map[float64]string{0: "0 µs", 1: "1 µs", 999.4: "999 µs", 999.6: "1.00 ms", 12_345: "12.3 ms", 999_499: "999 ms", 999_500: "1.00 s", 65e6: "65.0 s", 120e6: "2m", 3725e6: "1h2m5s", math.NaN(): "-", math.Inf(1): "-", -1500: "-1.50 ms", 1e300: "1e+294 s"} {
+	for us, want := range map[float64]string{0: "0 µs", 1: "1 µs", 999.4: "999 µs", 999.6: "1.00 ms", 12_345: "12.3 ms", 999_499: "999 ms", 999_500: "1.00 s", 65e6: "65.0 s", 120e6: "2m", 170e6: "2m50s", 3600e6: "1h0m", 3725e6: "1h2m5s", math.NaN(): "-", math.Inf(1): "-", -1500: "-1.50 ms", 1e300: "1e+294 s"} {
 		if got := result.Micros(us); got != want {
 			t.Errorf("%v µs: %q, want %q", us, got, want)
 		}
