@@ -138,7 +138,10 @@ func (h *tabs) ask(ctx context.Context, patience time.Duration) (no Fingerprint)
 		}
 		conn.Close()
 	}
-	if opening.Err() != nil || silent(err) {
+	switch {
+	case ctx.Err() != nil:
+		return Fingerprint{Cause: notAnswered, Says: "the search ended before the next was answered"}
+	case opening.Err() != nil, silent(err):
 		return Fingerprint{Cause: notAnswered, Owner: result.OwnerTarget, Says: "not answered within " + patience.Round(100*time.Millisecond).String()}
 	}
 	return printOf(err)

@@ -100,7 +100,7 @@ func TestHosts(t *testing.T) {
 			"h1/connections-per-host found 6..6 browser: the browser's limit ... 8 were open at once at the target; the next: answered 503", "h1/seventh-wait found 20..-",
 		}},
 		"no time": {few(1, 0), wire.HTTP11, 2 * time.Second, []string{
-			"h1/connections-per-host undecided -..-: of 6 streams 1 were opened", "h1/seventh-wait undecided",
+			"h1/connections-per-host undecided -..-: of 6 streams 1 were opened; the search ended before the next was answered", "h1/seventh-wait undecided",
 		}},
 		"little time": {stream, wire.HTTP11, 2 * time.Second, []string{"h1/connections-per-host found 6..6", "h1/seventh-wait found 1..-"}},
 		"no heads":    {held, wire.HTTP11, 0, []string{"h1/connections-per-host undecided -..- --publish", "h1/seventh-wait undecided -..- --publish"}},

@@ -272,10 +272,12 @@ func (r *run) unsaid(ctx context.Context, p Probe, limits *[]result.Limit) {
 	}
 }
 
-// recovery is how long a target may refuse streams after a probe, and no longer than a tenth of the budget.
+// recovery is how long a target may refuse streams after a probe: no longer than a tenth of the budget, but long enough for one that takes its time.
 const recovery = 10 * time.Second
 
-func (r *run) recovery() time.Duration { return min(recovery, r.config.Budget/10) }
+func (r *run) recovery() time.Duration {
+	return max(min(recovery, r.config.Budget/10), 2*r.target.took)
+}
 
 // look looks after a batch whether the target still serves streams; the probes after it would take for a limit what this one has done. What was found of a target that is not even there
 // any more may come of that.

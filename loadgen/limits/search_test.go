@@ -175,6 +175,26 @@ func TestGone(t *testing.T) {
 }
 
 // A hook that fails is said once; what it leaves undecided is not said to want the flag that was given.
+// A target whose heads take longer than a tenth of the budget is as much there as it was.
+func TestSlowIsNotGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := serving(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(6 * time.Second)
+			stream(w, r)
+		})})
+		s := searchOf(t, p, "", 30*time.Second, says("first", func(context.Context, *Session) []result.Limit { return nil }), says("second", func(context.Context, *Session) []result.Limit {
+			return []result.Limit{kindC.none(1, "")}
+		}, kindC))
+		out, err := s.Run(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := only(t, out, kindC.id); l.Verdict != result.LimitNone || len(out.Remarks) > 0 {
+			t.Errorf("%+v %q", l, out.Remarks)
+		}
+	})
+}
+
 func TestHookFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer  func(w http.ResponseWriter) // to a publish
