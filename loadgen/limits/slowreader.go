@@ -14,6 +14,7 @@ import (
 const (
 	lagBeside = 5  // streams that are read meanwhile
 	lagSample = 50 // events that they are measured with before and after
+	lagLeast  = 5  // and at least
 	lagSteps  = 8  // laggards of different patience at once
 	lagHold   = 20 * time.Second
 	lagStall  = 2 * time.Second // that streams are still before something is wrong with them
@@ -79,12 +80,17 @@ func slowReader(ctx context.Context, s *Session) []result.Limit {
 	defer g.leave()
 	hold := min(lagHold, s.left()/3)
 	g.watch(ctx, hold)
-	if g.problem != "" {
+	switch {
+	case g.problem == timeOver:
+		return nothing("--budget", "%s", g.problem)
+	case g.problem != "":
 		return nothing("", "%s", g.problem)
 	}
 	beside := g.neighbours(limits[2])
 	return append(g.patience(ctx, limits[0], limits[1], hold), beside)
 }
+
+const timeOver = "the time for this probe is over"
 
 // leave closes the streams beside.
 func (g *lagging) leave() {
@@ -148,15 +154,22 @@ func (g *lagging) watch(ctx context.Context, hold time.Duration) {
 		}
 	}
 	if ctx.Err() != nil && g.problem == "" && g.filled == 0 {
-		g.problem = "the time for this probe is over"
+		g.problem = timeOver
 	}
 }
 
-// sample measures those beside.
+// sample measures those beside, with fewer events where these take long.
 func (g *lagging) sample(ctx context.Context) (took []time.Duration) {
-	for range lagSample {
+	until := time.Now().Add(g.left() / 8)
+	for n := range lagSample {
+		if n >= lagLeast && time.Now().After(until) {
+			break
+		}
 		s := g.fire(ctx)
-		if !s.wait(ctx, minPatience) {
+		if !s.wait(ctx, minPatience) && ctx.Err() != nil {
+			g.problem = timeOver
+			return took
+		} else if !s.ok || len(s.waiting) > 0 {
 			g.problem = s.trouble("an event does not come to all streams that are read")
 			return took
 		}

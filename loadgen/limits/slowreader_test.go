@@ -51,6 +51,7 @@ func TestSlowReader(t *testing.T) {
 		{"skips", &planted{stream: plain, queue: 10, full: func(*feed) {}}, is(11 * event), none, none, "events are missing; the stream goes on"},
 		{"waits", &planted{stream: plain, queue: 10}, none, none, is(0), "go on as soon as it reads on"},
 		{"slows down", &planted{stream: plain, queue: 20, full: func(*feed) { time.Sleep(300 * time.Millisecond) }}, is(21 * event), none, is(0.3), "before and after"},
+		{"late", &planted{stream: each(func(f *feed, data string) bool { time.Sleep(time.Second); f.event(data); return true })}, none, none, none, "all of it came when it read on"},
 		{"holds all", &planted{stream: plain}, none, none, none, "all of it came when it read on"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
