@@ -160,7 +160,10 @@ func (v *vigil) keep(ctx context.Context) {
 		v.open(ctx, laterStreams)
 	}
 	if v.fed && !v.s.wants("idle") {
-		v.wait(ctx, end, every, nil)
+		if v.wait(ctx, end, every, nil); v.alive() == 0 && time.Now().Before(end) {
+			v.open(ctx, laterStreams)
+			v.wait(ctx, end, every, nil)
+		}
 		return
 	}
 	v.hush(true)

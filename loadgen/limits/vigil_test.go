@@ -371,6 +371,7 @@ func TestLifetimeAlone(t *testing.T) {
 		{mortal{life: 100 * time.Second}, is(100*time.Second, result.OwnerTarget, "")},
 		{mortal{life: 100 * time.Second, idle: 5 * time.Second}, is(100*time.Second, result.OwnerTarget, "")},
 		{mortal{restart: 5 * time.Second}, upTo(120*time.Second, "at the same moment")},
+		{mortal{restart: 50 * time.Second}, upTo(90*time.Second, "at the same moment")},
 		{mortal{restart: 100 * time.Second}, upTo(98*time.Second, "at the same moment")},
 	} {
 		found := ages(t, tt.serve, wire.HTTP11, true, "lifetime")
