@@ -97,7 +97,10 @@ func (g *Limit) Eval(l *result.Limits) result.Gate {
 		out.Reason += " (" + limit.Owner + ")"
 	}
 	low, high := limit.Low, limit.High
-	if limit.Verdict == result.LimitNone || limit.Owner == result.OwnerGenerator {
+	switch {
+	case limit.Verdict == result.LimitNone && strings.HasPrefix(limit.ID, "buffering/"):
+		high = low // nothing is held back
+	case limit.Verdict == result.LimitNone, limit.Owner == result.OwnerGenerator:
 		high = nil // nothing says where it ends
 	}
 	bound := g.value * factor

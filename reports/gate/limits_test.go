@@ -65,6 +65,11 @@ func TestLimit(t *testing.T) {
 			t.Errorf("%s: %+v with %v, want %+v", c.text, got, value, c)
 		}
 	}
+	// Where nothing is held back there is nothing to allow.
+	r.Limits.Limits = append(r.Limits.Limits, result.Limit{ID: "buffering/size", Verdict: result.LimitNone, Low: new(0.0), Unit: "bytes"})
+	if g, err := gate.ParseLimit("buffering/size < 4KiB"); err != nil || !g.Eval(r.Limits).Pass {
+		t.Errorf("nothing is held back, and %v %v", g, err)
+	}
 	gates := []*gate.Limit{}
 	for _, s := range []string{"streams/total >= 1000", "storm/replay >= 99%"} {
 		g, err := gate.ParseLimit(s)
