@@ -85,6 +85,8 @@ func (l *Limits) check() error {
 		return fmt.Errorf("server: Oversized is %q, none of %q", l.Oversized, oversized[1:])
 	case l.Oversized != "" && l.MaxEvent == 0:
 		return errors.New("server: Oversized needs MaxEvent")
+	case l.LifetimeJitter > 1000:
+		return fmt.Errorf("server: LifetimeJitter is over 1000 percent (%d)", l.LifetimeJitter)
 	case l.LifetimeJitter > 0 && l.Lifetime == 0:
 		return errors.New("server: LifetimeJitter needs Lifetime")
 	case (l.IdleDrop || l.IdleIgnoresComments) && l.IdleTimeout == 0:

@@ -395,7 +395,7 @@ func TestEventSize(t *testing.T) {
 		})
 	}
 	for _, bad := range []Limits{
-		{MaxEvent: 1, Oversized: "eat"}, {Oversized: "drop"}, {MaxEvent: -1}, {SlotDelay: -1}, {IdleDrop: true}, {IdleIgnoresComments: true}, {LifetimeJitter: 5},
+		{MaxEvent: 1, Oversized: "eat"}, {Oversized: "drop"}, {MaxEvent: -1}, {SlotDelay: -1}, {IdleDrop: true}, {IdleIgnoresComments: true}, {LifetimeJitter: 5}, {Lifetime: time.Hour, LifetimeJitter: 1 << 40},
 	} {
 		if _, err := New(Config{Limits: bad}); err == nil {
 			t.Errorf("%+v is taken", bad)
