@@ -222,7 +222,7 @@ func (l *limitsFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawUR
 	case !l.output.quiet:
 		l.announce(a.stderr, search)
 	}
-	found, err := searched(ctx, a, search, l.output.quiet)
+	found, err := searched(ctx, a, search, l.budget, l.output.quiet)
 	run := &result.Run{Schema: result.SchemaLimits, Tool: tool(), Target: search.Target(), Started: started, DurationMS: float64(time.Since(started).Microseconds()) / 1000, Limits: found}
 	if err != nil {
 		run.Interrupted = true

@@ -89,12 +89,12 @@ func span(d time.Duration) string {
 }
 
 // searched runs the search with progress on stderr, and a line for each limit as it is known.
-func searched(ctx context.Context, a *app, search *limits.Search, quiet bool) (*result.Limits, error) {
+func searched(ctx context.Context, a *app, search *limits.Search, budget time.Duration, quiet bool) (*result.Limits, error) {
 	var latest atomic.Pointer[limits.Progress]
 	latest.Store(&limits.Progress{})
+	began := time.Now()
 	shown := startProgress(a.stderr, quiet, "limits", func() step {
-		p := latest.Load()
-		return step{int64(p.Elapsed), int64(p.Plan), progressNote(p)}
+		return step{int64(min(time.Since(began), budget)), int64(budget), progressNote(latest.Load())}
 	})
 	defer shown.finish()
 	return search.Run(ctx, func(p limits.Progress) {

@@ -79,7 +79,7 @@ func (t *contact) attend(ctx context.Context, c *Config, d *wire.Dialer, first *
 	}
 }
 
-// glimpse reads a stream for a while, and longer where events come. done tells that its last event was [DONE].
+// glimpse reads a stream for a while, and longer where events come, or a long one is coming. done tells that its last event was [DONE].
 func (t *contact) glimpse(ctx context.Context, s *wire.Stream, more time.Duration) (f Facts, done bool) {
 	l := listen(s, func() {}, mostEvent, nil)
 	defer l.Close()
@@ -92,7 +92,7 @@ func (t *contact) glimpse(ctx context.Context, s *wire.Stream, more time.Duratio
 		case <-ctx.Done():
 		}
 		timer.Stop()
-		if f = l.Facts(); f.Events == 0 || !l.Alive() {
+		if f = l.Facts(); f.Events == 0 && f.Bytes < h2MaxEvent || !l.Alive() {
 			break
 		}
 	}

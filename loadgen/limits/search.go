@@ -24,11 +24,10 @@ type Step struct {
 
 // Progress is where a search stands.
 type Progress struct {
-	Probe         string
-	Number, Of    int    // which probe it is of how many
-	Note          string // what it is at
-	Elapsed, Plan time.Duration
-	Found         []result.Limit // of a probe that has ended: what it says; nil: it goes on
+	Probe      string
+	Number, Of int            // which probe it is of how many
+	Note       string         // what it is at
+	Found      []result.Limit // of a probe that has ended: what it says; nil: it goes on
 }
 
 // Steps says what Run will do.
@@ -162,7 +161,7 @@ func (s *Search) Run(ctx context.Context, progress func(Progress)) (*result.Limi
 		mu.Lock()
 		defer mu.Unlock()
 		if progress != nil {
-			p.Of, p.Elapsed, p.Plan = len(s.probes), time.Since(r.began), s.config.Budget
+			p.Of = len(s.probes)
 			p.Note = s.plain(p.Note)
 			progress(p)
 		}
