@@ -29,6 +29,14 @@ func TestStreamsDescriptors(t *testing.T) {
 		if l.Verdict != result.LimitFound || l.Owner != result.OwnerGenerator || *l.Low < 10 || *l.Low != *l.High || *l.High > 22 || !strings.Contains(l.Evidence, "file descriptors") {
 			t.Errorf("%s: %s", inWords(l), l.Evidence)
 		}
+		few.Cur, few.Max = uint64(len(open))+100, uint64(len(open))+100 // and none at all
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+			t.Skip(err)
+		}
+		climb, _ = quick(t, url, 500, false)
+		if l = climb.search(t.Context()); l.Verdict != result.LimitUndecided || l.Owner != result.OwnerGenerator || !strings.Contains(l.Evidence, "file descriptors") {
+			t.Errorf("%s: %s", inWords(l), l.Evidence)
+		}
 		return
 	}
 	child := exec.Command(os.Args[0], "-test.run=^TestStreamsDescriptors$", "-test.v")

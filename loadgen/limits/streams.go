@@ -137,6 +137,9 @@ func (c *climb) ladder(ctx context.Context) {
 		case o.wall != nil && o.wall.Fits > good:
 			// What fits here is known before anything is opened: so many are tried.
 			c.ours, c.most = &o, o.wall.Fits
+		case o.wall != nil:
+			c.ours = &o
+			return
 		case !ok || bad != nil || good >= c.most:
 			return
 		}
@@ -511,7 +514,11 @@ func (c *climb) verdict() result.Limit {
 		l.Owner = result.OwnerGenerator
 		return l
 	case good == 0:
-		return undecided(totalID, totalTitle, "streams", "", "%s", evidence())
+		l := undecided(totalID, totalTitle, "streams", "", "%s", evidence())
+		if c.ours != nil {
+			l.Owner = result.OwnerGenerator
+		}
+		return l
 	}
 	if good >= c.session.config.Streams {
 		say("more were not tried (--streams)")
