@@ -136,6 +136,7 @@ func (v *vigil) keep(ctx context.Context) {
 	patience := min(5*time.Second, whole/5)
 	lead, end := time.Now().Add(whole/8), time.Now().Add(whole-patience)
 
+	v.hush(v.s.config.Publisher == nil)
 	v.open(ctx, min(firstStreams, max(1, v.s.config.Streams/3)))
 	if v.failed.Cause != "" {
 		v.halve(ctx)
