@@ -84,7 +84,7 @@ func TestStdinEnds(t *testing.T) {
 
 // A command that does not read holds nobody up beyond the time a publish may take, and no half line is followed by another.
 func TestStdinFull(t *testing.T) {
-	p := mustCompile(t, publish.Hook{Stdin: "sleep 60", Timeout: 50 * time.Millisecond})
+	p := mustCompile(t, publish.Hook{Stdin: "sleep 60", Timeout: 2 * time.Second})
 	began := time.Now()
 	if _, err := p.Publish(t.Context(), publish.Message{Data: strings.Repeat("x", 4<<20)}); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "does not read") {
 		t.Errorf("%v", err)
