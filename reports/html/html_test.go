@@ -374,3 +374,12 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// The law of a knee is drawn through what it was fitted to, not through stages in which no more is delivered than is published.
+func TestKneeLevels(t *testing.T) {
+	r := reporttest.Limits()
+	r.Knee.Levels = []result.Rung{{Streams: 10, Opened: 10, EventsPerSecond: 1234, Holds: true}, {Streams: 20, Opened: 20, EventsPerSecond: 2345, Holds: true}}
+	if !strings.Contains(render(t, r), "2,345 with 20 streams") {
+		t.Error("the levels of the knee are not in the chart")
+	}
+}

@@ -30,7 +30,11 @@ func (v *view) limits() {
 	v.gates(v.Thresholds)
 	v.Stages, v.Doubt = v.Limits.Stages()
 	v.Ladders = append(v.Ladders, against(v.ID+"-latency", "Latency against streams", "latency", v.Stages, latencies(v.Stages), v.Knee, nil, short))
-	v.Ladders = append(v.Ladders, against(v.ID+"-rate", "Events delivered a second, against streams", "events a second", v.Stages, rates(v.Stages), v.Knee, law(v.Knee), result.Number))
+	full := v.Stages
+	if v.Knee != nil && len(v.Knee.Levels) > 0 { // the law was fitted to these: in the stages no more is delivered than is published
+		full, _ = (&result.Limits{Curve: v.Knee.Levels}).Stages()
+	}
+	v.Ladders = append(v.Ladders, against(v.ID+"-rate", "Events delivered a second, against streams", "events a second", full, rates(full), v.Knee, law(v.Knee), result.Number))
 }
 
 // law is the scalability law of a knee, nil where there is none.
