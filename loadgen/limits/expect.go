@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
@@ -87,6 +88,9 @@ func (e expectation) six() string {
 	case wait.High != nil && *wait.High < 0.5:
 		return "" // streams come and go
 	case wait.High == nil:
+		if end := cmp.Or(e.met(lifeAge.id), e.met(idleClosed.id)); end != nil {
+			return "a tab that opens a seventh stream over HTTP/1.1 will wait until one of the six others ends, see below"
+		}
 		return "a tab that opens a seventh stream over HTTP/1.1 will wait for ever"
 	}
 	return fmt.Sprintf("a tab that opens a seventh stream over HTTP/1.1 will wait until one of the six others ends, which took %s", result.Quantity(*wait.High, "s"))
@@ -218,6 +222,9 @@ func (e expectation) eventSize() string {
 	if l == nil {
 		return ""
 	}
+	if strings.Contains(l.Evidence, "the publish is refused") {
+		return fmt.Sprintf("Events beyond %s are refused when they are published.", result.Quantity(round(l), "bytes"))
+	}
 	return fmt.Sprintf("Events beyond %s do not come whole.", result.Quantity(round(l), "bytes"))
 }
 
@@ -258,7 +265,14 @@ func (e expectation) total() string {
 	if l == nil {
 		return ""
 	}
-	return fmt.Sprintf("It holds %s in all; the next %s.", l.Shown(), whatThen(l, "is one too many"))
+	next := whatThen(l, "is one too many")
+	switch one := e.met(perClientID); {
+	case one != nil && one.High != nil && l.High != nil && *one.High >= *l.Low && *one.Low <= *l.High:
+		return "" // it was met from one address, whose limit it is
+	case one == nil && !e.is(perClientID, result.LimitNone):
+		return fmt.Sprintf("It holds %s from here; the next %s. Whether others would be served from another address --probe per-client tells.", l.Shown(), next)
+	}
+	return fmt.Sprintf("It holds %s in all; the next %s.", l.Shown(), next)
 }
 
 func (e expectation) knee() string {

@@ -87,11 +87,11 @@ func (l *Limits) Decided() (n int) {
 }
 
 // First is the limit that a growing number of streams meets first, nil where none was found: of those of the path and the target that are counts of streams or connections the least.
-// A limit of the generator is nothing that production meets, nor is a fact.
+// A limit of the generator is nothing that production meets, nor is a fact; what a browser holds is known beforehand, and met by browsers alone.
 func (l *Limits) First() (first *Limit) {
 	for i := range l.Limits {
 		x := &l.Limits[i]
-		if x.Verdict == LimitFound && !x.Fact && x.Owner != OwnerGenerator && x.Low != nil && (x.Unit == "streams" || x.Unit == "connections") && (first == nil || *x.Low < *first.Low) {
+		if x.Verdict == LimitFound && !x.Fact && x.Owner != OwnerGenerator && x.Owner != OwnerBrowser && x.Low != nil && (x.Unit == "streams" || x.Unit == "connections") && (first == nil || *x.Low < *first.Low) {
 			first = x
 		}
 	}
