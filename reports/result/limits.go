@@ -119,19 +119,31 @@ func (l *Limits) ByVerdict() []Limit {
 	return out
 }
 
-// OpenSentence is "3 limits undecided; --publish would decide 2 of them.", and what the search itself ran into; "" if all were decided and nothing was.
+// OpenSentence is "3 limits and 1 figure undecided; --publish would decide 2 of them.", and what the search itself ran into; "" if all were decided and nothing was.
 func (l *Limits) OpenSentence() string {
-	total, by := 0, map[string]int{}
+	var open []string
+	limits, facts, by := int64(0), int64(0), map[string]int{}
 	for _, x := range l.Limits {
-		if x.Verdict == LimitUndecided {
-			total++
-			by[x.DecidedBy]++
+		switch {
+		case x.Verdict != LimitUndecided:
+			continue
+		case x.Fact:
+			facts++
+		default:
+			limits++
 		}
+		by[x.DecidedBy]++
+	}
+	if limits > 0 {
+		open = append(open, Plural(limits, "limit"))
+	}
+	if facts > 0 {
+		open = append(open, Plural(facts, "figure"))
 	}
 	var all []string
-	if total > 0 {
+	if len(open) > 0 {
 		delete(by, "")
-		s := Plural(int64(total), "limit") + " undecided"
+		s := strings.Join(open, " and ") + " undecided"
 		for i, flag := range slices.SortedFunc(maps.Keys(by), func(a, b string) int { return cmp.Or(by[b]-by[a], strings.Compare(a, b)) }) {
 			if i == 0 {
 				s += fmt.Sprintf("; %s would decide %d of them", Escape(flag), by[flag])

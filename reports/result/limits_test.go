@@ -186,8 +186,11 @@ func TestOpenSentence(t *testing.T) {
 	}
 	failing := by("")
 	failing.Remarks = []string{"The hook \x1b[31mfails."}
+	mixed := by("--publish", "")
+	mixed.Limits[1].Fact = true
 	for want, l := range map[string]*Limits{
-		"1 limit undecided. The hook \\x1b[31mfails.": failing,
+		"1 limit undecided. The hook \\x1b[31mfails.":                       failing,
+		"1 limit and 1 figure undecided; --publish would decide 1 of them.": mixed,
 		"":                    by(),
 		"1 limit undecided.":  by(""),
 		"2 limits undecided.": by("", ""),
