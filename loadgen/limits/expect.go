@@ -352,7 +352,7 @@ func deciders(all []result.Limit) string {
 }
 
 // answeredWith finds the status in what was seen.
-var answeredWith = regexp.MustCompile(`\banswered ([1-5]\d\d)\b`)
+var answeredWith = regexp.MustCompile(`\b(?:answered|status) ([1-5]\d\d)\b`)
 
 // whatThen is what becomes of the one too many.
 func whatThen(l *result.Limit, otherwise string) string {

@@ -44,7 +44,7 @@ type Probe struct {
 func Probes() []Probe {
 	return []Probe{
 		{Name: "h1-hosts", Title: "streams that a browser holds over HTTP/1.1, and how long the one too many waits", Weight: 2, Most: time.Minute, Requests: hostRequests, run: hosts},
-		{Name: "h2-streams", Title: "streams on one HTTP/2 connection: advertised, served, and what the one too many gets", Weight: 3, Most: time.Minute, Requests: h2Requests, run: h2Streams},
+		{Name: "h2-streams", Title: "streams on one HTTP/2 connection: advertised, served, and what the one too many gets", Weight: 6, Most: time.Minute, Requests: h2Requests, run: h2Streams},
 		{Name: "requests", Title: "requests on one connection until the target ends it", Weight: 3, Most: time.Minute, Requests: connRequestsRequests, run: connRequests},
 		{Name: "event-size", Title: "bytes of one event: what comes whole, and what becomes of more", Weight: 3, Most: 90 * time.Second, Needs: "--publish", Requests: eventSizeRequests, run: eventSize},
 		{Name: "buffering", Title: "bytes, events or time that are held back before a client gets any of them", Weight: 3, Most: 2 * time.Minute, Needs: "--publish", Requests: bufferingRequests, run: buffering},
