@@ -35,6 +35,7 @@ type vigil struct {
 	opening int
 	failed  Fingerprint // of the last stream that could not be opened; zero: all could
 	quiet   bool        // nothing is published
+	since   time.Time   // that
 	beats   beats
 
 	fed     bool   // what was published came
@@ -260,7 +261,7 @@ func (v *vigil) hear(w *watched, at time.Time, event bool) {
 		return
 	}
 	w.burst = at
-	if !v.quiet || at.Sub(w.seen.opened) < settling {
+	if !v.quiet || !at.After(v.since) || at.Sub(w.seen.opened) < settling { // what was published before may be told late
 		return
 	}
 	b := &v.beats
@@ -281,7 +282,9 @@ func (v *vigil) hear(w *watched, at time.Time, event bool) {
 func (v *vigil) hush(quiet bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.quiet = quiet
+	if v.quiet != quiet {
+		v.quiet, v.since = quiet, time.Now()
+	}
 	for _, w := range v.streams {
 		if !quiet && w.own > 0 && w.Alive() {
 			v.beats.after = max(v.beats.after, time.Since(w.seen.last))
