@@ -149,7 +149,12 @@ func proxyOf(head *wire.Head) string {
 		{"cloudflare", "the Server is Cloudflare"},
 		{"awselb", "the Server is a load balancer of AWS"},
 		{"envoy", "the Server is Envoy"},
+		{"istio-envoy", "the Server is Envoy"},
 		{"akamai", "the Server is Akamai"},
+		{"haproxy", "the Server is HAProxy"},
+		{"caddy", "the Server is Caddy"},
+		{"traefik", "the Server is Traefik"},
+		{"varnish", "the Server is Varnish"},
 	} {
 		if strings.HasPrefix(server, known.server) {
 			return known.says
@@ -157,6 +162,11 @@ func proxyOf(head *wire.Head) string {
 	}
 	if via := head.Header.Get("Via"); via != "" {
 		return "the answer came by way of " + short(via)
+	}
+	for _, name := range []string{"X-Cache", "CF-Ray", "X-Served-By", "X-Varnish", "X-Amz-Cf-Id", "X-Envoy-Upstream-Service-Time"} {
+		if head.Header.Has(name) {
+			return "the answer has the field " + name
+		}
 	}
 	return ""
 }

@@ -16,11 +16,18 @@ import (
 // ending is how the peer ended a stream.
 type ending struct {
 	how   string
-	clean bool // the response was complete by its own framing
-	blank bool // by which nobody could tell: it lasts until the connection is closed
+	clean bool   // the response was complete by its own framing
+	blank bool   // by which nobody could tell: it lasts until the connection is closed
+	by    string // the proxy that the head shows; "": it shows none
 }
 
 func endingOf(s *wire.Stream, err error) *ending {
+	e := endOf(s, err)
+	e.by, _, _ = strings.Cut(proxyOf(s.Head), ",") // without what is known of its buffers
+	return e
+}
+
+func endOf(s *wire.Stream, err error) *ending {
 	var (
 		fault *wire.Fault
 		reset *wire.ResetError
@@ -197,24 +204,34 @@ func (e *ends) oldest(ended bool) (age time.Duration) {
 	return age
 }
 
-// how says in which way streams were ended, the most frequent first, and whose doing that is after a silence: only a target ends its response as it should, and what cuts it
-// short then is most often a proxy.
-func (e *ends) how() (says, owner string) {
+// how says in which way streams were ended, the most frequent first.
+func (e *ends) how() string {
 	counts := map[string]int{}
-	owner = result.OwnerTarget
 	for _, l := range e.deaths {
 		counts[l.end.how]++
-		switch {
-		case l.end.blank:
-			owner = ""
-		case !l.end.clean && owner != "":
-			owner = result.OwnerPath
-		}
 	}
 	ways := make([]string, 0, len(counts))
 	for way := range counts {
 		ways = append(ways, way)
 	}
 	slices.SortFunc(ways, func(a, b string) int { return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b)) })
-	return strings.Join(ways[:min(len(ways), 3)], "; "), owner
+	return strings.Join(ways[:min(len(ways), 3)], "; ")
+}
+
+// silencer is whose doing it is that streams end after a silence, and what shows that. Only a target ends its response as it should; what cuts it short may be a proxy, where
+// the heads show one, or a server that closes the socket.
+func (e *ends) silencer() (owner, says string) {
+	owner = result.OwnerTarget
+	for _, l := range e.deaths {
+		switch {
+		case l.end.blank:
+			return "", ""
+		case l.end.clean:
+		case l.end.by == "":
+			return "", "; they were cut without an end, as proxies do and servers that close the socket"
+		default:
+			owner, says = result.OwnerPath, "; responses are cut like that by proxies that hear nothing from behind, and "+l.end.by
+		}
+	}
+	return owner, says
 }

@@ -17,8 +17,8 @@ var (
 
 func idleRequests(s *Session, within time.Duration) int { return vigilRequests(s, within) }
 
-// idle looks for the silence that ends a stream. It is seldom the target's own: what stands on the way closes connections of which it hears nothing (the owner is then the
-// path), or forgets them and says nothing (NATs, firewalls): an event that is published then does not come, and the client does not know. What the target sends by itself
+// idle looks for the silence that ends a stream. It is seldom the target's own: what stands on the way closes connections of which it hears nothing (the owner is the path
+// where the head shows such a proxy), or forgets them and says nothing (NATs, firewalls): an event that is published then does not come, and the client does not know. What the target sends by itself
 // hides such limits, and is meant to.
 func idle(ctx context.Context, s *Session) []result.Limit {
 	v := s.vigil(ctx)
@@ -57,7 +57,7 @@ func (v *vigil) silenced() string {
 
 func (v *vigil) idleTimeout() result.Limit {
 	e := &v.ends
-	how, owner := e.how()
+	how := e.how()
 	closed := fmt.Sprintf("%d of %d streams were closed", len(e.deaths), len(e.lives))
 	switch e.why {
 	case endIdle, endQuiet:
@@ -69,10 +69,8 @@ func (v *vigil) idleTimeout() result.Limit {
 		if busy := e.oldest(false); busy > e.age.high+slack(e.age.high) {
 			says += fmt.Sprintf("; those that were kept busy lived on, for %s when it was over", seconds(busy))
 		}
-		if owner == result.OwnerPath {
-			says += "; responses are cut like that by proxies that hear nothing from behind"
-		}
-		return idleClosed.found(low, high, owner, "%s", says)
+		owner, cut := e.silencer()
+		return idleClosed.found(low, high, owner, "%s%s", says, cut)
 	case endEither:
 		return idleClosed.undecided(v.hook(), "%s", v.either())
 	case endMixed:
@@ -105,7 +103,7 @@ const commentsInVain = "the comments that came meanwhile did not help"
 // either says what streams ended of where that may be silence or age.
 func (v *vigil) either() string {
 	e := &v.ends
-	how, _ := e.how()
+	how := e.how()
 	says := fmt.Sprintf("%d of %d streams were closed %s old and after %s of silence, by %s: a limit on silence or on age", len(e.deaths), len(e.lives), e.age, e.silence, how)
 	if v.beats.comments > 0 {
 		says += " (comments came, which need not count)"
@@ -118,7 +116,7 @@ func (v *vigil) either() string {
 
 func (v *vigil) mixed() string {
 	e := &v.ends
-	how, _ := e.how()
+	how := e.how()
 	return fmt.Sprintf("%d of %d streams were closed without a pattern, %s old and after %s of silence, by %s", len(e.deaths), len(e.lives), e.age, e.silence, how)
 }
 

@@ -33,7 +33,7 @@ func lifetime(ctx context.Context, s *Session) []result.Limit {
 func (v *vigil) maxAge() result.Limit {
 	e := &v.ends
 	oldest := max(e.oldest(true), e.oldest(false))
-	how, _ := e.how()
+	how := e.how()
 	closed := fmt.Sprintf("%d of %d streams were closed", len(e.deaths), len(e.lives))
 	switch e.why {
 	case endAge:
@@ -63,7 +63,7 @@ func (v *vigil) maxAge() result.Limit {
 
 // ager is whose doing it is that streams end at an age: servers cut them as well as proxies do, where the limit is on their sockets.
 func (e *ends) ager() string {
-	if _, owner := e.how(); owner == result.OwnerTarget {
+	if owner, _ := e.silencer(); owner == result.OwnerTarget {
 		return owner
 	}
 	return ""

@@ -34,6 +34,8 @@ type mortal struct {
 	restart  time.Duration // all of them, once, so long after the first was opened
 	unlucky  int           // this one at an age of 33 s
 	cut      bool          // without the end of the response
+	server   string        // as the head names it
+	ray      string        // and the CF-Ray that it carries
 	beat     time.Duration // comments
 	tick     time.Duration // events
 	once     time.Duration // a comment at that age
@@ -211,6 +213,13 @@ func ages(t *testing.T, serve mortal, proto wire.Proto, hook bool, probes ...str
 	synctest.Test(t, func(t *testing.T) {
 		m := &mortals{mortal: serve, began: time.Now()}
 		p := &planted{turn: make(chan struct{}, 1), feeds: map[*feed]bool{}, stream: m.stream}
+		p.head = func(w http.ResponseWriter, _ *http.Request) {
+			for name, value := range map[string]string{"Server": m.server, "CF-Ray": m.ray} {
+				if value != "" {
+					w.Header().Set(name, value)
+				}
+			}
+		}
 		handler := http.Handler(p)
 		if m.places > 0 {
 			handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -309,7 +318,11 @@ func TestAges(t *testing.T) {
 		"idle 500 ms":             {mortal{idle: s / 2}, false, map[string]said{"idle/timeout": is(s/2, target, "the last chunk"), "lifetime/max": upTo(15*s, "for their silence")}},
 		"idle 5 s":                {mortal{idle: 5 * s}, false, map[string]said{"idle/timeout": is(5*s, target, "those that were kept busy lived on"), "idle/silent-drop": upTo(4*s, "the end of streams came through"), "lifetime/max": upTo(100*s, "for their silence"), "lifetime/jitter": inapplicable}},
 		"idle 60 s":               {mortal{idle: 60 * s}, false, map[string]said{"idle/timeout": is(60*s, target, ""), "idle/silent-drop": upTo(59500*time.Millisecond, "the end of streams came through"), "lifetime/max": upTo(75*s, "")}},
-		"idle 60 s, cut":          {mortal{idle: 60 * s, cut: true}, false, map[string]said{"idle/timeout": is(60*s, path, "FIN before the last chunk"), "lifetime/max": upTo(75*s, "")}},
+		"idle 60 s, cut":          {mortal{idle: 60 * s, cut: true}, false, map[string]said{"idle/timeout": is(60*s, "", "FIN before the last chunk"), "lifetime/max": upTo(75*s, "")}},
+		"idle 8 s, cut":           {mortal{idle: 8 * s, cut: true, server: "node"}, false, map[string]said{"idle/timeout": is(8*s, "", "as proxies do and servers that close the socket")}},
+		"idle 60 s, cut by nginx": {mortal{idle: 60 * s, cut: true, server: "nginx/1.24.0"}, false, map[string]said{"idle/timeout": is(60*s, path, "hear nothing from behind, and the Server is nginx")}},
+		"idle 60 s, cut by a CDN": {mortal{idle: 60 * s, cut: true, ray: "8f2b-FRA"}, false, map[string]said{"idle/timeout": is(60*s, path, "the answer has the field CF-Ray")}},
+		"idle 60 s behind Caddy":  {mortal{idle: 60 * s, server: "Caddy"}, false, map[string]said{"idle/timeout": is(60*s, target, "the last chunk")}},
 		"idle 100 s":              {mortal{idle: 100 * s}, false, map[string]said{"idle/timeout": is(100*s, target, ""), "lifetime/max": upTo(110*s, "")}},
 		"idle 60 s, swept":        {mortal{idle: 60 * s, sweep: 2 * s}, false, map[string]said{"idle/timeout": is(61*s, target, ""), "lifetime/max": upTo(75*s, "")}},
 		"idle, no hook":           {mortal{idle: 60 * s}, true, map[string]said{"idle/timeout": open("--publish", "a limit on silence or on age"), "lifetime/max": open("--publish", "60 s old and after 60 s of silence")}},
