@@ -18,8 +18,8 @@ var (
 func idleRequests(s *Session, within time.Duration) int { return vigilRequests(s, within) }
 
 // idle looks for the silence that ends a stream. It is seldom the target's own: what stands on the way closes connections of which it hears nothing (the owner is the path
-// where the head shows such a proxy), or forgets them and says nothing (NATs, firewalls): an event that is published then does not come, and the client does not know. What the target sends by itself
-// hides such limits, and is meant to.
+// where the head shows such a proxy), or forgets them and says nothing (NATs, firewalls): an event that is published then does not come, and the client does not know. What the
+// target sends by itself hides such limits, and is meant to.
 func idle(ctx context.Context, s *Session) []result.Limit {
 	v := s.vigil(ctx)
 	if len(v.streams) == 0 {
@@ -192,10 +192,10 @@ func (v *vigil) heartbeat() result.Limit {
 	case b.high > 0:
 		apart := span{b.low, max(b.high, b.after)}
 		return idleBeat.found(inSeconds(apart.low), inSeconds(apart.high), result.OwnerTarget, "%s come by themselves every %s", what, apart)
-	case b.streams > 0 && b.after <= b.first+slack(b.first):
-		return idleBeat.found(inSeconds(b.first), inSeconds(b.first), result.OwnerTarget, "%s came by themselves once, after silences of up to %s", what, seconds(b.first))
-	case b.streams > 0:
-		return idleBeat.none(inSeconds(b.after), "%s came by themselves once, and nothing in the %s after that", what, seconds(b.after))
+	case b.after > 0:
+		return idleBeat.undecided("--budget", "%s came by themselves, one on a stream, and nothing in the %s after it: the time between two was not seen", what, seconds(b.after))
+	case b.streams > 0: // they ended too soon
+		return idleBeat.undecided("", "%s came by themselves, one on a stream: the time between two was not seen", what)
 	}
 	return idleBeat.none(inSeconds(max(ended, open)), "nothing came by itself in %s", seconds(max(ended, open)))
 }

@@ -73,8 +73,7 @@ type beats struct {
 	streams          int // it came on
 	events, comments int
 	low, high        time.Duration // apart
-	first            time.Duration // the longest silence before the first
-	after            time.Duration // and the longest after the last
+	after            time.Duration // the longest silence after the last
 }
 
 const (
@@ -252,8 +251,8 @@ func (v *vigil) openOne(ctx context.Context) {
 func (v *vigil) hear(w *watched, at time.Time, event bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	gap, apart := at.Sub(w.seen.last), at.Sub(w.burst)
-	w.seen.gap, w.seen.last = max(w.seen.gap, gap), at
+	apart := at.Sub(w.burst)
+	w.seen.gap, w.seen.last = max(w.seen.gap, at.Sub(w.seen.last)), at
 	if event {
 		w.seen.eventGap, w.seen.event = max(w.seen.eventGap, at.Sub(w.seen.event)), at
 	}
@@ -272,7 +271,6 @@ func (v *vigil) hear(w *watched, at time.Time, event bool) {
 	}
 	if w.own++; w.own == 1 {
 		b.streams++
-		b.first = max(b.first, gap)
 		return
 	}
 	b.low, b.high = cmp.Or(min(b.low, apart), apart), max(b.high, apart)
