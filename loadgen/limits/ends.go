@@ -179,6 +179,9 @@ func endsOf(lives []life) ends {
 		e.why = endMixed
 	case len(possible) == 1 || clear(possible[0].width(), possible[1]):
 		e.why = possible[0].why
+	case age.possible() && clear(age.width(), silence) && !clear(possible[0].width(), age):
+		// Without an event its silence is as long as the life, whatever streams end of; comments that do not help are rarer than a limit on age.
+		e.why = endAge
 	case len(possible) == 2 && possible[0].why != endQuiet && possible[1].why != endQuiet && slices.ContainsFunc(e.deaths, func(l life) bool { return l.gap*10 > l.silence()*9 }):
 		e.why = endAge // a silence as long as the last had not ended it before
 	default:

@@ -44,6 +44,9 @@ func (v *vigil) maxAge() result.Limit {
 		} else {
 			how += ", as by a proxy, or by a server with a time limit on its sockets"
 		}
+		if !v.fed && v.beats.comments > 0 && v.beats.events == 0 {
+			how += "; comments did not keep them, and only publishing shows whether events would have kept them"
+		}
 		return lifeAge.found(low, high, owner, "%s when they were %s old, after silences of %s, by %s", closed, e.age, e.silence, how)
 	case endEither:
 		return lifeAge.undecided(v.hook(), "%s", v.either())

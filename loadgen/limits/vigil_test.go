@@ -37,6 +37,7 @@ type mortal struct {
 	server   string        // as the head names it
 	ray      string        // and the CF-Ray that it carries
 	beat     time.Duration // comments
+	clock    bool          // on all streams at once
 	tick     time.Duration // events
 	once     time.Duration // a comment at that age
 	pieces   bool          // comments come in two
@@ -76,6 +77,9 @@ func (m *mortals) stream(f *feed) {
 		ticks   = after(m.tick)
 		dead    bool
 	)
+	if m.clock {
+		beats = after(m.beat - time.Since(m.began)%m.beat)
+	}
 	if int(n) == m.unlucky {
 		end = after(33 * time.Second)
 	}
@@ -105,7 +109,9 @@ func (m *mortals) stream(f *feed) {
 			continue
 		case <-beats:
 			f.comment(m.pieces)
-			beats = after(m.beat)
+			if beats = after(m.beat); m.clock {
+				beats = after(m.beat - time.Since(m.began)%m.beat)
+			}
 			if !m.comments {
 				last = time.Now()
 			}
@@ -350,6 +356,7 @@ func TestAges(t *testing.T) {
 		"life, jitter":            {mortal{life: 60 * s, jitter: 12 * s}, false, map[string]said{"idle/timeout": upTo(55*s, "for their age"), "lifetime/max": {verdict: result.LimitFound, about: 65 * s, wide: 18 * s, owner: target}, "lifetime/jitter": is(11*s, target, "half by 6")}},
 		"life 100 s, cut":         {mortal{life: 100 * s, cut: true}, false, map[string]said{"idle/timeout": upTo(90*s, "for their age"), "lifetime/max": is(100*s, "", "as by a proxy, or by a server with a time limit"), "lifetime/jitter": upTo(0, "")}},
 		"life, no hook":           {mortal{life: 60 * s}, true, map[string]said{"idle/timeout": open("--publish", "a limit on silence or on age"), "lifetime/max": open("--publish", ""), "lifetime/jitter": open("--publish", "")}},
+		"life, beats, no hook":    {mortal{life: 20 * s, beat: 13 * s, clock: true}, true, map[string]said{"idle/timeout": upTo(10*s, "for their age"), "lifetime/max": is(20*s, target, "only publishing shows whether events would have kept them"), "lifetime/jitter": upTo(0, "")}},
 		"life, ticks":             {mortal{life: 60 * s, tick: s}, true, map[string]said{"idle/timeout": upTo(s, "for their age"), "idle/heartbeat": is(s, target, "events come by themselves every 1 s"), "lifetime/max": is(60*s, target, "")}},
 		"life, rare ticks":        {mortal{life: 61 * s, tick: 15 * s}, true, map[string]said{"idle/timeout": upTo(15*s, "for their age"), "lifetime/max": is(61*s, target, "")}},
 		"restart":                 {mortal{restart: 70 * s}, false, map[string]said{"idle/timeout": upTo(40*s, "at the same moment"), "lifetime/max": upTo(60*s, "at the same moment"), "lifetime/jitter": inapplicable}},
