@@ -148,7 +148,11 @@ func (g *gatherer) find(ctx context.Context) []result.Limit {
 		if g.target.held {
 			says += "; the head of the response comes with the first of them"
 		}
-		return one(none(g.id, g.title, 0, "bytes", "%s", says))
+		l, ok, more := g.tail(ctx)
+		if ok {
+			return one(l)
+		}
+		return one(none(g.id, g.title, 0, "bytes", "%s%s", says, more))
 	case len(took) == 4:
 		return g.timed(ctx, took[1:])
 	}

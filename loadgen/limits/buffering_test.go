@@ -26,6 +26,24 @@ func gathers(n int) func(*feed) {
 	}
 }
 
+// fills makes a stream through a buffer of n bytes that begins anew with every event: what fills it leaves, and the rest too where it is small or more comes.
+func fills(n int) func(*feed) {
+	return each(func() func(f *feed, data string) bool {
+		rests := map[*feed]string{}
+		return func(f *feed, data string) bool {
+			data = rests[f] + "data: " + data + "\n\n"
+			full := len(data) / n * n
+			if rests[f] != "" || full == 0 {
+				full = len(data)
+			}
+			io.WriteString(f.w, data[:full])
+			f.flush()
+			rests[f] = data[full:]
+			return true
+		}
+	}())
+}
+
 // batches makes a stream of n events at a time.
 func batches(n int) func(*feed) {
 	return func(f *feed) {
@@ -62,7 +80,7 @@ func TestBuffering(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		serve *planted
-		want  map[string]float64 // id: how much, 0 where there is none
+		want  map[string]float64 // id: how much, 0 where there is none, below 0 where only ends of events are held
 		says  string             // by one of them
 	}{
 		{"8 KiB", &planted{stream: gathers(8 << 10)}, map[string]float64{"buffering/size": 8 << 10}, ""},
@@ -97,6 +115,19 @@ func TestBuffering(t *testing.T) {
 			f.event(data)
 			return true
 		})}, map[string]float64{"buffering/size": 0}, "they are slow, not held back"},
+		{"the end of large events", &planted{stream: fills(4074)}, map[string]float64{"buffering/size": -1}, "an event of 5,000 bytes comes whole only with the next one: 4,074 bytes came, 934 were held; an event of 20,000 bytes comes whole only with the next one: 16,296 bytes came, 3,712 were held"},
+		{"large events refused", &planted{stream: fills(4074), accept: func(data string) int {
+			if len(data) > 4000 {
+				return 413
+			}
+			return 200
+		}}, map[string]float64{"buffering/size": 0}, ""},
+		{"large events dropped", &planted{stream: each(func(f *feed, data string) bool {
+			if len(data) < 4000 {
+				f.event(data)
+			}
+			return true
+		})}, map[string]float64{"buffering/size": 0}, "one of 5,000 bytes did not come, and a small one after it did"},
 		{"nothing", &planted{stream: each(func(f *feed, data string) bool { f.event(data); return true })}, map[string]float64{"buffering/size": 0}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -107,6 +138,7 @@ func TestBuffering(t *testing.T) {
 				want, ok := tt.want[l.ID]
 				switch {
 				case l.ID == "buffering/gzip" && (l.Verdict == result.LimitNotApplicable || tt.serve.late):
+				case want < 0 && l.Verdict == result.LimitFound && *l.Low == 934 && *l.High == 3712 && strings.Contains(l.Title, "end"):
 				case !ok, want == 0 && l.Verdict != result.LimitNone, want > 0 && !holds(&l, want):
 					t.Errorf("%+v; want %v", l, tt.want)
 				}

@@ -189,7 +189,7 @@ func (e expectation) lifetime() string {
 }
 
 func (e expectation) buffer() string {
-	var held []string
+	var held, tails []string
 	for _, what := range []struct{ id, of string }{
 		{"buffering/size", ""},
 		{"buffering/events", ""},
@@ -202,19 +202,27 @@ func (e expectation) buffer() string {
 		if l == nil {
 			continue
 		}
+		where := ""
+		if strings.Contains(what.id, "gzip") {
+			where = " where streams are compressed"
+		}
+		if strings.HasPrefix(l.Title, tailTitle) {
+			tails = append(tails, "The end of a large event is held back until more is published"+where+".")
+			continue
+		}
 		s := what.of + result.Quantity(round(l), l.Unit)
 		if what.of == "" {
+			if l.High == nil {
+				s += " and more"
+			}
 			s = "until " + s + " have gathered"
 		}
-		if strings.Contains(what.id, "gzip") {
-			s += " where streams are compressed"
-		}
-		held = append(held, s)
+		held = append(held, s+where)
 	}
-	if len(held) == 0 {
-		return ""
+	if len(held) > 0 {
+		tails = append([]string{"Small events are held back " + strings.Join(held, ", and ") + "."}, tails...)
 	}
-	return "Small events are held back " + strings.Join(held, ", and ") + "."
+	return strings.Join(tails, " ")
 }
 
 func (e expectation) eventSize() string {

@@ -16,6 +16,7 @@ func TestExpect(t *testing.T) {
 	f := func(id string, low, high float64, unit, owner, evidence string) result.Limit {
 		return found(id, "the title of "+id, low, high, unit, owner, "%s", evidence)
 	}
+	ends := func(id, title string) result.Limit { return found(id, title, 918, 3630, "bytes", path, "") }
 	no := func(id string, low float64, unit string) result.Limit { return none(id, "", low, unit, "") }
 	open := func(id, by string) result.Limit { return undecided(id, "", "", by, "") }
 	six, ever := f("h1/connections-per-host", 6, 6, "connections", result.OwnerBrowser, ""), atLeast(f("h1/seventh-wait", 20, 20, "s", "", ""))
@@ -74,6 +75,9 @@ func TestExpect(t *testing.T) {
 		"apart":                     {[]result.Limit{f("lifetime/max", 6, 9.6, "s", target, ""), f("lifetime/jitter", 3.6, 3.6, "s", target, "")}, "Streams end after 6 to 9.6 s, so that clients come back one after the other."},
 		"old":                       {[]result.Limit{f("lifetime/max", 29.8, 30.2, "s", target, ""), open("lifetime/jitter", "")}, "Streams end after 30 s."},
 		"buffers":                   {[]result.Limit{f("buffering/size", 8000, 8200, "bytes", path, ""), f("buffering/gzip-delay", 0.19, 0.21, "s", path, "")}, "Small events are held back until 8 KiB have gathered, and for 200 ms where streams are compressed."},
+		"ends":                      {[]result.Limit{ends("buffering/size", tailTitle), ends("buffering/gzip", tailTitle+", compressed")}, "The end of a large event is held back until more is published. The end of a large event is held back until more is published where streams are compressed."},
+		"buffers, ends":             {[]result.Limit{f("buffering/gzip", 8000, 8200, "bytes", path, ""), ends("buffering/size", tailTitle)}, "Small events are held back until 8 KiB have gathered where streams are compressed. The end of a large event is held back until more is published."},
+		"buffers, no end":           {[]result.Limit{atLeast(f("buffering/gzip", 1<<20, 1<<20, "bytes", path, ""))}, "Small events are held back until 1 MiB and more have gathered where streams are compressed."},
 		"sizes":                     {[]result.Limit{f("event/size", 1_000_000, 1_048_575, "bytes", target, "")}, "Events beyond 1 MiB do not come whole."},
 		"all of many": {
 			[]result.Limit{f("streams/total", 500, 524, "streams", target, "of 525 streams 1 was answered 503 Service Unavailable"), f("streams/per-client", 20, 20, "streams", target, "the next: answered 429"), f("streams/knee", 300, 340, "streams", target, "")},
