@@ -46,11 +46,21 @@ func buffering(ctx context.Context, s *Session) []result.Limit {
 	if out[0].Verdict == result.LimitUndecided {
 		return append(out, undecided(gzipID, gzipTitle, unit, out[0].DecidedBy, "not tried, for the same reason"))
 	}
-	if s.target.held && out[0].Verdict == result.LimitFound {
+	if plain.head {
 		return append(out, undecided(gzipID, gzipTitle, unit, "", "not tried: the head of the response is held back as well"))
 	}
-	l, err := s.openPacked(ctx)
-	if err != nil {
+	l, silence, err := s.answerPacked(ctx)
+	switch {
+	case silence > 0:
+		packed := s.gather(gzipID, gzipTitle, s.openPackedQuietly)
+		packed.packed, packed.head = true, true
+		defer packed.close()
+		return append(out, packed.silent(ctx, plain.seen, silence))
+	case ctx.Err() != nil:
+		return append(out, undecided(gzipID, gzipTitle, unit, "", "the time for this probe is over"))
+	case err != nil && silent(err):
+		return append(out, undecided(gzipID, gzipTitle, unit, "", "streams with compression and without could not be compared: one was not answered in time"))
+	case err != nil:
 		return append(out, undecided(gzipID, gzipTitle, unit, "", "no stream: %s", printOf(err).Says))
 	}
 	coding := l.Head.Header.Get("Content-Encoding")
@@ -61,14 +71,42 @@ func buffering(ctx context.Context, s *Session) []result.Limit {
 	packed := s.gather(gzipID, gzipTitle, s.openPacked)
 	packed.packed = true
 	defer packed.close()
-	if len(out) == 1 && out[0].Verdict == result.LimitFound {
+	if len(out) == 1 && out[0].Verdict == result.LimitFound && out[0].Title != tailTitle {
 		packed.alone = 0 // what waits for more bytes without compression does so with it
 	}
 	return append(out, packed.find(ctx)...)
 }
 
+// answerPacked opens a stream that may be compressed. Where it is not answered for so long, and one that may not be is, each of them twice, silence is how long that was.
+func (s *Session) answerPacked(ctx context.Context) (l *Listener, silence time.Duration, err error) {
+	for range 2 {
+		began := time.Now()
+		plain, err := s.open(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		patience := max(headPatience, 4*max(time.Since(began), s.target.took))
+		plain.Close()
+		opening, cancel := context.WithTimeout(ctx, patience)
+		began = time.Now()
+		l, err = s.openPacked(opening)
+		cancel()
+		if err == nil || !silent(err) || ctx.Err() != nil {
+			return l, 0, err
+		}
+		silence = time.Since(began)
+	}
+	return nil, silence, nil
+}
+
 // openPacked opens a stream that may be compressed, and reads what is in it.
 func (s *Session) openPacked(ctx context.Context) (*Listener, error) {
+	defer s.knock(ctx)()
+	return s.openPackedQuietly(ctx)
+}
+
+// openPackedQuietly is openPacked without a word published.
+func (s *Session) openPackedQuietly(ctx context.Context) (*Listener, error) {
 	d := *s.target.dialer
 	d.Proto, d.Decode = s.target.proto, true
 	conn, err := d.Dial(ctx, s.target.request.URL)
@@ -78,7 +116,6 @@ func (s *Session) openPacked(ctx context.Context) (*Listener, error) {
 	r := *s.target.request
 	r.Header = slices.DeleteFunc(slices.Clone(r.Header), func(f wire.Field) bool { return strings.EqualFold(f.Name, "Accept-Encoding") })
 	r.Header = append(r.Header, wire.Field{Name: "Accept-Encoding", Value: "gzip"})
-	defer s.knock(ctx)()
 	l, err := s.ask(ctx, conn, &r, maxEvent, nil)
 	if err != nil {
 		conn.Close()
@@ -98,6 +135,7 @@ type gatherer struct {
 	piece     int           // bytes that one event may have
 	packed    bool          // streams are compressed
 	head      bool          // the head is held back as well: a stream is open when that has come
+	nothing   int           // bytes after which nothing came
 
 	seen *wire.Head     // of the last stream that was opened; nil: there was none
 	base int64          // content that had come before the last try
@@ -333,6 +371,7 @@ func (g *gatherer) size(ctx context.Context) result.Limit {
 			break
 		}
 		low = high
+		g.nothing = low
 	}
 	per := g.overhead(ctx, high)
 	for high-low > max(64, low/20) {
@@ -361,6 +400,26 @@ func (g *gatherer) size(ctx context.Context) result.Limit {
 		more = ", before compression"
 	}
 	return found(g.id, g.title, wire(low), wire(high), "bytes", owner, "%s comes before so much is published%s%s", what, more, by)
+}
+
+// silent is what is found of a compressor that holds back the head of the response too, where streams that are not compressed are answered, with plain. What is published is known to go to streams.
+func (g *gatherer) silent(ctx context.Context, plain *wire.Head, silence time.Duration) result.Limit {
+	g.seen = plain
+	says := fmt.Sprintf("streams are answered without Accept-Encoding: gzip, and with it not within %s", shown(silence))
+	l := g.size(ctx)
+	if l.Verdict != result.LimitUndecided {
+		l.Evidence = says + "; " + l.Evidence
+		return l
+	}
+	owner, by := g.owner()
+	least := float64(plain.End - plain.Offset)
+	if g.nothing > 0 {
+		says += fmt.Sprintf(", nor when %s were published", result.Bytes(float64(g.nothing)))
+		least = max(least, float64(g.nothing))
+	}
+	l = found(g.id, g.title, least, least, "bytes", owner, "%s: at least so much is held back%s", says, by)
+	l.High = nil
+	return l
 }
 
 // overhead is how much more than its data an event is on the wire, where n bytes were tried. More is published, so that the last of them comes too.

@@ -180,3 +180,41 @@ func TestBufferingPacked(t *testing.T) {
 		}
 	}
 }
+
+// TestBufferingPackedHead wants what a compressor holds back that is never flushed, with the head: never that the target is exhausted.
+func TestBufferingPackedHead(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		size int // what the compressor gathers, in bytes
+	}{{"16 KiB", 16 << 10}, {"all", 1 << 30}} {
+		t.Run(tt.name, func(t *testing.T) {
+			all := probe(t, "buffering", &planted{late: true, stream: func(f *feed) {
+				if f.asked.Get("Accept-Encoding") != "gzip" {
+					f.flush()
+					each(func(f *feed, data string) bool { f.event(data); return true })(f)
+					return
+				}
+				f.w.Header().Set("Content-Encoding", "gzip")
+				z := gzip.NewWriter(f.w)
+				held := ""
+				for data := range f.next {
+					if held += "data: " + data + "\n\n"; len(held) >= tt.size {
+						io.WriteString(z, held)
+						z.Flush()
+						f.flush()
+						held = ""
+					}
+				}
+			}})
+			l := all[len(all)-1]
+			switch {
+			case len(all) != 2, all[0].Verdict != result.LimitNone, l.ID != "buffering/gzip", l.Verdict != result.LimitFound:
+				t.Fatalf("%+v", all)
+			case tt.size == 16<<10 && !holds(&l, float64(tt.size)), tt.size > 1<<20 && (*l.Low != 1<<20 || l.High != nil):
+				t.Errorf("%+v", l)
+			case !strings.HasPrefix(l.Evidence, "streams are answered without Accept-Encoding: gzip"), strings.Contains(l.Evidence, "workers"):
+				t.Error(l.Evidence)
+			}
+		})
+	}
+}

@@ -22,6 +22,7 @@ import (
 // feed is one stream of a planted server.
 type feed struct {
 	w      http.ResponseWriter
+	asked  http.Header
 	events chan string // what to send next, as data
 	gone   <-chan struct{}
 	conn   *counted // nil where connections are not counted
@@ -94,7 +95,7 @@ func (p *planted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no", http.StatusMethodNotAllowed)
 		return
 	}
-	f := &feed{w: w, events: make(chan string, cmp.Or(p.queue, 4096)), gone: r.Context().Done()}
+	f := &feed{w: w, asked: r.Header, events: make(chan string, cmp.Or(p.queue, 4096)), gone: r.Context().Done()}
 	f.conn, _ = r.Context().Value(connKey{}).(*counted)
 	p.turn <- struct{}{}
 	p.feeds[f] = true
