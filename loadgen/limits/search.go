@@ -180,7 +180,11 @@ func (s *Search) Run(ctx context.Context, progress func(Progress)) (*result.Limi
 		i += len(batch)
 	}
 	slices.SortFunc(r.out.Curve, func(a, b result.Rung) int { return a.Streams - b.Streams })
+	r.still(ctx)
 	r.out.Expect = expect(r.out.Limits)
+	if away := r.out.Departure(); away != "" {
+		r.out.Expect = slices.Insert(r.out.Expect, 0, capital(away)+".")
+	}
 	return r.out, context.Cause(ctx)
 }
 
@@ -294,8 +298,10 @@ func (r *run) look(ctx context.Context, batch []Probe, found [][]result.Limit) {
 	}
 	r.gone = fmt.Sprintf("no stream can be opened since %s: %s", strings.Join(names, " and "), printOf(err).Says)
 	r.remark("No stream could be opened for %s after %s: %s.", seconds(r.recovery()), strings.Join(names, " and "), printOf(err).Says)
-	var e *wire.Error
-	if !errors.As(err, &e) || e.Phase != wire.PhaseConnect && e.Phase != wire.PhaseTLS || ours(err) {
+	if absent(err) || silent(err) && !ours(err) {
+		r.out.Gone = r.plain(fmt.Sprintf("no stream can be opened since %s: %s", strings.Join(names, " and "), printOf(err).Cause))
+	}
+	if !absent(err) {
 		return
 	}
 	for k := range found {
@@ -306,6 +312,24 @@ func (r *run) look(ctx context.Context, batch []Probe, found [][]result.Limit) {
 			}
 			*l = kind{l.ID, l.Title, l.Unit}.undecided("", "%s: %s; but the target is gone since, and that may be why", l.Shown(), l.Evidence)
 		}
+	}
+}
+
+// absent tells whether there is nobody to connect to.
+func absent(err error) bool {
+	var e *wire.Error
+	return errors.As(err, &e) && (e.Phase == wire.PhaseConnect || e.Phase == wire.PhaseTLS) && !ours(err)
+}
+
+// still asks once more, at the end, where the target was gone: one that is back did not go away. It may take as long to answer as when it was met.
+func (r *run) still(ctx context.Context) {
+	if r.out.Gone == "" || ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(headPatience, r.recovery()))
+	defer cancel()
+	if s := (&Session{Search: r.Search}); s.visit(ctx) == nil {
+		r.out.Gone = ""
 	}
 }
 

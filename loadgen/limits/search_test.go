@@ -235,6 +235,59 @@ func TestHookFails(t *testing.T) {
 	}
 }
 
+// What a target that is gone at the end had is no whole answer, and that is said first; one that does not answer is gone too, one that refuses or came back is not.
+func TestDeparture(t *testing.T) {
+	for name, c := range map[string]struct {
+		dies, mute bool
+		back       time.Duration // after so long; 0: never
+		gone       string        // "": it is not
+	}{
+		"killed":              {dies: true, gone: "no stream can be opened since first: connect: "},
+		"stopped":             {mute: true, gone: "no stream can be opened since first: "},
+		"refuses":             {},
+		"stopped for a while": {mute: true, back: recovery + time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var away atomic.Bool
+				p := serving(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					switch {
+					case away.Load() && c.mute:
+						for away.Load() && r.Context().Err() == nil {
+							pause(r.Context(), time.Second)
+						}
+					case away.Load():
+						http.Error(w, "no", http.StatusServiceUnavailable)
+						return
+					}
+					stream(w, r)
+				})})
+				s := searchOf(t, p, "", 80*time.Second, says("first", func(context.Context, *Session) []result.Limit {
+					away.Store(true)
+					if c.dies {
+						p.Close()
+					}
+					if c.back > 0 {
+						time.AfterFunc(c.back, func() { away.Store(false) })
+					}
+					return []result.Limit{kindA.none(3, "they stay")}
+				}, kindA), says("second", nil, kindB))
+				out, err := s.Run(t.Context(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !strings.HasPrefix(out.Gone, c.gone) || (out.Gone == "") != (c.gone == "") {
+					t.Errorf("gone: %q", out.Gone)
+				}
+				const first = "The target went away during the search (no stream can be opened since first: "
+				if first := strings.HasPrefix(out.Expect[0], first); first != (c.gone != "") {
+					t.Errorf("%q", out.Expect)
+				}
+			})
+		})
+	}
+}
+
 // Each probe says what it looks for, so that what it is kept from is not missing from a report.
 func TestAims(t *testing.T) {
 	for _, p := range Probes() {

@@ -132,7 +132,10 @@ func render(out *bytes.Buffer, r *result.Run) error {
 // members writes a line for each member, of a list for each of its elements.
 func members(r *result.Run, v reflect.Value, line func(any)) {
 	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		name, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if option == "omitempty" && v.Field(i).IsZero() {
+			continue
+		}
 		switch m := v.Field(i).Interface().(type) {
 		case map[string]*result.Quantiles:
 			names := slices.Sorted(maps.Keys(m))

@@ -230,6 +230,7 @@ func (r *Run) Complete() *Run {
 	if r.Limits != nil {
 		l := *r.Limits
 		l.Expect, l.Remarks = maskedAll(r.Expect), maskedAll(r.Remarks)
+		l.Gone = MaskText(l.Gone)
 		l.Limits = append([]Limit{}, l.Limits...)
 		for i := range l.Limits {
 			x := &l.Limits[i]

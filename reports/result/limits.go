@@ -17,6 +17,8 @@ type Limits struct {
 	Knee     *Knee    `json:"knee,omitempty"`
 	BudgetMS float64  `json:"budget_ms"`
 	Remarks  []string `json:"remarks"` // what the search itself ran into: sentences
+	// Gone is why the target could not be reached any more at the end: "no stream can be opened since idle: ..."; "": it could.
+	Gone string `json:"gone,omitempty"`
 	// Machine is the one that the search was made on.
 	Machine    Environment `json:"machine"`
 	Thresholds []Gate      `json:"thresholds,omitempty"` // what was asked of limits, with the outcome
@@ -74,6 +76,14 @@ type Knee struct {
 	Max    int        `json:"measured"` // the most streams that were measured
 	// Levels are what it was fitted to: as many events as the target delivered, so that latencies are those of a full target.
 	Levels []Rung `json:"levels,omitempty"`
+}
+
+// Departure says that the target went away during the search, without a full stop; "": it is there.
+func (l *Limits) Departure() string {
+	if l.Gone == "" {
+		return ""
+	}
+	return fmt.Sprintf("the target went away during the search (%s); what was found before stands", Escape(l.Gone))
 }
 
 // Decided counts the limits of which something can be said.

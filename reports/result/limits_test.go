@@ -202,9 +202,18 @@ func TestOpenSentence(t *testing.T) {
 	}
 }
 
+// A target that went away is the first thing that is said, and no threshold was put to the test.
+func TestLimitsGone(t *testing.T) {
+	r := &Run{Limits: &Limits{Limits: []Limit{{Verdict: LimitNone, Low: new(9.0)}}, Gone: "no stream can be opened since \x1b[31midle", Thresholds: []Gate{{}}}}
+	const want = `the target went away during the search (no stream can be opened since \x1b[31midle); what was found before stands: no limit found of 1 looked for; 1 of 1 threshold failed.`
+	if got := r.Sentence(); got != want || r.Status() != Inconclusive || r.Word() != "inconclusive" {
+		t.Errorf("%s: %s", r.Word(), got)
+	}
+}
+
 // No list of a search is null in its file, whoever filled it masks nothing, and no member has the name of one of a check or a load run: both would be dropped.
 func TestLimitsStored(t *testing.T) {
-	r := &Run{Schema: SchemaLimits, Limits: &Limits{Expect: []string{"see http://u:s3cret@h/"}, Remarks: []string{"see http://u:s3cret@h/"}, Limits: []Limit{{Title: "http://h/?token=s3cret", Evidence: "asked http://u:s3cret@h/", Verdict: LimitFound}}}}
+	r := &Run{Schema: SchemaLimits, Limits: &Limits{Expect: []string{"see http://u:s3cret@h/"}, Remarks: []string{"see http://u:s3cret@h/"}, Gone: "since http://u:s3cret@h/", Limits: []Limit{{Title: "http://h/?token=s3cret", Evidence: "asked http://u:s3cret@h/", Verdict: LimitFound}}}}
 	var b bytes.Buffer
 	if err := Encode(&b, r, &Run{Schema: SchemaLimits, Limits: new(Limits)}); err != nil {
 		t.Fatal(err)

@@ -167,7 +167,7 @@ func (r *Run) Judged() Status {
 			}
 		}
 	case r.Limits != nil:
-		if r.Decided() == 0 {
+		if r.Decided() == 0 || r.Gone != "" {
 			return Inconclusive
 		}
 		for _, g := range r.Thresholds {
@@ -361,6 +361,9 @@ func (r *Run) limitsSentence() string {
 	}
 	if met := gatesMet(r.Thresholds); met != "" {
 		s += "; " + met
+	}
+	if away := r.Departure(); away != "" {
+		s = away + ": " + s
 	}
 	return s + "."
 }
