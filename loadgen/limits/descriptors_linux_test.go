@@ -37,6 +37,14 @@ func TestStreamsDescriptors(t *testing.T) {
 		if l = climb.search(t.Context()); l.Verdict != result.LimitUndecided || l.Owner != result.OwnerGenerator || !strings.Contains(l.Evidence, "file descriptors") {
 			t.Errorf("%s: %s", inWords(l), l.Evidence)
 		}
+		// What the probe before had open is more than that, and is said.
+		climb, s := quick(t, url, 500, false)
+		if p := perClient(t.Context(), s); p[0].Owner != result.OwnerGenerator || s.crowded == 0 {
+			t.Errorf("%s: %s", inWords(p[0]), p[0].Evidence)
+		}
+		if l = climb.search(t.Context()); l.Verdict != result.LimitFound || l.Owner != result.OwnerGenerator || int(*l.Low) != s.crowded || !strings.Contains(l.Evidence, "by the probe per-client") {
+			t.Errorf("%s: %s", inWords(l), l.Evidence)
+		}
 		return
 	}
 	child := exec.Command(os.Args[0], "-test.run=^TestStreamsDescriptors$", "-test.v")

@@ -83,6 +83,9 @@ type Search struct {
 	// How stages reach the target; one after the other, not beside each other.
 	resolved loadgen.Resolved
 	held     int // streams that were seen to be held at once; 0: it was not looked for
+	// What the probe per-client had open at once, and whether this machine could open no more then.
+	crowded int
+	poor    bool
 
 	kept  sync.Mutex // guards watch
 	watch *vigil     // that the probes idle and lifetime share

@@ -46,6 +46,7 @@ func (p *perClientProbe) look(ctx context.Context) result.Limit {
 	}
 	out := first.fill(ctx, most, refusalStays)
 	n := first.size()
+	p.crowded, p.poor = n, out == filledPoor
 	switch out {
 	case filledAll:
 		return none(perClientID, perClientTitle, float64(n), "streams", "all of %d streams from one address were served, each on a connection of its own; more were not tried", n)

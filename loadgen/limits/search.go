@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -223,7 +224,7 @@ func (r *run) together(ctx context.Context, i int, batch []Probe) {
 			l := &found[k][n]
 			l.Probe, l.Found, l.Fact = p.Name, l.Verdict == result.LimitFound, slices.Contains(facts, l.ID)
 			r.hooked(l)
-			l.Evidence = r.plain(l.Evidence)
+			l.Evidence = cmp.Or(r.plain(l.Evidence), nothingSeen)
 		}
 		r.out.Limits = append(r.out.Limits, found[k]...)
 		if s := sessions[k]; s != nil {
@@ -235,6 +236,9 @@ func (r *run) together(ctx context.Context, i int, batch []Probe) {
 		r.progress(Progress{Probe: p.Name, Number: i + k + 1, Found: found[k]})
 	}
 }
+
+// nothingSeen stands where a probe says nothing of what it saw.
+const nothingSeen = "nothing was seen that would tell"
 
 // remark adds a sentence on the search itself.
 func (r *run) remark(format string, args ...any) {

@@ -288,6 +288,24 @@ func TestDeparture(t *testing.T) {
 	}
 }
 
+// No limit is without evidence, whatever a probe says or leaves out.
+func TestEvidence(t *testing.T) {
+	for name, found := range map[string]result.Limit{
+		"found": kindA.found(1, 2, "", ""), "none": kindA.none(1, ""), "undecided": kindA.undecided("--publish", ""), "inapplicable": kindA.inapplicable(""),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := serving(t, &http.Server{Handler: http.HandlerFunc(stream)})
+			out, err := searchOf(t, p, "", time.Minute, says("first", func(context.Context, *Session) []result.Limit { return []result.Limit{found} }, kindA)).Run(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l := only(t, out, kindA.id); l.Evidence == "" {
+				t.Errorf("%s: %+v", name, l)
+			}
+		})
+	}
+}
+
 // Each probe says what it looks for, so that what it is kept from is not missing from a report.
 func TestAims(t *testing.T) {
 	for _, p := range Probes() {

@@ -456,6 +456,20 @@ func (c *climb) established(good int, bad *trial) bool {
 	return n > 1
 }
 
+// outgrown is where one address had more streams open than fit here beside what a stage keeps for other things.
+func (c *climb) outgrown(evidence func() string) result.Limit {
+	n := float64(c.session.crowded)
+	says := fmt.Sprintf("held at once: %s, by the probe per-client", result.Plural(int64(c.session.crowded), "stream"))
+	var l result.Limit
+	if c.session.poor {
+		l = found(totalID, totalTitle, n, n, "streams", result.OwnerGenerator, "%s, and this machine could open no more; %s", says, evidence())
+	} else {
+		l = none(totalID, totalTitle, n, "streams", "%s, which opened no more; %s", says, evidence())
+		l.Owner = result.OwnerGenerator
+	}
+	return l
+}
+
 // verdict is what is known by now.
 func (c *climb) verdict() result.Limit {
 	good, bad := c.bounds()
@@ -480,6 +494,9 @@ func (c *climb) verdict() result.Limit {
 	}
 	evidence := func() string { return strings.Join(says, "; ") }
 	switch {
+	case c.ours != nil && c.ours.wall != nil && bad == nil && c.session.crowded > good:
+		// What is kept here for other things is no limit of what was open: the probe before kept nothing.
+		return c.outgrown(evidence)
 	case c.unlike != "":
 		return undecided(totalID, totalTitle, "streams", "", "%s", strings.Join(append([]string{c.unlike}, says...), "; "))
 	case bad != nil && c.chance(bad):
