@@ -212,6 +212,11 @@ func (l *limitsFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawUR
 	if err != nil {
 		return err
 	}
+	for _, g := range gates {
+		if err := l.within(g); err != nil {
+			return err
+		}
+	}
 	started := time.Now()
 	search, err := met(ctx, a, config, l.output.quiet)
 	switch {
@@ -229,6 +234,26 @@ func (l *limitsFlags) run(ctx context.Context, a *app, cmd *cobra.Command, rawUR
 	}
 	gate.ApplyLimits(found, gates)
 	return conclude(a, &l.output, run, err)
+}
+
+// within complains about a threshold that nothing which is looked for can meet.
+func (l *limitsFlags) within(g *gate.Limit) error {
+	name, ids := limits.Seeks(g.ID())
+	if name == "" {
+		return usagef("--threshold %q: no probe looks for %s%s", g, g.ID(), alike(g.ID(), ids))
+	}
+	asked := slices.Contains(l.probes, name)
+	if !asked && (len(l.probes) > 0 || slices.ContainsFunc(limits.Probes(), func(p limits.Probe) bool { return p.Name == name && p.OptIn })) {
+		return usagef("--threshold %q: nothing looks for that without --probe %s", g, strings.Join(append(slices.Clone(l.probes), name), ","))
+	}
+	switch most, ok := limits.Ceiling(g.ID(), l.streams); {
+	case !ok || !g.Beyond(float64(most)):
+		return nil
+	case most < l.streams:
+		return usagef("--threshold %q: at most %d streams are opened by that probe", g, most)
+	default:
+		return usagef("--threshold %q: at most %d streams are opened (--streams)", g, most)
+	}
 }
 
 // ownThresholds are all that the command line gives; a profile may hold those of limits and those of load runs, of which each command takes its own.

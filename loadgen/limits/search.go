@@ -72,7 +72,8 @@ func (s *Search) Most() (most time.Duration) {
 // aim is what a probe looks for: where it is kept from it, each of these limits is undecided.
 type aim struct {
 	kinds  []kind
-	finite bool // it says something also of streams that end by themselves, as answers do
+	also   []string // ids of limits that it may find besides
+	finite bool     // it says something also of streams that end by themselves, as answers do
 }
 
 var aims = map[string]aim{
@@ -80,10 +81,10 @@ var aims = map[string]aim{
 	"h2-streams": {kinds: h2Kinds, finite: true},
 	"requests":   {kinds: []kind{{"conn/requests-h1", "requests on one HTTP/1.1 connection", "requests"}, {"conn/requests-h2", "requests on one HTTP/2 connection", "requests"}}, finite: true},
 	"event-size": {kinds: []kind{{"event/size", "data of one event", "bytes"}}},
-	"buffering":  {kinds: []kind{{"buffering/size", "bytes held back", "bytes"}, {"buffering/gzip", "bytes held back, compressed", "bytes"}}},
+	"buffering":  {kinds: []kind{{"buffering/size", "bytes held back", "bytes"}, {"buffering/gzip", "bytes held back, compressed", "bytes"}}, also: []string{"buffering/events", "buffering/delay", "buffering/gzip-events", "buffering/gzip-delay"}},
 	"idle":       {kinds: []kind{idleClosed, idleDropped, idleBeat}},
 	"lifetime":   {kinds: []kind{lifeAge, lifeJitter}},
-	"per-client": {kinds: []kind{{"streams/per-client", "streams from one address", "streams"}}},
+	"per-client": {kinds: []kind{{perClientID, perClientTitle, "streams"}}},
 	"streams":    {kinds: []kind{{totalID, totalTitle, "streams"}}},
 	"storm":      {kinds: []kind{{restoredID, restoredTitle, "s"}, {burstID, burstTitle, "streams"}, {replayID, replayTitle, "events"}}},
 	"resets":     {kinds: []kind{{"h2/resets", "streams reset on one HTTP/2 connection", "streams"}}, finite: true},
@@ -91,6 +92,33 @@ var aims = map[string]aim{
 		{"slow/bytes", "bytes that a client may leave unread", "bytes"}, {"slow/eviction", "time that a client may leave them unread", "s"}, {"slow/neighbours", "delivery beside a client that does not read", "ratio"},
 	}},
 	"knee": {kinds: []kind{{kneeID, kneeTitle, "streams"}}},
+}
+
+// Seeks is the name of the probe that looks for a limit of that id, "": none does; and all ids that are looked for.
+func Seeks(id string) (probe string, ids []string) {
+	for _, p := range Probes() {
+		a := aims[p.Name]
+		of := slices.Clone(a.also)
+		for _, k := range a.kinds {
+			of = append(of, k.id)
+		}
+		if slices.Contains(of, id) {
+			probe = p.Name
+		}
+		ids = append(ids, of...)
+	}
+	return probe, ids
+}
+
+// Ceiling is beyond which a number of streams at once cannot be found where so many are opened at most; ok is false for limits of other things.
+func Ceiling(id string, streams int) (most int, ok bool) {
+	switch id {
+	case totalID:
+		return streams, true
+	case perClientID:
+		return min(streams, mostPerClient), true
+	}
+	return 0, false
 }
 
 // facts are found like limits, but stop nobody.

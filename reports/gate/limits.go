@@ -23,6 +23,24 @@ type Limit struct {
 // String returns the expression as it was given.
 func (g *Limit) String() string { return g.text }
 
+// ID is that of the limit.
+func (g *Limit) ID() string { return g.id }
+
+// Beyond tells whether it can be met only by a count greater than most.
+func (g *Limit) Beyond(most float64) bool {
+	factor, ok := units[""][g.unit]
+	if !ok {
+		return false
+	}
+	switch bound := g.value * factor; g.op {
+	case ">":
+		return bound >= most
+	case ">=", "==":
+		return bound > most
+	}
+	return false
+}
+
 var limitID = regexp.MustCompile(`^[a-z0-9-]+(/[a-z0-9-]+)+$`)
 
 // limitUnits and how many of the unit of a limit each is; of a limit in any other unit the number is a count.

@@ -91,6 +91,18 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// A bound that only more than the most can meet is known before anything is looked for.
+func TestLimitBeyond(t *testing.T) {
+	for text, want := range map[string]bool{
+		"streams/total >= 300": false, "streams/total >= 301": true, "streams/total > 299": false, "streams/total > 300": true, "streams/total >= 1k": true, "streams/total == 301": true,
+		"streams/total <= 900": false, "streams/total < 900": false, "streams/total != 900": false, "streams/total >= 900s": false,
+	} {
+		if g, err := gate.ParseLimit(text); err != nil || g.Beyond(300) != want {
+			t.Errorf("%s: %v, want %v", text, err, want)
+		}
+	}
+}
+
 func TestParseLimitErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                        "no comparison; write it like `streams/total >= 1000`",
