@@ -51,7 +51,7 @@ func Probes() []Probe {
 		{Name: "slow-reader", Title: "how much, and how long, a client may leave unread, and what others feel of it", Weight: 4, Most: 2 * time.Minute, Needs: "--publish", Requests: slowRequests, run: slowReader},
 		{Name: "idle", Title: "how long streams may be silent before they are closed, or dead without a word", Weight: 28, Most: 12 * time.Minute, Watches: true, Requests: idleRequests, run: idle},
 		{Name: "lifetime", Title: "how old streams become, and whether all of them the same", Weight: 28, Most: 12 * time.Minute, Watches: true, Requests: lifetimeRequests, run: lifetime},
-		{Name: "per-client", Title: "streams from one address, and whether the limit is each client's or all clients' together", Weight: 4, Most: 2 * time.Minute, Requests: perClientRequests, run: perClient},
+		{Name: "per-client", Title: "streams from one address, and whether the limit is each client's or all clients' together", Weight: 8, Most: 2 * time.Minute, Requests: perClientRequests, run: perClient},
 		{Name: "streams", Title: "streams at once: how many are held and served before the first wall, and whose wall that is", Weight: 20, Most: 5 * time.Minute, Requests: streamRequests, run: streams},
 		{Name: "knee", Title: "streams beyond which more bring no more events a second", Weight: 6, Most: 2 * time.Minute, Needs: "--publish", Requests: kneeRequests, run: knee},
 		{Name: "storm", Title: "half of the streams lost at once and asked for again: how soon they are back, and with what they missed", Weight: 3, Most: 90 * time.Second, Requests: stormRequests, run: storm},
