@@ -76,6 +76,7 @@ func (l *loop) h1Event(i int, fd int32, events uint32) {
 
 // send writes p, the rest of the request of slot i, and keeps what does not fit.
 func (l *loop) send(s *h1slot, i int, p []byte) {
+	at := l.Board.Now() // not after: on a busy machine the answer may be there by then
 	n, err := send(int(s.fd), p)
 	switch {
 	case err != nil && err != unix.EAGAIN:
@@ -88,7 +89,7 @@ func (l *loop) send(s *h1slot, i int, p []byte) {
 		s.state = sending
 	default:
 		if s.opening != nil {
-			s.opening.Written = l.Board.Now()
+			s.opening.Written = at
 		}
 		if s.state == sending {
 			delete(l.unsent, i)

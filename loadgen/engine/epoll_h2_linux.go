@@ -100,10 +100,10 @@ func (l *loop) kick(c *h2slot) {
 
 // flush writes what Frames has to say.
 func (l *loop) flush(c *h2slot) {
+	c.written(c.requests()) // not after: on a busy machine an answer may be there by then
 	for c.state == established {
 		out := c.frames.Out()
 		if len(out) == 0 {
-			c.written(c.requests())
 			c.blocked = 0
 			return
 		}

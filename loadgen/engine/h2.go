@@ -191,7 +191,7 @@ func (c *mux) requests() []uint32 {
 	return ids
 }
 
-// written notes that the requests of streams are out.
+// written notes that the requests of streams are about to be written.
 func (c *mux) written(ids []uint32) {
 	if len(ids) == 0 {
 		return

@@ -25,6 +25,7 @@ func (s *h1conn) dial() {
 	c, cause := s.g.connect(&s.g.Targets[s.g.target(n)], s.g.Life.slow(n), o)
 	if cause == "" {
 		s.c = c
+		o.Written = s.g.Board.Now() // not after: on a busy machine the answer may be there by then
 		if req, err := s.g.request(n); err != nil {
 			cause = causeRequest
 		} else if p, err := req.AppendHTTP1(nil); err != nil {
@@ -35,7 +36,6 @@ func (s *h1conn) dial() {
 		if cause != "" {
 			s.g.drop(c)
 		}
-		o.Written = s.g.Board.Now()
 	}
 	<-s.g.dials
 	if cause != "" {

@@ -119,13 +119,11 @@ func (c *h2conn) flush() {
 	for len(c.frames.Out()) > 0 {
 		c.out = append(c.out[:0], c.frames.Out()...)
 		c.frames.Wrote(len(c.out))
-		sent := c.requests()
-		c.written(sent) // an answer may overtake the note after writing
+		c.written(c.requests()) // not after: on a busy machine the answer may be there by then
 		c.mu.Unlock()
 		c.c.net.SetWriteDeadline(time.Now().Add(c.Timeout))
 		err := c.c.write(c.out)
 		c.mu.Lock()
-		c.written(sent)
 		if err != nil {
 			c.c.close() // the reader tells what became of it
 			break
