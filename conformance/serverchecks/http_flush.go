@@ -135,7 +135,7 @@ func judgeFlush(ctx context.Context, p *conformance.Probe) {
 	case err != nil:
 		p.NotObserved("the compressed stream ended: %s", conformance.Cause(err))
 	case late <= 1: // one may be chance
-		p.Pass("%s came over gzip, at most %v after they came without it", plural(flushTries-late, "event"), ms(slowest))
+		p.Pass("%s came over gzip, at most %d ms after they came without it", plural(flushTries-late, "event"), ms(slowest).Milliseconds())
 	case late < flushTries:
 		p.Warn("over gzip %d of %d events came more than %v later than without it, or not at all", late, flushTries, ms(tolerance)).Hint(hint).At(at).Try(curl)
 	case came == flushTries:
