@@ -86,7 +86,7 @@ func (c *crowd) ask(ctx context.Context, n int) int {
 	stay := 0
 	for _, l := range served {
 		if !l.Alive() {
-			c.refused = fingerprint(l.Facts().Err)
+			c.refused = printOf(l.Facts().Err)
 			l.Close()
 			continue
 		}
@@ -105,7 +105,7 @@ func (c *crowd) left() (n int) {
 			alive = append(alive, l)
 			continue
 		}
-		c.ended = fingerprint(l.Facts().Err)
+		c.ended = printOf(l.Facts().Err)
 		l.Close()
 		n++
 	}

@@ -47,7 +47,7 @@ func endOf(s *wire.Stream, err error) *ending {
 	case errors.As(err, &fault) && !h2:
 		return &ending{how: "FIN before the last chunk"}
 	}
-	f := fingerprint(err)
+	f := printOf(err)
 	return &ending{how: strings.TrimPrefix(strings.TrimPrefix(f.Cause, "h2: "), "body: ")}
 }
 

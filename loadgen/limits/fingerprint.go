@@ -23,26 +23,20 @@ type Fingerprint struct {
 
 // printOf takes the print of why a stream could not be opened, or ended.
 func printOf(err error) Fingerprint {
-	var refused *refusedError
-	if errors.As(err, &refused) {
-		return refused.Fingerprint
-	}
-	return fingerprint(err)
-}
-
-// fingerprint takes the print of an error of package wire.
-func fingerprint(err error) Fingerprint {
 	var (
-		e      *wire.Error
-		reset  *wire.ResetError
-		goaway *wire.GoAwayError
-		fault  *wire.Fault
+		refused *refusedError
+		e       *wire.Error
+		reset   *wire.ResetError
+		goaway  *wire.GoAwayError
+		fault   *wire.Fault
 	)
 	phase := wire.PhaseBody
 	if errors.As(err, &e) {
 		phase = e.Phase
 	}
 	switch {
+	case errors.As(err, &refused):
+		return refused.Fingerprint
 	case ours(err):
 		return Fingerprint{Cause: string(phase) + ": " + err.Error(), Owner: result.OwnerGenerator, Says: "this machine could open no more: " + err.Error()}
 	case errors.As(err, &reset):
@@ -62,8 +56,7 @@ func fingerprint(err error) Fingerprint {
 	case phase == wire.PhaseBody && errors.As(err, &fault):
 		return Fingerprint{Cause: "closed: " + string(fault.Code), Says: "the response is cut short: " + fault.Detail}
 	}
-	f := ofCause(engine.CauseOf(phase, err))
-	return f
+	return ofCause(engine.CauseOf(phase, err))
 }
 
 // ofCause takes the print of a failure as a load run counts it.
@@ -82,8 +75,7 @@ func ofHead(h *wire.Head) (f Fingerprint, ok bool) {
 	switch {
 	case h.Status != 200:
 		f = ofCause(fmt.Sprintf("head: status %d", h.Status))
-		f.Says = fmt.Sprintf("answered %d %s", h.Status, short(h.Reason))
-		f.Says = strings.TrimSpace(f.Says)
+		f.Says = strings.TrimSpace(fmt.Sprintf("answered %d %s", h.Status, short(h.Reason)))
 		if after := h.Header.Get("Retry-After"); after != "" {
 			f.Says += ", Retry-After: " + short(after)
 		}

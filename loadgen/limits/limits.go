@@ -3,8 +3,8 @@
 //
 //	Config -> contact (what the target is) -> probes, one after the other -> result.Limits
 //
-// It may import loadgen, loadgen/plan, reference/sse, reference/wire, reference/publish and reports/result. To add a probe: one file with its function, one line in
-// [Probes], and a server with that limit planted in planted_test.go.
+// It may import loadgen, loadgen/engine, loadgen/plan, reference/sse, reference/wire, reference/publish and reports/result. To add a probe: one file with its function, one
+// line in [Probes], and a server with that limit planted in reference/interop/limits/reference.yaml.
 package limits
 
 import (

@@ -240,7 +240,7 @@ func (t *turns) ride(ctx context.Context, kind turn, most int, slower, patience 
 		}
 		return r
 	case err != nil:
-		return ride{how: "another connection could not be opened: " + fingerprint(err).Says}
+		return ride{how: "another connection could not be opened: " + printOf(err).Says}
 	}
 	defer conn.Close()
 	began := time.Now()
@@ -282,7 +282,7 @@ func (r *ride) end(ctx context.Context, t *turns, conn *wire.Conn, kind turn, la
 	switch {
 	case goaway != nil || errors.As(err, &goaway):
 		r.over, r.proper = true, goaway.Code == wire.CodeNo
-		r.how = fmt.Sprintf("after the answer to the %s: %s", nth(r.served), fingerprint(goaway).Says)
+		r.how = fmt.Sprintf("after the answer to the %s: %s", nth(r.served), printOf(goaway).Says)
 		if goaway.Code == wire.CodeEnhanceYourCalm {
 			r.over = false
 			r.how += ": a budget of resets or of the pace, no limit of requests"
@@ -296,7 +296,7 @@ func (r *ride) end(ctx context.Context, t *turns, conn *wire.Conn, kind turn, la
 	case r.served > 0 && (errors.Is(err, wire.ErrBusy) || conn.Err() != nil || hungUp(err)):
 		r.over, r.how = true, fmt.Sprintf("after the answer to the %s the connection is closed without a word", nth(r.served))
 	default:
-		r.how = fmt.Sprintf("the %s: %s", nth(r.served+1), fingerprint(err).Says)
+		r.how = fmt.Sprintf("the %s: %s", nth(r.served+1), printOf(err).Says)
 	}
 }
 

@@ -49,17 +49,17 @@ func resets(ctx context.Context, s *Session) []result.Limit {
 	defer cancel()
 	conn, err := s.dial(ctx, s.target.h2)
 	if err != nil {
-		return one(undecided(id, title, unit, "", "no HTTP/2 connection: %s", fingerprint(err).Says))
+		return one(undecided(id, title, unit, "", "no HTTP/2 connection: %s", printOf(err).Says))
 	}
 	defer conn.Close()
 	if _, err := conn.Ping(ctx); err != nil { // the answer to it comes after the peer's SETTINGS
-		return one(undecided(id, title, unit, "", "no HTTP/2 connection: %s", fingerprint(err).Says))
+		return one(undecided(id, title, unit, "", "no HTTP/2 connection: %s", printOf(err).Says))
 	}
 	c := &churn{Session: s, conn: conn}
 	rate := c.run(ctx)
 	if !c.enough {
 		if _, err := conn.Ping(ctx); err != nil && conn.Err() != nil {
-			c.stop(fingerprint(conn.Err()))
+			c.stop(printOf(conn.Err()))
 		}
 	}
 	switch {
